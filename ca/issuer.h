@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An issuing CA: its pinned certificate, what is derived from it once, and the check of
+ * every signature against it. Constant after loading; thread-safe for reading.
+ */
+#ifndef TOUCHMARK_CA_ISSUER_H
+#define TOUCHMARK_CA_ISSUER_H
+
+#include <openssl/evp.h>
+
+#include "ca/types.h"
+#include "pki/cert.h"
+
+struct ca_issuer {
+    char name[IPC_NAME_MAX + 1];
+    struct bytes der;       /* owned */
+    struct bytes chain;     /* owned: DER of the certificates above it, the root last */
+    struct pki_cert view;   /* of der */
+    struct bytes key_id;    /* its subjectKeyIdentifier: AKI of what it signs */
+    enum pki_oid signature; /* algorithm it signs with, by its key */
+    EVP_PKEY *key;          /* public */
+};
+
+/* Reads PEM files; refuses a certificate that is no CA (RFC 5280, 4.2.1.9), lacks
+ * keyCertSign or a SKI, or a chain that does not verify up to a self-signed root. The
+ * sentence goes to `text`. TM_EIO, TM_EPARSE, TM_EDENIED. */
+MUST_USE enum tm_err ca_issuer_load(const char *name, const char *cert_path, const char *chain_path,
+                                    struct ca_issuer *ret_issuer, char text[IPC_TEXT_MAX + 1]);
+void ca_issuer_free(struct ca_issuer *issuer);
+
+/* Verifies a signature over tbs with the pinned key. TM_ECRYPTO when it is not good. */
+MUST_USE enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
+                                      struct bytes signature);
+/* Does the token's key (whole SubjectPublicKeyInfo) belong to this certificate? */
+bool ca_issuer_has_key(const struct ca_issuer *issuer, struct bytes spki);
+
+#endif

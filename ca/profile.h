@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Certificate profiles (requirement B3): what a certificate of one kind looks like
+ * and who may have it. Read from YAML once (conf/profiles/), then constant; the hash over
+ * the canonical form is pinned in intents, records and tickets.
+ */
+#ifndef TOUCHMARK_CA_PROFILE_H
+#define TOUCHMARK_CA_PROFILE_H
+
+#include "ca/types.h"
+#include "conf/schema.h"
+
+enum ca_profile_kind { CA_KIND_IDEVID, CA_KIND_LDEVID, CA_KIND_TLS_SERVER };
+enum ca_profile_link { CA_LINK_OFF, CA_LINK_OPTIONAL, CA_LINK_REQUIRED };
+enum ca_profile_existing { CA_EXISTING_REFUSE, CA_EXISTING_SUPERSEDE };
+
+/* Bits of ca_profile.keys (and the order of their words). */
+#define CA_KEY_P256 1u
+#define CA_KEY_P384 2u
+#define CA_KEY_ED25519 4u
+#define CA_KEY_RSA2048 8u /* RSA of 2048 to 4096 bits */
+
+/* Bits of ca_profile.credentials. */
+#define CA_CRED_SECRET 1u  /* one-time enrollment secret */
+#define CA_CRED_IDEVID 2u  /* certificate issued here under an IDevID profile */
+#define CA_CRED_LDEVID 4u  /* certificate issued here under an LDevID profile */
+#define CA_CRED_FOREIGN 8u /* certificate under one of the tenant's client anchors */
+
+struct ca_profile_attribute {
+    char *type;  /* CN, serialNumber, O, OU, C, L, ST, UID */
+    char *value; /* template: text with {id} {sku} {hardware_revision} {batch} {site} */
+};
+
+struct ca_profile {
+    char *name;
+    unsigned kind;            /* enum ca_profile_kind */
+    unsigned keys;            /* CA_KEY_* */
+    struct conf_list subject; /* struct ca_profile_attribute, in order */
+    char *hw_type; /* OID for id-on-hardwareModuleName in the SAN, hwSerialNum = device ID; "" =
+                      none */
+    struct conf_strings san_uri; /* URI templates */
+    bool san_from_request;       /* dNSName, iPAddress and URI of the request's SAN are taken */
+    unsigned key_usage;          /* word index bits; see ca_profile_key_usage() */
+    unsigned ext_key_usage;
+    int64_t validity;     /* ms; 0 when not_after is set */
+    int64_t not_after;    /* wall ms, e.g. 99991231235959Z; 0 when validity is set */
+    int64_t backdate;     /* ms that notBefore lies before now */
+    char *crl_url;        /* CDP; "" = no extension */
+    char *ocsp_url;       /* AIA */
+    char *issuers_url;    /* AIA caIssuers */
+    unsigned credentials; /* CA_CRED_*: which are taken */
+    bool both;            /* certificate and secret together are demanded */
+    unsigned link;        /* enum ca_profile_link */
+    unsigned states;      /* bit (enum ca_state): states in which it may be issued */
+    unsigned next_state;  /* enum ca_state after issuance from another state; 0 = stays */
+    unsigned existing;    /* enum ca_profile_existing: a live one of this profile exists */
+    bool reenroll;        /* simplereenroll allowed */
+    bool renew_by_enroll; /* simpleenroll with a certificate of this profile renews it */
+    bool change_subject;  /* honours changeSubjectName */
+    int64_t grace;        /* ms after notAfter in which the certificate still renews itself */
+    int64_t retry_window; /* ms in which the same request gets the same certificate */
+    bool approval;        /* an officer has to approve: 202 (no approvals yet: always pending) */
+    uint8_t hash[CA_HASH_SIZE];
+};
+
+extern const struct conf_row ca_profile_rows[];
+
+/* Loads, checks what can be checked (an RSA-only IDevID with keyAgreement, a leaf with
+ * keyCertSign, both validities set, an unknown placeholder ...) and hashes. `error` as
+ * in conf_load_file. */
+MUST_USE enum tm_err ca_profile_load(const char *path, struct ca_profile *ret_profile,
+                                     char error[CONF_ERROR_MAX]);
+MUST_USE enum tm_err ca_profile_load_text(const char *text, size_t n, const char *path,
+                                          struct ca_profile *ret_profile,
+                                          char error[CONF_ERROR_MAX]);
+void ca_profile_free(struct ca_profile *profile);
+
+uint16_t ca_profile_key_usage(const struct ca_profile *profile); /* PKI_KU_* */
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The issuing service: an enrollment message in, an answer out, by way of registry,
+ * policy, intent, lint, ticket, verification and record. It runs on one loop's thread,
+ * asks store and signer through their interfaces, and knows no sockets.
+ */
+#ifndef TOUCHMARK_CA_SERVICE_H
+#define TOUCHMARK_CA_SERVICE_H
+
+#include "ca/issuer.h"
+#include "ca/profile.h"
+#include "ca/signer.h"
+#include "ca/store.h"
+
+struct ca_service;
+
+struct ca_tenant {
+    const char *name;
+    const struct ca_issuer *issuer;
+    struct bytes anchors; /* DER certificates one after the other, may be empty */
+    bool register_unknown;
+};
+struct ca_label {
+    const char *label; /* "" never; the default one is flagged */
+    const struct ca_tenant *tenant;
+    const struct ca_profile *profile;
+    bool is_default;
+};
+struct ca_service_config {
+    const struct ca_label *labels;
+    size_t label_count;
+    const struct ca_label *server;    /* for IPC_ORIGIN_LOCAL: tenant and profile; NULL = none */
+    struct conf_strings server_names; /* DNS names and addresses that ORIGIN_LOCAL may ask for */
+    size_t queue;                     /* requests under way at once */
+    uint32_t refusals_per_second;
+    int64_t request_timeout_ms;
+    int64_t (*now_ms)(void); /* wall clock */
+};
+
+/* All pointers must outlive the service. */
+MUST_USE enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_store *store,
+                                    struct ca_signer *signer, struct ca_service **ret);
+void ca_service_free(struct ca_service *service); /* nothing may be under way */
+
+/* Resolves every open intent of an earlier process to a burned serial, then calls
+ * `ready` once (TM_OK) or reports what failed. Before that nothing may be asked. */
+MUST_USE enum tm_err ca_service_recover(struct ca_service *service,
+                                        void (*ready)(void *arg, enum tm_err result), void *arg);
+
+/* Takes a request; copies what it needs. `reply` is called once, maybe at once; the
+ * pointers in its message are valid during the call. Answers only when what they say is
+ * durable. */
+typedef void ca_reply_fn(void *arg, const struct ipc_reply *reply);
+void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *request,
+                       ca_reply_fn *reply, void *arg);
+/* Forgets who waits (a face went away): work goes on, replies to `arg` are dropped. */
+void ca_service_forget(struct ca_service *service, void *arg);
+/* Records a refusal that a face made itself. */
+void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused);
+
+/* Requests under way. */
+size_t ca_service_active(const struct ca_service *service);
+/* Ends requests that wait longer than request_timeout with UNAVAILABLE; call it at least
+ * every 100 ms. Their work goes on, so that a retry finds the result. */
+void ca_service_tick(struct ca_service *service);
+
+#endif

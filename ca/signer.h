@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the CA needs of a signer: tickets in, signatures out. The interface is the
+ * CA's. In touchmarkd it is the link to the signer process (server/core/signer_link.c);
+ * in the key ceremony it is a token in this process (pkcs11/).
+ */
+#ifndef TOUCHMARK_CA_SIGNER_H
+#define TOUCHMARK_CA_SIGNER_H
+
+#include "ca/lint.h"
+#include "ca/types.h"
+
+struct ca_signer;
+
+/* One signature wanted. Only ca_lint makes the lint token, so nothing unlinted can be
+ * asked for. The caller keeps it until `done`. */
+struct ca_ticket {
+    struct ca_lint_token lint; /* names the TBS it was made for */
+    const char *issuer;
+    const char *profile;
+    const uint8_t *profile_hash; /* CA_HASH_SIZE octets */
+    struct bytes tbs;
+    /* Called once, never from inside `sign`. signature is valid during the call.
+     * IPC_SIGN_OK, or why not. */
+    void (*done)(struct ca_ticket *ticket, enum ipc_sign_status status, struct bytes signature);
+    void *arg;
+    uint64_t id;            /* the signer's own */
+    struct ca_ticket *next; /* the signer's own */
+};
+
+struct ca_signer_ops {
+    /* TM_EFULL: too many are waiting; TM_EDENIED: the lint token is not this TBS's. */
+    enum tm_err (*sign)(struct ca_signer *signer, struct ca_ticket *ticket);
+    /* Forget it: done will not be called. */
+    void (*cancel)(struct ca_signer *signer, struct ca_ticket *ticket);
+};
+
+struct ca_signer {
+    const struct ca_signer_ops *ops;
+};
+
+#endif

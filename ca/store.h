@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the CA needs of a store: reads of single records, and whole transactions.
+ * The interface is the CA's; store/ implements it on LMDB. A store belongs to the
+ * thread of the loop it was opened on (it may have threads of its own inside).
+ */
+#ifndef TOUCHMARK_CA_STORE_H
+#define TOUCHMARK_CA_STORE_H
+
+#include "ca/types.h"
+
+enum ca_change_kind {
+    /* Precondition of each in brackets; if one fails, nothing of the batch happens
+     * and the batch ends with TM_ECONFLICT. */
+    CA_PUT_DEVICE = 1, /* [the stored version is device->version - 1; 0: there is none] */
+    CA_PUT_INTENT,     /* [no intent, certificate or burned serial with this serial] */
+    CA_END_INTENT,     /* [an intent with this serial is open] */
+    CA_PUT_CERT,       /* [no certificate or burned serial with this serial] */
+    CA_CERT_STATUS,    /* [the certificate exists] status, revoked_ms, revoked_reason */
+    CA_CLAIM_KEY,      /* [the key is unclaimed or claimed by the same device] */
+    CA_ADD_LEAF,       /* always */
+};
+
+struct ca_change {
+    uint8_t kind; /* enum ca_change_kind */
+    union {
+        const struct ca_device *device;
+        const struct ca_intent *intent;
+        const struct ca_certificate *certificate; /* PUT_CERT and CERT_STATUS */
+        struct ca_serial serial;                  /* END_INTENT */
+        struct {
+            uint8_t spki_hash[CA_HASH_SIZE]; /* SHA-256 of the SubjectPublicKeyInfo */
+            const char *tenant;
+            const char *device;
+        } key;
+        const struct ca_leaf *leaf;
+    } u;
+};
+
+#define CA_BATCH_MAX 24
+
+/* A transaction. The caller keeps it and all it points to unchanged until `done`. */
+struct ca_batch {
+    size_t count;
+    struct ca_change changes[CA_BATCH_MAX];
+    /* Called once on the loop's thread when the batch is durable (TM_OK), or is not
+     * and never will be: TM_ECONFLICT, TM_EFULL (no room; may be tried later),
+     * TM_ELIMIT. `failed` is then the index of the change that was in the way. */
+    void (*done)(struct ca_batch *batch, enum tm_err result);
+    void *arg;
+    size_t failed;
+    struct ca_batch *next; /* the store's own */
+};
+
+struct ca_audit_head {
+    uint64_t size;              /* leaves */
+    uint8_t root[CA_HASH_SIZE]; /* RFC 6962 Merkle tree hash over them */
+};
+
+struct ca_store;
+
+struct ca_store_ops {
+    /* Submits a batch; answers through batch->done, never from inside this call.
+     * Batches of one caller become durable in the order of submission. TM_EFULL:
+     * too many are waiting, nothing was taken. */
+    enum tm_err (*submit)(struct ca_store *store, struct ca_batch *batch);
+
+    /* Reads see every batch whose `done` was called. Strings and values are copied
+     * out; certificate DER goes into the caller's buffer. TM_ENOTFOUND, TM_ECORRUPT
+     * (the record fails its hash), TM_EIO. */
+    enum tm_err (*device)(struct ca_store *store, const char *tenant, const char *id,
+                          struct ca_device *ret);
+    enum tm_err (*certificate)(struct ca_store *store, const struct ca_serial *serial,
+                               struct ca_certificate *ret, struct buf *der);
+    enum tm_err (*key_owner)(struct ca_store *store, const uint8_t spki_hash[CA_HASH_SIZE],
+                             char ret_tenant[IPC_NAME_MAX + 1], char ret_id[IPC_NAME_MAX + 1]);
+    enum tm_err (*leaf)(struct ca_store *store, uint64_t sequence, struct ca_leaf *ret);
+    enum tm_err (*audit_head)(struct ca_store *store, struct ca_audit_head *ret);
+
+    /* Pages: the first record whose key is above *cursor, which is moved to it. Cursors
+     * start zeroed. TM_ENOTFOUND at the end. */
+    enum tm_err (*next_device)(struct ca_store *store, const char *tenant,
+                               char cursor[IPC_NAME_MAX + 1], struct ca_device *ret);
+    enum tm_err (*next_certificate)(struct ca_store *store, struct ca_serial *cursor,
+                                    struct ca_certificate *ret, struct buf *der);
+    enum tm_err (*next_intent)(struct ca_store *store, struct ca_serial *cursor,
+                               struct ca_intent *ret);
+
+    /* Everything that must agree, agrees: record hashes, device <-> certificate, intents,
+     * keys, Merkle root over the leaves. `report` is called per fault with one sentence.
+     * TM_OK: no fault; TM_ECORRUPT. Takes time in proportion to the store. */
+    enum tm_err (*check)(struct ca_store *store, void (*report)(void *arg, const char *text),
+                         void *arg);
+};
+
+struct ca_store {
+    const struct ca_store_ops *ops;
+};
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The CA's own records as plain values: device, certificate, intent, audit leaf.
+ * How they are stored is store/'s business (store/records.h has their codecs).
+ */
+#ifndef TOUCHMARK_CA_TYPES_H
+#define TOUCHMARK_CA_TYPES_H
+
+#include "base/bytes.h"
+#include "ipc/messages.h"
+
+#define CA_SERIAL_MAX 20       /* RFC 5280, 4.1.2.2 */
+#define CA_HASH_SIZE 32        /* SHA-256 */
+#define CA_DEVICE_CERTS_MAX 12 /* certificates a device record names, newest first */
+
+struct ca_serial {
+    uint8_t octets[CA_SERIAL_MAX]; /* INTEGER content octets, positive */
+    uint8_t n;
+};
+
+/* Lifecycle (ca/lifecycle.h has the transitions). Values are stored: never renumber. */
+enum ca_state {
+    CA_REGISTERED = 1,
+    CA_PROVISIONING,
+    CA_MANUFACTURED,
+    CA_STOCKED,
+    CA_SHIPPED,
+    CA_ACTIVATED,
+    CA_SUSPENDED,
+    CA_RETURNED,
+    CA_REFURBISHED,
+    CA_RETIRED,
+    CA_DEVICE_REVOKED,
+    CA_STATE_LAST = CA_DEVICE_REVOKED,
+};
+
+enum ca_cert_status {
+    CA_CERT_ACTIVE = 1,
+    CA_CERT_SUPERSEDED, /* a newer one of the same device and profile exists; still
+                           authenticates its own renewal, so that no device is stranded */
+    CA_CERT_REVOKED,
+    CA_CERT_BURNED, /* the serial of an intent that ended without a certificate */
+    CA_CERT_STATUS_LAST = CA_CERT_BURNED,
+};
+
+/* One certificate as its device's record names it. */
+struct ca_cert_ref {
+    struct ca_serial serial;
+    char profile[IPC_NAME_MAX + 1];
+    uint8_t status; /* enum ca_cert_status */
+    int64_t issued_ms;
+    int64_t not_after_ms;
+    uint8_t request[CA_HASH_SIZE]; /* the request that it answers: ca/request_key.h */
+};
+
+/* A one-time enrollment secret. Only a salted hash of it exists here. */
+struct ca_secret {
+    uint8_t set;  /* bool */
+    uint8_t used; /* bool */
+    uint8_t salt[16];
+    uint8_t hash[CA_HASH_SIZE];    /* SHA-256(salt || secret); secrets are 160 random bits */
+    uint8_t request[CA_HASH_SIZE]; /* when used: the one request that used it */
+    int64_t expires_ms;
+};
+
+/* A device: the unit of consistency. Every change carries the version it was based
+ * on and raises it by one, so that concurrent changes of a device serialise. The
+ * request hashes in `certs` and `secret` are the idempotency table. */
+struct ca_device {
+    char tenant[IPC_NAME_MAX + 1];
+    char id[IPC_NAME_MAX + 1];
+    uint64_t version; /* 0 = not stored yet */
+    uint8_t state;    /* enum ca_state */
+    int64_t created_ms;
+    int64_t changed_ms;
+    char sku[IPC_NAME_MAX + 1];
+    char hardware_revision[IPC_NAME_MAX + 1];
+    char batch[IPC_NAME_MAX + 1];
+    char site[IPC_NAME_MAX + 1];
+    char station[IPC_NAME_MAX + 1];
+    char operator_name[IPC_NAME_MAX + 1];
+    char firmware[IPC_NAME_MAX + 1];
+    uint32_t provisioning_version;
+    uint32_t rma_count;
+    struct ca_secret secret;
+    size_t cert_count;
+    struct ca_cert_ref certs[CA_DEVICE_CERTS_MAX]; /* newest first */
+};
+
+/* A certificate, or a burned serial (then der is empty). Keyed by serial. */
+struct ca_certificate {
+    struct ca_serial serial;
+    uint8_t status; /* enum ca_cert_status */
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    uint8_t profile_hash[CA_HASH_SIZE];
+    char issuer[IPC_NAME_MAX + 1];
+    int64_t issued_ms;
+    int64_t not_after_ms;
+    int64_t revoked_ms;                /* 0 = not */
+    uint8_t revoked_reason;            /* RFC 5280, 5.3.1 */
+    uint8_t fingerprint[CA_HASH_SIZE]; /* SHA-256 of der */
+    struct bytes der;
+};
+
+/* A serial on its way: durable before its certificate is signed. */
+struct ca_intent {
+    struct ca_serial serial;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    uint8_t profile_hash[CA_HASH_SIZE];
+    uint8_t request[CA_HASH_SIZE];
+    uint8_t from_state;
+    uint8_t to_state;
+    int64_t created_ms;
+};
+
+/* Audit events. Values are stored: never renumber. */
+enum ca_event {
+    CA_EVENT_STARTED = 1, /* the core opened the store: reason names version and environment */
+    CA_EVENT_DEVICE_ADDED,
+    CA_EVENT_TRANSITION,
+    CA_EVENT_SECRET_MADE,
+    CA_EVENT_INTENT,
+    CA_EVENT_ISSUED,
+    CA_EVENT_BURNED,
+    CA_EVENT_REFUSED,
+    CA_EVENT_REFUSED_MANY, /* `count` refusals in one second beyond the ceiling */
+    CA_EVENT_REVOKED,
+    CA_EVENT_LAST = CA_EVENT_REVOKED,
+};
+const char *ca_event_name(enum ca_event event);
+
+/* One audit leaf (requirement H3). Never a secret. Its sequence number is its key. */
+struct ca_leaf {
+    uint8_t event; /* enum ca_event */
+    int64_t time_ms;
+    uint64_t request;  /* request ID, 0 = none */
+    uint8_t origin;    /* enum ipc_origin, 0 = administration */
+    uint8_t operation; /* enum ipc_operation, 0 = none */
+    uint8_t outcome;   /* enum ipc_outcome of a refusal, 0 = none */
+    uint8_t from_state;
+    uint8_t to_state;
+    uint32_t count;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    struct ca_serial serial;           /* n = 0: none */
+    uint8_t fingerprint[CA_HASH_SIZE]; /* of the certificate issued, or zero */
+    char actor[IPC_TEXT_MAX + 1]; /* "cert:<sha256>", "secret:<user>", "uid:1000", "touchmarkd" */
+    char remote[IPC_ADDRESS_MAX + 1];
+    char site[IPC_NAME_MAX + 1];
+    char reason[IPC_TEXT_MAX + 1];
+};
+
+#endif

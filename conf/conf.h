@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * touchmark.yaml: the configuration of touchmarkd, as one struct and one option
+ * table (conf/options.c). The supervisor loads it; each role takes its own section
+ * into small structs of its own. It holds no secret, only where secrets are.
+ */
+#ifndef TOUCHMARK_CONF_CONF_H
+#define TOUCHMARK_CONF_CONF_H
+
+#include "conf/schema.h"
+
+enum conf_environment { CONF_ENV_DEV, CONF_ENV_TEST, CONF_ENV_PROD };
+enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
+
+struct conf_listen {
+    char *address;             /* "127.0.0.1", "::", ... */
+    uint64_t port;             /* 0: the kernel picks, see ready_file */
+    uint64_t workers;          /* front processes; 0 = one per core */
+    uint64_t max_connections;  /* per worker */
+    uint64_t max_body;         /* octets of a request body (base64 text) */
+    int64_t handshake_timeout; /* ms, absolute */
+    int64_t header_timeout;
+    int64_t body_timeout;
+    int64_t idle_timeout;   /* between requests of a kept connection */
+    int64_t reply_timeout;  /* for the core's answer, then 503 */
+    uint64_t session_cache; /* sessions per worker */
+    int64_t session_lifetime;
+};
+
+struct conf_tls {
+    char *certificate;         /* PEM: leaf, then chain */
+    char *key;                 /* PEM */
+    bool self_issue;           /* touchmarkd obtains and renews both from its own CA */
+    struct conf_strings names; /* DNS names and IP addresses of the server, for self_issue */
+    char *profile;             /* for self_issue */
+    char *tenant;              /* whose CA signs it, for self_issue */
+    char *groups;              /* OpenSSL group list */
+};
+
+struct conf_signer {
+    char *module;       /* PKCS#11 module (.so) */
+    char *token;        /* token label */
+    char *pin_file;     /* file that holds the user PIN, or "credential:NAME" for systemd's */
+    uint64_t threads;   /* signer threads = sessions under way */
+    int64_t watchdog;   /* ms one C_Sign may take */
+    uint64_t max_rate;  /* signatures per second, 0 = no ceiling */
+    uint64_t max_total; /* signatures per start of the signer, 0 = no ceiling */
+    bool network;       /* the module talks to a network HSM: let it open sockets */
+    char *softhsm_conf; /* SOFTHSM2_CONF for the module, "" = as in the environment */
+};
+
+struct conf_issuer {
+    char *name;
+    char *key_label;   /* CKA_LABEL on the token */
+    char *certificate; /* PEM of the issuing CA: pinned */
+    char *chain;       /* PEM: certificates above it, the root last */
+};
+
+struct conf_tenant {
+    char *name;
+    char *issuer;         /* name of a conf_issuer */
+    char *client_anchors; /* PEM of foreign CAs whose device certificates are accepted, "" = none */
+    bool register_unknown; /* a device under a foreign anchor is registered on first contact */
+};
+
+struct conf_label {
+    char *label;
+    char *tenant;
+    char *profile;   /* name of a file in profiles_dir, without .yaml */
+    bool is_default; /* also serves paths without a label */
+};
+
+struct conf_core {
+    char *store;       /* folder of the LMDB environment */
+    uint64_t map_size; /* initial, grows by itself */
+    uint64_t max_map_size;
+    uint64_t queue;               /* requests under way at once, more get 503 */
+    int64_t request_timeout;      /* waiting for the signer, then 503 */
+    uint64_t refusals_per_second; /* refusal leaves written one by one; above it they are counted */
+    char *admin_socket;
+};
+
+struct conf_process {
+    char *user;            /* roles change to it when started as root; "" = stay */
+    char *run_dir;         /* pid and ready files */
+    bool sandbox;          /* seccomp filters */
+    int64_t drain_timeout; /* ms a stopping front may take for what is under way */
+    unsigned log_level;
+};
+
+struct conf {
+    unsigned environment; /* enum conf_environment */
+    bool softhsm_in_prod; /* explicit consent, audited */
+    char *profiles_dir;
+    struct conf_process process;
+    struct conf_listen listen;
+    struct conf_tls tls;
+    struct conf_signer signer;
+    struct conf_core core;
+    struct conf_list issuers; /* struct conf_issuer */
+    struct conf_list tenants; /* struct conf_tenant */
+    struct conf_list labels;  /* struct conf_label */
+};
+
+extern const struct conf_row conf_rows[];
+
+/* Loads and cross-checks (names refer to something, one default label at most, no
+ * label named like an operation, limits that fit together). As conf_load_text. */
+MUST_USE enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf *ret_conf,
+                               char error[CONF_ERROR_MAX]);
+void conf_close(struct conf *conf);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The administration protocol between `touchmark` and the core: one request, one
+ * or more replies, over a Unix SOCK_SEQPACKET socket. The core knows its peer by
+ * SO_PEERCRED. A listing answers with one reply per row and ends with a reply
+ * whose `more` is 0; it carries the cursor for the next page in `cursor`.
+ */
+#ifndef TOUCHMARK_IPC_ADMIN_H
+#define TOUCHMARK_IPC_ADMIN_H
+
+#include "ipc/messages.h"
+
+enum ipc_admin_verb {
+    IPC_ADMIN_STATUS = 1,
+    IPC_ADMIN_DEVICE_ADD,        /* tenant, device, attributes */
+    IPC_ADMIN_DEVICE_SHOW,       /* tenant, device */
+    IPC_ADMIN_DEVICE_LIST,       /* tenant, cursor, limit */
+    IPC_ADMIN_DEVICE_TRANSITION, /* tenant, device, state, reason */
+    IPC_ADMIN_DEVICE_SECRET,     /* tenant, device, seconds: answers a new one-time secret */
+    IPC_ADMIN_CERT_SHOW,         /* serial */
+    IPC_ADMIN_CERT_LIST,         /* tenant, device; or cursor */
+    IPC_ADMIN_CERT_REVOKE,       /* serial, reason */
+    IPC_ADMIN_INTENT_LIST,
+    IPC_ADMIN_AUDIT_LIST, /* cursor = first sequence number, limit */
+    IPC_ADMIN_AUDIT_HEAD,
+    IPC_ADMIN_STORE_CHECK, /* recomputes every record hash and every agreement */
+    IPC_ADMIN_VERB_LAST = IPC_ADMIN_STORE_CHECK,
+};
+
+struct ipc_admin_request {
+    uint8_t verb;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char serial[41]; /* hex */
+    char state[IPC_NAME_MAX + 1];
+    char reason[IPC_TEXT_MAX + 1];
+    char sku[IPC_NAME_MAX + 1];
+    char hardware_revision[IPC_NAME_MAX + 1];
+    char batch[IPC_NAME_MAX + 1];
+    char site[IPC_NAME_MAX + 1];
+    char cursor[IPC_NAME_MAX + 1];
+    uint32_t limit;
+    uint32_t seconds;
+};
+
+struct ipc_admin_reply {
+    uint8_t ok; /* 0: `text` says what is wrong and what is allowed */
+    uint8_t more;
+    char text[IPC_TEXT_MAX + 1];
+    char cursor[IPC_NAME_MAX + 1];
+    struct bytes json;   /* one JSON object (UTF-8), or empty */
+    struct bytes secret; /* DEVICE_SECRET only; never logged */
+    struct bytes der;    /* CERT_SHOW only */
+};
+
+extern const struct codec_schema ipc_admin_request_schema, ipc_admin_reply_schema;
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages between the processes: one struct and one schema (base/codec.h)
+ * each. They are the same whether a request came by HTTPS or by MQTT. All of
+ * them fit in IPC_MESSAGE_MAX octets. `struct bytes` members are borrowed: from
+ * the sender's memory until encoded, from the receive buffer after decoding.
+ */
+#ifndef TOUCHMARK_IPC_MESSAGES_H
+#define TOUCHMARK_IPC_MESSAGES_H
+
+#include "base/codec.h"
+#include "ipc/outcome.h"
+
+#define IPC_MESSAGE_MAX 65536
+#define IPC_NAME_MAX 64     /* tenant, label, profile, issuer, device ID: octets */
+#define IPC_CSR_MAX 16384   /* DER of a PKCS#10 request */
+#define IPC_CERT_MAX 8192   /* DER of one certificate */
+#define IPC_CHAIN_MAX 16384 /* DER certificates one after the other */
+#define IPC_SECRET_MAX 128  /* one-time enrollment secret */
+#define IPC_TEXT_MAX 255    /* one clear sentence */
+#define IPC_SIGNATURE_MAX 8192
+#define IPC_BINDING_MAX 64 /* channel binding octets, before base64 */
+#define IPC_ADDRESS_MAX 64 /* "192.0.2.1:4711", "[2001:db8::1]:4711" */
+
+enum ipc_type {
+    IPC_TYPE_ENROLL = 0x0101,
+    IPC_TYPE_REPLY = 0x0102,
+    IPC_TYPE_REFUSED = 0x0103,
+    IPC_TYPE_CATALOG = 0x0104,
+    IPC_TYPE_TICKET = 0x0201,
+    IPC_TYPE_SIGNED = 0x0202,
+    IPC_TYPE_KEY = 0x0203,
+    IPC_TYPE_CONTROL = 0x0301,
+    IPC_TYPE_ADMIN_REQUEST = 0x0401,
+    IPC_TYPE_ADMIN_REPLY = 0x0402,
+};
+
+enum ipc_operation {
+    IPC_OP_ENROLL = 1,
+    IPC_OP_REENROLL,
+    IPC_OP_SERVERKEYGEN,
+    IPC_OP_FULLCMC,
+    IPC_OP_CACERTS,  /* only in IPC_TYPE_REFUSED */
+    IPC_OP_CSRATTRS, /* only in IPC_TYPE_REFUSED */
+    IPC_OP_OTHER,    /* only in IPC_TYPE_REFUSED: no operation was recognised */
+    IPC_OP_LAST = IPC_OP_OTHER,
+};
+
+/* How the peer reached us. */
+enum ipc_origin {
+    IPC_ORIGIN_HTTPS = 1,
+    IPC_ORIGIN_MQTT,
+    IPC_ORIGIN_LOCAL, /* touchmarkd itself, for its own TLS server certificate */
+    IPC_ORIGIN_LAST = IPC_ORIGIN_LOCAL,
+};
+
+/* Face to core: somebody asks for a certificate. The face proves only that the
+ * peer holds the key of peer_leaf; who that is, the core decides. */
+struct ipc_enroll {
+    uint64_t id;                  /* request ID: unique per face process; logs and audit show it */
+    uint8_t operation;            /* enum ipc_operation */
+    uint8_t origin;               /* enum ipc_origin */
+    char label[IPC_NAME_MAX + 1]; /* "" = the service without label */
+    char remote[IPC_ADDRESS_MAX + 1];
+    struct bytes peer_leaf;      /* DER of the TLS client certificate, empty = none */
+    struct bytes peer_chain;     /* what else the client sent, DER one after the other */
+    char user[IPC_NAME_MAX + 1]; /* HTTP Basic user, "" = none */
+    struct bytes secret;         /* HTTP Basic password */
+    struct bytes tls_exporter;   /* RFC 9266 value, 32 octets; TLS 1.3 (and 1.2 with EMS) */
+    struct bytes tls_unique;     /* RFC 5929 tls-unique; TLS 1.2 only */
+    struct bytes csr;            /* DER */
+};
+
+/* Core to face: the answer to ipc_enroll.id. */
+struct ipc_reply {
+    uint64_t id;
+    uint8_t outcome;             /* enum ipc_outcome */
+    uint32_t retry_after_s;      /* set for PENDING, BUSY, UNAVAILABLE; else 0 */
+    char text[IPC_TEXT_MAX + 1]; /* one clear sentence for the peer; "" when issued */
+    struct bytes certificate;    /* DER, only when ISSUED or REPEATED */
+};
+
+/* Face to core: the face refused a request itself; to be recorded. No answer. */
+struct ipc_refused {
+    uint64_t id;
+    uint8_t operation;
+    uint8_t origin;
+    uint8_t outcome;
+    char label[IPC_NAME_MAX + 1];
+    char remote[IPC_ADDRESS_MAX + 1];
+    char user[IPC_NAME_MAX + 1];
+    struct bytes peer_leaf;
+    char text[IPC_TEXT_MAX + 1];
+};
+
+/* Core to face: what a label serves without asking the core. Sent for every
+ * label, index 0..count-1 of one generation, when a face is linked and whenever
+ * something changes; a face swaps when it has all of a generation. */
+struct ipc_catalog {
+    uint32_t generation;
+    uint16_t index;
+    uint16_t count;
+    char label[IPC_NAME_MAX + 1];
+    uint8_t is_default;    /* also serves /.well-known/est/<operation> */
+    uint8_t wants_link;    /* the core will want channel bindings: off 0, optional 1, required 2 */
+    struct bytes cacerts;  /* DER of the certs-only CMS SignedData (RFC 7030, 4.1.3) */
+    struct bytes csrattrs; /* DER of CsrAttrs; empty = 204 */
+};
+
+/* Core to signer: sign this to-be-signed certificate. IDs rise strictly on one
+ * link, so a ticket can be redeemed once. */
+struct ipc_ticket {
+    uint64_t id;
+    char issuer[IPC_NAME_MAX + 1];  /* names the key and the certificate */
+    char profile[IPC_NAME_MAX + 1]; /* the signer holds it from its own start */
+    uint8_t profile_hash[32];       /* SHA-256 of the profile's canonical form, must match */
+    struct bytes tbs;               /* DER TBSCertificate */
+};
+
+enum ipc_sign_status {
+    IPC_SIGN_OK = 1,
+    IPC_SIGN_REFUSED, /* the ticket breaks a rule: never try again */
+    IPC_SIGN_CEILING, /* rate or total ceiling reached: later */
+    IPC_SIGN_FAILED,  /* the token failed: again after the signer was restarted */
+    IPC_SIGN_STATUS_LAST = IPC_SIGN_FAILED,
+};
+
+/* Signer to core: the answer to ipc_ticket.id. */
+struct ipc_signed {
+    uint64_t id;
+    uint8_t status; /* enum ipc_sign_status */
+    char text[IPC_TEXT_MAX + 1];
+    struct bytes signature; /* as in the certificate's BIT STRING (ECDSA: DER SEQUENCE) */
+};
+
+/* Signer to core, once per key when a core is linked: what the token holds. */
+struct ipc_key {
+    uint16_t index;
+    uint16_t count;
+    char issuer[IPC_NAME_MAX + 1];
+    struct bytes spki; /* DER SubjectPublicKeyInfo read from the token */
+};
+
+/* Supervisor and roles. */
+enum ipc_control_verb {
+    IPC_CONTROL_LINK = 1, /* supervisor to role, with one descriptor: your link to `peer` */
+    IPC_CONTROL_READY,    /* role to supervisor: set up, privileges dropped, serving */
+    IPC_CONTROL_DRAIN, /* supervisor to role: finish what is under way, take nothing new, exit 0 */
+    IPC_CONTROL_VERB_LAST = IPC_CONTROL_DRAIN,
+};
+
+enum ipc_role {
+    IPC_ROLE_SUPERVISOR = 1,
+    IPC_ROLE_FRONT,
+    IPC_ROLE_CORE,
+    IPC_ROLE_SIGNER,
+    IPC_ROLE_BRIDGE,
+    IPC_ROLE_TLSCERT, /* short-lived: obtains the server's own TLS certificate */
+    IPC_ROLE_LAST = IPC_ROLE_TLSCERT,
+};
+
+struct ipc_control {
+    uint8_t verb;
+    uint8_t peer;        /* enum ipc_role, with LINK */
+    uint16_t peer_index; /* which front */
+};
+
+extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refused_schema,
+    ipc_catalog_schema, ipc_ticket_schema, ipc_signed_schema, ipc_key_schema, ipc_control_schema;
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The signer: S threads that all receive tickets from one SOCK_SEQPACKET socket, check
+ * each against the profile it names, sign on the token, and answer on the same socket. It
+ * signs tickets, never bytes: the TBS is parsed again here and held against the profile
+ * and issuer the signer was started with. It owns the PIN and the token and nothing else.
+ *
+ * When a signature takes longer than the watchdog allows, or the token fails, the
+ * process is beyond repair (libp11): `dead` is called, and the process must exit so that
+ * the supervisor starts another.
+ */
+#ifndef TOUCHMARK_PKCS11_SIGNER_H
+#define TOUCHMARK_PKCS11_SIGNER_H
+
+#include "ca/issuer.h"
+#include "ca/profile.h"
+#include "pkcs11/token.h"
+
+struct hsm_signer;
+
+struct hsm_signer_issuer {
+    const struct ca_issuer *issuer; /* pinned certificate */
+    const char *key_label;
+};
+
+struct hsm_signer_config {
+    struct hsm_token_config token;
+    const struct hsm_signer_issuer *issuers;
+    size_t issuer_count;
+    const struct ca_profile *profiles;
+    size_t profile_count;
+    unsigned threads;
+    int64_t watchdog_ms;
+    uint64_t max_rate;  /* per second, 0 = none */
+    uint64_t max_total; /* 0 = none */
+    /* Called once from any thread; must not return. */
+    void (*dead)(void *arg, const char *text);
+    void *arg;
+};
+
+/* Opens the token, finds every issuer's key and compares it with the pinned certificate
+ * (a wrong key is refused: TM_EDENIED). Starts no thread. `pin` is wiped by the caller. */
+MUST_USE enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *pin,
+                                     struct hsm_signer **ret_signer, char text[HSM_TEXT_MAX]);
+/* Serves a core over `socket` (taken over) until hsm_signer_link is called again or the
+ * signer closes; first sends one ipc_key per issuer. Starts the threads at first. */
+MUST_USE enum tm_err hsm_signer_link(struct hsm_signer *signer, int socket);
+/* Is no signature running longer than the watchdog? Call it every 100 ms or so; calls `dead` if one
+ * is. */
+void hsm_signer_watch(struct hsm_signer *signer);
+/* Finishes the signatures under way, joins the threads, closes the token. NULL-safe. */
+void hsm_signer_close(struct hsm_signer *signer);
+
+#endif

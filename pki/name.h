@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Distinguished names (RFC 5280, 4.1.2.4) as DER: walk, compare, print, write.
+ * No allocation; thread-safe.
+ */
+#ifndef TOUCHMARK_PKI_NAME_H
+#define TOUCHMARK_PKI_NAME_H
+
+#include "pki/der.h"
+#include "pki/oid.h"
+
+/* Canonical equality by the rules of RFC 5280, 7.1 as everybody implements them:
+ * attribute for attribute in order, PrintableString and UTF8String of the same
+ * characters are equal, case folded for ASCII, leading, trailing and repeated
+ * spaces ignored. Malformed names are equal to nothing. */
+bool pki_name_equal(struct bytes a, struct bytes b);
+
+/* Iterates over the attributes of a Name (DER SEQUENCE, whole). Start with *state = 0.
+ * *ret_value is the string's octets as they stand. TM_ENOTFOUND at the end, TM_EPARSE. */
+struct pki_attribute {
+    enum pki_oid type; /* PKI_OID_UNKNOWN for one not in the table */
+    struct bytes oid;
+    uint8_t tag; /* of the value */
+    struct bytes value;
+};
+MUST_USE enum tm_err pki_name_next(struct bytes name, size_t *state, struct pki_attribute *ret);
+
+/* RFC 4514 text, last RDN first, escaped; NUL-terminated, cut at cap. For people only. */
+void pki_name_format(struct bytes name, char *ret, size_t cap);
+
+/* Writes a Name of single-valued RDNs, in the given order. PrintableString for
+ * country, serialNumber and dnQualifier, IA5String for DC and emailAddress,
+ * UTF8String for the rest. Values are NUL-terminated UTF-8. */
+struct pki_rdn {
+    enum pki_oid type;
+    const char *value;
+};
+void pki_name_write(struct der_writer *w, const struct pki_rdn *rdns, size_t count);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Object identifiers that Touchmark knows, as DER content octets, and their text.
+ * One table, constant, thread-safe.
+ */
+#ifndef TOUCHMARK_PKI_OID_H
+#define TOUCHMARK_PKI_OID_H
+
+#include "base/bytes.h"
+
+/* Names are those of the defining standard. */
+enum pki_oid {
+    PKI_OID_UNKNOWN = 0,
+    /* X.520 attribute types */
+    PKI_OID_COMMON_NAME,
+    PKI_OID_SERIAL_NUMBER,
+    PKI_OID_COUNTRY,
+    PKI_OID_LOCALITY,
+    PKI_OID_STATE,
+    PKI_OID_ORGANIZATION,
+    PKI_OID_ORGANIZATIONAL_UNIT,
+    PKI_OID_DOMAIN_COMPONENT,
+    PKI_OID_USER_ID,
+    PKI_OID_EMAIL_ADDRESS,
+    /* keys and signatures */
+    PKI_OID_EC_PUBLIC_KEY,
+    PKI_OID_PRIME256V1,
+    PKI_OID_SECP384R1,
+    PKI_OID_SECP521R1,
+    PKI_OID_RSA_ENCRYPTION,
+    PKI_OID_ED25519,
+    PKI_OID_ECDSA_SHA256,
+    PKI_OID_ECDSA_SHA384,
+    PKI_OID_ECDSA_SHA512,
+    PKI_OID_RSA_SHA256,
+    PKI_OID_RSA_SHA384,
+    PKI_OID_RSA_SHA512,
+    /* certificate extensions */
+    PKI_OID_SUBJECT_KEY_ID,
+    PKI_OID_KEY_USAGE,
+    PKI_OID_SUBJECT_ALT_NAME,
+    PKI_OID_BASIC_CONSTRAINTS,
+    PKI_OID_CRL_DISTRIBUTION_POINTS,
+    PKI_OID_AUTHORITY_KEY_ID,
+    PKI_OID_EXT_KEY_USAGE,
+    PKI_OID_AUTHORITY_INFO_ACCESS,
+    PKI_OID_CERTIFICATE_POLICIES,
+    PKI_OID_NAME_CONSTRAINTS,
+    /* key purposes and access methods */
+    PKI_OID_KP_SERVER_AUTH,
+    PKI_OID_KP_CLIENT_AUTH,
+    PKI_OID_KP_CMC_RA,
+    PKI_OID_KP_CMC_CA,
+    PKI_OID_KP_OCSP_SIGNING,
+    PKI_OID_KP_CODE_SIGNING,
+    PKI_OID_AD_OCSP,
+    PKI_OID_AD_CA_ISSUERS,
+    PKI_OID_ON_HARDWARE_MODULE_NAME, /* 1.3.6.1.5.5.7.8.4, RFC 4108; 802.1AR */
+    /* PKCS#9, EST and CMC attributes */
+    PKI_OID_CHALLENGE_PASSWORD,
+    PKI_OID_EXTENSION_REQUEST,
+    PKI_OID_OTP_CHALLENGE,
+    PKI_OID_REVOCATION_CHALLENGE,
+    PKI_OID_EST_IDENTITY_LINKING,
+    PKI_OID_CHANGE_SUBJECT_NAME,
+    PKI_OID_CERTIFICATION_REQUEST_INFO_TEMPLATE,
+    PKI_OID_EXTENSION_REQ_TEMPLATE,
+    PKI_OID_SMIME_CAPABILITIES,
+    /* CMS */
+    PKI_OID_DATA,
+    PKI_OID_SIGNED_DATA,
+    PKI_OID_COUNT
+};
+
+/* Content octets of a known identifier (never UNKNOWN). */
+struct bytes pki_oid_bytes(enum pki_oid oid);
+/* Which one these content octets are; PKI_OID_UNKNOWN if none. */
+enum pki_oid pki_oid_find(struct bytes content);
+/* Short name as in RFC 4514 / RFC 5280 ("CN", "keyUsage"). Never NULL. */
+const char *pki_oid_name(enum pki_oid oid);
+/* Dotted decimal of any identifier's content octets into ret. TM_EPARSE, TM_ELIMIT. */
+MUST_USE enum tm_err pki_oid_format(struct bytes content, char *ret, size_t cap);
+/* Content octets of a dotted decimal identifier. TM_EPARSE, TM_ELIMIT. */
+MUST_USE enum tm_err pki_oid_parse(const char *dotted, struct buf *out);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A role's life inside touchmarkd. The supervisor starts each role by fork and exec of
+ * itself with --role; descriptors 3 (control link), 4 (sealed memory file with the configuration
+ * text) and, where the role has one, 5 (its listening socket: TCP for fronts, the admin
+ * socket for the core) are open. The role sets up, then calls role_ready, then serves the loop.
+ *
+ * Reload and restart are one mechanism: a role's configuration never changes while it
+ * lives; the supervisor starts a successor and drains the old one.
+ */
+#ifndef TOUCHMARK_SERVER_ROLE_H
+#define TOUCHMARK_SERVER_ROLE_H
+
+#include "base/loop.h"
+#include "conf/conf.h"
+#include "ipc/link.h"
+#include "ipc/messages.h"
+
+#define ROLE_FD_CONTROL 3
+#define ROLE_FD_CONF 4
+#define ROLE_FD_LISTEN 5
+
+struct role {
+    enum ipc_role kind;
+    unsigned index; /* which front */
+    struct conf *conf;
+    struct loop *loop;
+    struct ipc_link *control;
+    int listen_fd; /* or -1 */
+    void *self;    /* the role's own state */
+    /* A new link to a peer role; the callee owns fd. Replaces an older link to the same peer and
+     * index. */
+    void (*linked)(struct role *role, enum ipc_role peer, unsigned peer_index, int fd);
+    /* Finish what is under way, then role_exit(role). */
+    void (*drain)(struct role *role);
+};
+
+/* Drops privileges to conf->process.user (when root), makes the process non-dumpable, installs
+ * the role's seccomp filter (server/sandbox.h) and tells the supervisor. Call it when all files are
+ * open. */
+MUST_USE enum tm_err role_ready(struct role *role);
+/* Ends role_run with success. */
+void role_exit(struct role *role);
+
+/* Exit codes that the supervisor understands. */
+#define ROLE_EXIT_CONFIG 78 /* EX_CONFIG: trying again will not help soon */
+#define ROLE_EXIT_FAILED 70 /* EX_SOFTWARE: restart at once, with backoff */
+
+/* One per role: sets role->linked and ->drain, sets up, calls role_ready. Returns after setup
+ * (the caller runs the loop) or an error that was logged. _stop frees after the loop ended. */
+MUST_USE enum tm_err front_start(struct role *role);
+void front_stop(struct role *role);
+MUST_USE enum tm_err core_start(struct role *role);
+void core_stop(struct role *role);
+MUST_USE enum tm_err signer_start(struct role *role);
+void signer_stop(struct role *role);
+MUST_USE enum tm_err tlscert_start(struct role *role);
+void tlscert_stop(struct role *role);
+
+#endif
