@@ -2,7 +2,8 @@
 /*
  * touchmark.yaml: the configuration of touchmarkd, as one struct and one option
  * table (conf/options.c). The supervisor loads it; each role takes its own section
- * into small structs of its own. It holds no secret, only where secrets are.
+ * into small structs of its own. It holds no secret, only where secrets are. A text or
+ * path that was left out or is "" is NULL; every other pointer is set.
  */
 #ifndef TOUCHMARK_CONF_CONF_H
 #define TOUCHMARK_CONF_CONF_H
@@ -33,7 +34,7 @@ struct conf_tls {
     bool self_issue;           /* touchmarkd obtains and renews both from its own CA */
     struct conf_strings names; /* DNS names and IP addresses of the server, for self_issue */
     char *profile;             /* for self_issue */
-    char *tenant;              /* whose CA signs it, for self_issue */
+    char *tenant;              /* whose CA signs it, for self_issue; set if that is on */
     char *groups;              /* OpenSSL group list */
 };
 
@@ -46,7 +47,7 @@ struct conf_signer {
     uint64_t max_rate;  /* signatures per second, 0 = no ceiling */
     uint64_t max_total; /* signatures per start of the signer, 0 = no ceiling */
     bool network;       /* the module talks to a network HSM: let it open sockets */
-    char *softhsm_conf; /* SOFTHSM2_CONF for the module, "" = as in the environment */
+    char *softhsm_conf; /* SOFTHSM2_CONF for the module, NULL = as in the environment */
 };
 
 struct conf_issuer {
@@ -58,8 +59,9 @@ struct conf_issuer {
 
 struct conf_tenant {
     char *name;
-    char *issuer;         /* name of a conf_issuer */
-    char *client_anchors; /* PEM of foreign CAs whose device certificates are accepted, "" = none */
+    char *issuer; /* name of a conf_issuer */
+    char *
+        client_anchors; /* PEM of foreign CAs whose device certificates are accepted, NULL = none */
     bool register_unknown; /* a device under a foreign anchor is registered on first contact */
 };
 
@@ -81,7 +83,7 @@ struct conf_core {
 };
 
 struct conf_process {
-    char *user;            /* roles change to it when started as root; "" = stay */
+    char *user;            /* roles change to it when started as root; NULL = stay */
     char *run_dir;         /* pid and ready files */
     bool sandbox;          /* seccomp filters */
     int64_t drain_timeout; /* ms a stopping front may take for what is under way */

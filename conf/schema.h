@@ -20,7 +20,8 @@
 
 enum conf_type {
     CONF_STRING,   /* char *; min..max octets */
-    CONF_PATH,     /* char *; relative ones are made absolute against the file's folder */
+    CONF_PATH,     /* char *; relative ones are made absolute against the file's folder, but
+                      what begins with one of `words` ("credential:") is kept as it is */
     CONF_NAME,     /* char *; 1..64 of A-Z a-z 0-9 . _ ~ - */
     CONF_UINT,     /* uint64_t; min..max */
     CONF_BOOL,     /* bool; true or false */
@@ -49,12 +50,15 @@ struct conf_row {
     size_t offset;
     const char *preset;          /* default, as it would stand in YAML; NULL: the key is required */
     uint64_t min, max;           /* by type; max 0 = the type's own limit */
-    const char *const *words;    /* ENUM and FLAGS: the allowed words, NULL-terminated */
+    const char *const *words;    /* ENUM and FLAGS: the allowed words, NULL-terminated; PATH */
     const struct conf_row *rows; /* GROUP and LIST: ends with a row whose key is NULL */
     size_t elem_size;            /* LIST */
     const char *help;            /* one sentence, with units */
+    const char *example;         /* for the sample; NULL: the preset, or made from the type */
 };
-/* A preset of "" means: may be absent; pointer NULL, list empty, number 0. */
+/* A preset of "" means: may be absent; pointer NULL, list empty, number 0. An empty text ("")
+ * in the file is the same as absent, where the row allows it (STRING with min 0; PATH and NAME
+ * with a preset of ""). A GROUP needs no preset: absent, each of its rows has its own. */
 
 #define CONF_ERROR_MAX 512
 
@@ -68,6 +72,15 @@ MUST_USE enum tm_err conf_load_text(const char *text, size_t n, const char *name
 /* The same from a file. TM_EIO with the reason in `error`. */
 MUST_USE enum tm_err conf_load_file(const char *path, const struct conf_row *rows, void *ret_struct,
                                     size_t size, char error[CONF_ERROR_MAX]);
+/* The text of a file, at most one octet more than a document may have; the caller frees it. */
+MUST_USE enum tm_err conf_read_file(const char *path, char **ret_text, size_t *ret_n,
+                                    char error[CONF_ERROR_MAX]);
+/* For checks across keys after loading: writes "name:line: path: sentence" to `error`, with
+ * the line where `path` ("listen.port", "labels[0].tenant"; positions from 0) or what is
+ * nearest above it stands in the text. Always TM_EPARSE. */
+MUST_USE enum tm_err conf_refuse(const char *text, size_t n, const char *name, const char *path,
+                                 char error[CONF_ERROR_MAX], const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 /* Frees what the loader allocated and zeroes the struct. */
 void conf_free(const struct conf_row *rows, void *s, size_t size);
 

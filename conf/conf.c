@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* touchmark.yaml as a whole: loading, and the checks that concern several options. */
+#include "conf/conf.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/auto.h"
+
+struct check {
+    const char *text;
+    size_t n;
+    const char *name;
+    struct conf *conf;
+    char *error;
+};
+
+/* RFC 7030, 3.2.2: a label must not be confused with an operation's path segment. */
+static const char *const operations[] = {
+    "cacerts", "simpleenroll", "simplereenroll", "fullcmc", "csrattrs", "serverkeygen", NULL};
+
+#define REFUSE(c, path, ...)                                                                       \
+    conf_refuse((c)->text, (c)->n, (c)->name, path, (c)->error, __VA_ARGS__)
+#define KEY_MAX 64
+
+/* The path of a list entry's key, "labels[1].tenant". */
+static const char *entry_path(char ret[KEY_MAX], const char *list, size_t i, const char *key) {
+    (void)snprintf(ret, KEY_MAX, "%s[%zu].%s", list, i, key);
+    return ret;
+}
+
+static const struct conf_issuer *issuer_at(const struct conf *conf, size_t i) {
+    return (const struct conf_issuer *)conf->issuers.items + i;
+}
+static const struct conf_tenant *tenant_at(const struct conf *conf, size_t i) {
+    return (const struct conf_tenant *)conf->tenants.items + i;
+}
+static const struct conf_label *label_at(const struct conf *conf, size_t i) {
+    return (const struct conf_label *)conf->labels.items + i;
+}
+
+static bool is_address(const char *text) {
+    unsigned char octets[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, octets) == 1 || inet_pton(AF_INET6, text, octets) == 1;
+}
+
+/* RFC 1123, 2.1: letters, digits and hyphens in labels of 1 to 63, 253 octets in all. */
+static bool is_dns_name(const char *text) {
+    static const char inner[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+    if (strlen(text) > 253)
+        return false;
+    for (const char *at = text;; at++) {
+        size_t n = strspn(at, inner);
+        if (n < 1 || n > 63 || at[0] == '-' || at[n - 1] == '-')
+            return false;
+        at += n;
+        if (*at == '\0')
+            return true;
+        if (*at != '.')
+            return false;
+    }
+}
+
+static bool has_issuer(const struct conf *conf, const char *name) {
+    for (size_t i = 0; i < conf->issuers.count; i++)
+        if (strcmp(issuer_at(conf, i)->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_tenant(const struct conf *conf, const char *name) {
+    for (size_t i = 0; i < conf->tenants.count; i++)
+        if (strcmp(tenant_at(conf, i)->name, name) == 0)
+            return true;
+    return false;
+}
+
+static enum tm_err check_issuers(const struct check *c) {
+    char path[KEY_MAX];
+    for (size_t i = 0; i < c->conf->issuers.count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(issuer_at(c->conf, i)->name, issuer_at(c->conf, j)->name) == 0)
+                return REFUSE(c, entry_path(path, "issuers", i, "name"),
+                              "\"%s\" is the name of an earlier issuer",
+                              issuer_at(c->conf, i)->name);
+    return TM_OK;
+}
+
+static enum tm_err check_tenants(const struct check *c) {
+    char path[KEY_MAX];
+    for (size_t i = 0; i < c->conf->tenants.count; i++) {
+        const struct conf_tenant *tenant = tenant_at(c->conf, i);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(tenant->name, tenant_at(c->conf, j)->name) == 0)
+                return REFUSE(c, entry_path(path, "tenants", i, "name"),
+                              "\"%s\" is the name of an earlier tenant", tenant->name);
+        if (!has_issuer(c->conf, tenant->issuer))
+            return REFUSE(c, entry_path(path, "tenants", i, "issuer"),
+                          "\"%s\" is not the name of one of the issuers", tenant->issuer);
+        if (tenant->register_unknown && !tenant->client_anchors)
+            return REFUSE(c, entry_path(path, "tenants", i, "register_unknown"),
+                          "registers devices under client_anchors, and there are none");
+    }
+    return TM_OK;
+}
+
+static enum tm_err check_label(const struct check *c, size_t i) {
+    char path[KEY_MAX];
+    const struct conf_label *label = label_at(c->conf, i);
+    for (const char *const *operation = operations; *operation; operation++)
+        if (strcasecmp(label->label, *operation) == 0)
+            return REFUSE(c, entry_path(path, "labels", i, "label"),
+                          "\"%s\" is an EST operation and cannot be a label (RFC 7030, 3.2.2)",
+                          label->label);
+    if (!has_tenant(c->conf, label->tenant))
+        return REFUSE(c, entry_path(path, "labels", i, "tenant"),
+                      "\"%s\" is not the name of one of the tenants", label->tenant);
+    for (size_t j = 0; j < i; j++) {
+        if (strcmp(label->label, label_at(c->conf, j)->label) == 0)
+            return REFUSE(c, entry_path(path, "labels", i, "label"), "\"%s\" is an earlier label",
+                          label->label);
+        if (label->is_default && label_at(c->conf, j)->is_default)
+            return REFUSE(c, entry_path(path, "labels", i, "default"),
+                          "\"%s\" is the default already", label_at(c->conf, j)->label);
+    }
+    return TM_OK;
+}
+
+static enum tm_err check_labels(const struct check *c) {
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < c->conf->labels.count && !err; i++)
+        err = check_label(c, i);
+    return err;
+}
+
+static enum tm_err check_names(const struct check *c) {
+    char path[KEY_MAX];
+    const struct conf_strings *names = &c->conf->tls.names;
+    for (size_t i = 0; i < names->count; i++)
+        if (!is_address(names->items[i]) && !is_dns_name(names->items[i])) {
+            (void)snprintf(path, sizeof(path), "tls.names[%zu]", i);
+            return REFUSE(c, path, "\"%.100s\" is neither a DNS name nor an IP address",
+                          names->items[i]);
+        }
+    return TM_OK;
+}
+
+static enum tm_err check_tls(const struct check *c) {
+    struct conf_tls *tls = &c->conf->tls;
+    enum tm_err err = check_names(c);
+    if (err || !tls->self_issue)
+        return err;
+    if (tls->names.count == 0)
+        return REFUSE(c, "tls.names", "is missing; tls.self_issue needs the names of the server");
+    if (!tls->tenant && c->conf->tenants.count > 1)
+        return REFUSE(c, "tls.tenant", "is missing; must be the name of one of the tenants");
+    if (!tls->tenant) {
+        tls->tenant = strdup(tenant_at(c->conf, 0)->name);
+        (void)snprintf(c->error, CONF_ERROR_MAX, "%s: out of memory", c->name);
+        return tls->tenant ? TM_OK : TM_ENOMEM;
+    }
+    if (!has_tenant(c->conf, tls->tenant))
+        return REFUSE(c, "tls.tenant", "\"%s\" is not the name of one of the tenants", tls->tenant);
+    return TM_OK;
+}
+
+static enum tm_err check_limits(const struct check *c) {
+    const struct conf *conf = c->conf;
+    if (!is_address(conf->listen.address))
+        return REFUSE(c, "listen.address", "\"%s\" is not an IPv4 or IPv6 address",
+                      conf->listen.address);
+    if (conf->core.max_map_size < conf->core.map_size)
+        return REFUSE(c, "core.max_map_size", "is less than core.map_size");
+    if (conf->listen.reply_timeout <= conf->core.request_timeout)
+        return REFUSE(c, "listen.reply_timeout", "must be longer than core.request_timeout");
+    return TM_OK;
+}
+
+/* An early word; what the token says of itself counts (server/signer). */
+static enum tm_err check_environment(const struct check *c) {
+    const char *slash = strrchr(c->conf->signer.module, '/');
+    const char *module = slash ? slash + 1 : c->conf->signer.module;
+    if (c->conf->environment == CONF_ENV_PROD && !c->conf->softhsm_in_prod &&
+        strstr(module, "softhsm"))
+        return REFUSE(c, "signer.module",
+                      "SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true");
+    return TM_OK;
+}
+
+static enum tm_err check_all(const struct check *c) {
+    static enum tm_err (*const checks[])(const struct check *) = {
+        check_issuers, check_tenants, check_labels, check_tls, check_limits, check_environment};
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !err; i++)
+        err = checks[i](c);
+    return err;
+}
+
+enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf *ret_conf,
+                      char error[CONF_ERROR_MAX]) {
+    enum tm_err err = conf_load_text(text, n, path, conf_rows, ret_conf, sizeof(*ret_conf), error);
+    if (err)
+        return err;
+    const struct check c = {text, n, path, ret_conf, error};
+    err = check_all(&c);
+    if (err)
+        conf_close(ret_conf);
+    return err;
+}
+
+void conf_close(struct conf *conf) {
+    conf_free(conf_rows, conf, sizeof(*conf));
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Single values of a configuration: text into a typed field by the rules of its
+ * row, and the words that say what a row allows. Private to conf/. Thread-safe.
+ */
+#ifndef TOUCHMARK_CONF_VALUE_H
+#define TOUCHMARK_CONF_VALUE_H
+
+#include "conf/schema.h"
+
+#define CONF_ALLOWED_MAX 320
+
+/* Smallest and largest value (or length, or count) of a row; the type's own limit where
+ * the row has none. */
+void conf_value_limits(const struct conf_row *row, uint64_t *ret_min, uint64_t *ret_max);
+
+/* Parses one scalar into the row's field (STRING, PATH, NAME, UINT, BOOL, ENUM,
+ * DURATION, SIZE, TIME). folder: what relative paths are relative to. TM_EPARSE: not what
+ * the row allows; TM_ENOMEM. */
+MUST_USE enum tm_err conf_value_parse(const struct conf_row *row, const char *text,
+                                      const char *folder, void *field);
+
+/* The index of a word among row->words. TM_ENOTFOUND. */
+MUST_USE enum tm_err conf_value_word(const struct conf_row *row, const char *text,
+                                     unsigned *ret_index);
+
+/* What the row allows, to follow "must be": "a number from 0 to 65535". */
+void conf_value_allowed(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]);
+
+#endif
