@@ -10,6 +10,8 @@
 
 #include "ipc/messages.h"
 
+#define IPC_ADMIN_JSON_MAX 49152 /* octets of one JSON object */
+
 enum ipc_admin_verb {
     IPC_ADMIN_STATUS = 1,
     IPC_ADMIN_DEVICE_ADD,        /* tenant, device, attributes */

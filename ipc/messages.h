@@ -12,12 +12,15 @@
 #include "ipc/outcome.h"
 
 #define IPC_MESSAGE_MAX 65536
-#define IPC_NAME_MAX 64     /* tenant, label, profile, issuer, device ID: octets */
-#define IPC_CSR_MAX 16384   /* DER of a PKCS#10 request */
-#define IPC_CERT_MAX 8192   /* DER of one certificate */
-#define IPC_CHAIN_MAX 16384 /* DER certificates one after the other */
-#define IPC_SECRET_MAX 128  /* one-time enrollment secret */
-#define IPC_TEXT_MAX 255    /* one clear sentence */
+#define IPC_NAME_MAX 64       /* tenant, label, profile, issuer, device ID: octets */
+#define IPC_CSR_MAX 16384     /* DER of a PKCS#10 request */
+#define IPC_CERT_MAX 8192     /* DER of one certificate */
+#define IPC_CHAIN_MAX 16384   /* DER certificates one after the other */
+#define IPC_CACERTS_MAX 32768 /* DER of a certs-only message */
+#define IPC_CSRATTRS_MAX 8192 /* DER of CsrAttrs */
+#define IPC_SPKI_MAX 8192     /* DER SubjectPublicKeyInfo */
+#define IPC_SECRET_MAX 128    /* one-time enrollment secret */
+#define IPC_TEXT_MAX 255      /* one clear sentence */
 #define IPC_SIGNATURE_MAX 8192
 #define IPC_BINDING_MAX 64 /* channel binding octets, before base64 */
 #define IPC_ADDRESS_MAX 64 /* "192.0.2.1:4711", "[2001:db8::1]:4711" */

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One JSON object per line on standard error. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Logging is the one thing that every function reaches without being handed it, so its
+ * settings live for the process; they change only in log_open, before any thread. */
+static struct {
+    char role[32];
+    enum log_level least;
+} settings = {"", LOG_LEVEL_INFO};
+
+void log_open(const char *role, enum log_level least) {
+    (void)snprintf(settings.role, sizeof settings.role, "%s", role);
+    settings.least = least;
+}
+
+static const char *level_name(enum log_level level) {
+    switch (level) {
+    case LOG_LEVEL_ERROR:
+        return "error";
+    case LOG_LEVEL_WARN:
+        return "warn";
+    case LOG_LEVEL_INFO:
+        return "info";
+    case LOG_LEVEL_DEBUG:
+        return "debug";
+    }
+    return "error";
+}
+
+/* Octets of the UTF-8 sequence at s (RFC 3629), 0 if there is none. */
+static size_t utf8_length(const unsigned char *s) {
+    size_t n = s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : s[0] >= 0xe0 && s[0] <= 0xef ? 3 : 4;
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+/* One character of s as it stands in a JSON string; *used octets of s are consumed. */
+static size_t escape_one(const unsigned char *s, char ret[8], size_t *used) {
+    *used = 1;
+    if (*s == '"' || *s == '\\') {
+        ret[0] = '\\';
+        ret[1] = (char)*s;
+        return 2;
+    }
+    if (*s < 0x20 || *s == 0x7f)
+        return (size_t)snprintf(ret, 8, "\\u%04x", *s);
+    if (*s < 0x80) {
+        ret[0] = (char)*s;
+        return 1;
+    }
+    size_t n = utf8_length(s);
+    if (n == 0)
+        return (size_t)snprintf(ret, 8, "\\ufffd");
+    memcpy(ret, s, n);
+    *used = n;
+    return n;
+}
+
+/* Appends text as a JSON string's inside while it fits below cap. */
+static size_t put_escaped(char *line, size_t at, size_t cap, const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s) {
+        char one[8];
+        size_t used;
+        size_t n = escape_one(s, one, &used);
+        if (at + n > cap)
+            break;
+        memcpy(line + at, one, n);
+        at += n;
+        s += used;
+    }
+    return at;
+}
+
+static size_t put_head(char *line, size_t cap, enum log_level level, uint64_t request) {
+    char now[CLOCK_TEXT_MAX];
+    char req[40] = "";
+    clock_format(clock_wall_ms(), now);
+    if (request)
+        (void)snprintf(req, sizeof req, ",\"req\":\"%016" PRIx64 "\"", request);
+    return (size_t)snprintf(line, cap,
+                            "{\"t\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"pid\":%ld%s,"
+                            "\"msg\":\"",
+                            now, level_name(level), settings.role, (long)getpid(), req);
+}
+
+void log_line(enum log_level level, uint64_t request, const char *format, ...) {
+    static const char tail[] = "\"}\n";
+    if (level > settings.least)
+        return;
+    int saved_errno = errno;
+    char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t n = put_head(line, sizeof line, level, request);
+    n = put_escaped(line, n, sizeof line - (sizeof tail - 1), text);
+    memcpy(line + n, tail, sizeof tail - 1);
+    n += sizeof tail - 1;
+    while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
+        ;
+    errno = saved_errno;
+}

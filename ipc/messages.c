@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema of every message, between the processes and of the administration. */
+#include "ipc/messages.h"
+
+#include "ipc/admin.h"
+
+#define SCHEMA(struct_name, number, field_table)                                                   \
+    {                                                                                              \
+        .name = #struct_name, .type = (number), .version = 1, .size = sizeof(struct struct_name),  \
+        .fields = (field_table), .field_count = sizeof(field_table) / sizeof((field_table)[0])     \
+    }
+
+static const struct codec_field enroll_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_enroll, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_enroll, operation, IPC_OP_LAST),
+    CODEC_INT(CODEC_U8, struct ipc_enroll, origin, IPC_ORIGIN_LAST),
+    CODEC_STRING(struct ipc_enroll, label),
+    CODEC_STRING(struct ipc_enroll, remote),
+    CODEC_BLOB(struct ipc_enroll, peer_leaf, IPC_CERT_MAX),
+    CODEC_BLOB(struct ipc_enroll, peer_chain, IPC_CHAIN_MAX),
+    CODEC_STRING(struct ipc_enroll, user),
+    CODEC_BLOB(struct ipc_enroll, secret, IPC_SECRET_MAX),
+    CODEC_BLOB(struct ipc_enroll, tls_exporter, IPC_BINDING_MAX),
+    CODEC_BLOB(struct ipc_enroll, tls_unique, IPC_BINDING_MAX),
+    CODEC_BLOB(struct ipc_enroll, csr, IPC_CSR_MAX),
+};
+
+static const struct codec_field reply_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_reply, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_reply, outcome, IPC_OUTCOME_LAST),
+    CODEC_INT(CODEC_U32, struct ipc_reply, retry_after_s, 0),
+    CODEC_STRING(struct ipc_reply, text),
+    CODEC_BLOB(struct ipc_reply, certificate, IPC_CERT_MAX),
+};
+
+static const struct codec_field refused_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_refused, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_refused, operation, IPC_OP_LAST),
+    CODEC_INT(CODEC_U8, struct ipc_refused, origin, IPC_ORIGIN_LAST),
+    CODEC_INT(CODEC_U8, struct ipc_refused, outcome, IPC_OUTCOME_LAST),
+    CODEC_STRING(struct ipc_refused, label),
+    CODEC_STRING(struct ipc_refused, remote),
+    CODEC_STRING(struct ipc_refused, user),
+    CODEC_BLOB(struct ipc_refused, peer_leaf, IPC_CERT_MAX),
+    CODEC_STRING(struct ipc_refused, text),
+};
+
+static const struct codec_field catalog_fields[] = {
+    CODEC_INT(CODEC_U32, struct ipc_catalog, generation, 0),
+    CODEC_INT(CODEC_U16, struct ipc_catalog, index, 0),
+    CODEC_INT(CODEC_U16, struct ipc_catalog, count, 0),
+    CODEC_STRING(struct ipc_catalog, label),
+    CODEC_INT(CODEC_U8, struct ipc_catalog, is_default, 1),
+    CODEC_INT(CODEC_U8, struct ipc_catalog, wants_link, 2),
+    CODEC_BLOB(struct ipc_catalog, cacerts, IPC_CACERTS_MAX),
+    CODEC_BLOB(struct ipc_catalog, csrattrs, IPC_CSRATTRS_MAX),
+};
+
+static const struct codec_field ticket_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_ticket, id, 0),   CODEC_STRING(struct ipc_ticket, issuer),
+    CODEC_STRING(struct ipc_ticket, profile),         CODEC_OCTETS(struct ipc_ticket, profile_hash),
+    CODEC_BLOB(struct ipc_ticket, tbs, IPC_CERT_MAX),
+};
+
+static const struct codec_field signed_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_signed, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_signed, status, IPC_SIGN_STATUS_LAST),
+    CODEC_STRING(struct ipc_signed, text),
+    CODEC_BLOB(struct ipc_signed, signature, IPC_SIGNATURE_MAX),
+};
+
+static const struct codec_field key_fields[] = {
+    CODEC_INT(CODEC_U16, struct ipc_key, index, 0),
+    CODEC_INT(CODEC_U16, struct ipc_key, count, 0),
+    CODEC_STRING(struct ipc_key, issuer),
+    CODEC_BLOB(struct ipc_key, spki, IPC_SPKI_MAX),
+};
+
+static const struct codec_field control_fields[] = {
+    CODEC_INT(CODEC_U8, struct ipc_control, verb, IPC_CONTROL_VERB_LAST),
+    CODEC_INT(CODEC_U8, struct ipc_control, peer, IPC_ROLE_LAST),
+    CODEC_INT(CODEC_U16, struct ipc_control, peer_index, 0),
+};
+
+static const struct codec_field admin_request_fields[] = {
+    CODEC_INT(CODEC_U8, struct ipc_admin_request, verb, IPC_ADMIN_VERB_LAST),
+    CODEC_STRING(struct ipc_admin_request, tenant),
+    CODEC_STRING(struct ipc_admin_request, device),
+    CODEC_STRING(struct ipc_admin_request, serial),
+    CODEC_STRING(struct ipc_admin_request, state),
+    CODEC_STRING(struct ipc_admin_request, reason),
+    CODEC_STRING(struct ipc_admin_request, sku),
+    CODEC_STRING(struct ipc_admin_request, hardware_revision),
+    CODEC_STRING(struct ipc_admin_request, batch),
+    CODEC_STRING(struct ipc_admin_request, site),
+    CODEC_STRING(struct ipc_admin_request, cursor),
+    CODEC_INT(CODEC_U32, struct ipc_admin_request, limit, 0),
+    CODEC_INT(CODEC_U32, struct ipc_admin_request, seconds, 0),
+};
+
+static const struct codec_field admin_reply_fields[] = {
+    CODEC_INT(CODEC_U8, struct ipc_admin_reply, ok, 1),
+    CODEC_INT(CODEC_U8, struct ipc_admin_reply, more, 1),
+    CODEC_STRING(struct ipc_admin_reply, text),
+    CODEC_STRING(struct ipc_admin_reply, cursor),
+    CODEC_BLOB(struct ipc_admin_reply, json, IPC_ADMIN_JSON_MAX),
+    CODEC_BLOB(struct ipc_admin_reply, secret, IPC_SECRET_MAX),
+    CODEC_BLOB(struct ipc_admin_reply, der, IPC_CERT_MAX),
+};
+
+const struct codec_schema ipc_enroll_schema = SCHEMA(ipc_enroll, IPC_TYPE_ENROLL, enroll_fields);
+const struct codec_schema ipc_reply_schema = SCHEMA(ipc_reply, IPC_TYPE_REPLY, reply_fields);
+const struct codec_schema ipc_refused_schema =
+    SCHEMA(ipc_refused, IPC_TYPE_REFUSED, refused_fields);
+const struct codec_schema ipc_catalog_schema =
+    SCHEMA(ipc_catalog, IPC_TYPE_CATALOG, catalog_fields);
+const struct codec_schema ipc_ticket_schema = SCHEMA(ipc_ticket, IPC_TYPE_TICKET, ticket_fields);
+const struct codec_schema ipc_signed_schema = SCHEMA(ipc_signed, IPC_TYPE_SIGNED, signed_fields);
+const struct codec_schema ipc_key_schema = SCHEMA(ipc_key, IPC_TYPE_KEY, key_fields);
+const struct codec_schema ipc_control_schema =
+    SCHEMA(ipc_control, IPC_TYPE_CONTROL, control_fields);
+const struct codec_schema ipc_admin_request_schema =
+    SCHEMA(ipc_admin_request, IPC_TYPE_ADMIN_REQUEST, admin_request_fields);
+const struct codec_schema ipc_admin_reply_schema =
+    SCHEMA(ipc_admin_reply, IPC_TYPE_ADMIN_REPLY, admin_reply_fields);
