@@ -44,16 +44,21 @@ MUST_USE enum tm_err der_next(struct bytes *in, struct der *ret);
 MUST_USE enum tm_err der_expect(struct bytes *in, uint8_t tag, struct der *ret);
 /* The same if the next tag is `tag`; *ret_there says whether it was. */
 MUST_USE enum tm_err der_optional(struct bytes *in, uint8_t tag, struct der *ret, bool *ret_there);
+/* `in` must be exactly one element with this tag: nothing may follow it. */
+MUST_USE enum tm_err der_only(struct bytes in, uint8_t tag, struct der *ret);
 
-/* Content checks. der_integer: a non-negative integer's magnitude without the leading
- * zero octet (TM_EPARSE when negative or not minimal). der_bits: a BIT STRING whose
- * unused-bits octet is 0, its octets. der_time: UTCTime or GeneralizedTime in the
+/* Content checks; they do not look at the tag (it may be IMPLICIT), except der_time. der_integer:
+ * a non-negative integer's magnitude without leading zero octet, so empty for 0 (TM_EPARSE when
+ * negative or not minimal). der_small: the same below 2^32. der_boolean: 0xff or 0x00. der_bits: a
+ * BIT STRING whose unused-bits octet is 0, its octets. der_time: UTCTime or GeneralizedTime in the
  * forms of RFC 5280, 4.1.2.5, as milliseconds since 1970 (99991231235959Z included). */
 MUST_USE enum tm_err der_integer(const struct der *d, struct bytes *ret_magnitude);
 MUST_USE enum tm_err der_small(const struct der *d, uint32_t *ret_value);
 MUST_USE enum tm_err der_boolean(const struct der *d, bool *ret_value);
 MUST_USE enum tm_err der_bits(const struct der *d, struct bytes *ret_octets);
 MUST_USE enum tm_err der_time(const struct der *d, int64_t *ret_wall_ms);
+/* Are these the content octets of an INTEGER, of any sign, in the fewest octets? */
+bool der_minimal_integer(struct bytes content);
 
 /*
  * Writer, back to front: lengths are known when a header is written, so nothing
@@ -72,6 +77,11 @@ struct der_writer {
 };
 
 struct der_writer der_writer_on(uint8_t *p, size_t cap);
+/* For output that ends in a buf: a writer on its free memory; der_append then moves what was
+ * written to out->n. TM_ELIMIT when it did not fit (out is as before); TM_EINVAL when something
+ * else wrote to the buf in between. */
+struct der_writer der_writer_after(const struct buf *out);
+MUST_USE enum tm_err der_append(const struct der_writer *w, struct buf *out);
 struct bytes der_written(const struct der_writer *w); /* empty when full */
 size_t der_mark(const struct der_writer *w);
 void der_wrap(struct der_writer *w, uint8_t tag, size_t mark); /* header round all since mark */
@@ -79,12 +89,13 @@ void der_raw(struct der_writer *w, struct bytes raw);          /* finished DER *
 void der_put(struct der_writer *w, uint8_t tag, struct bytes value);
 void der_put_small(struct der_writer *w, uint32_t value);
 void der_put_unsigned(struct der_writer *w,
-                      struct bytes magnitude); /* adds the zero octet if needed */
+                      struct bytes magnitude); /* makes it minimal, adds the zero octet if needed */
 void der_put_boolean(struct der_writer *w, bool value);
 void der_put_bits(struct der_writer *w, struct bytes octets); /* no unused bits */
 void der_put_named_bits(struct der_writer *w,
                         uint16_t bits); /* bit 0 = most significant, DER-trimmed */
-/* UTCTime through 2049, GeneralizedTime after (RFC 5280, 4.1.2.5), whole seconds. */
+/* UTCTime from 1950 through 2049, GeneralizedTime else (RFC 5280, 4.1.2.5), whole seconds. Years
+ * that neither can say (before 0, after 9999) set `full`. */
 void der_put_time(struct der_writer *w, int64_t wall_ms);
 
 #endif

@@ -22,6 +22,7 @@ enum pki_oid {
     PKI_OID_DOMAIN_COMPONENT,
     PKI_OID_USER_ID,
     PKI_OID_EMAIL_ADDRESS,
+    PKI_OID_DN_QUALIFIER,
     /* keys and signatures */
     PKI_OID_EC_PUBLIC_KEY,
     PKI_OID_PRIME256V1,
@@ -78,9 +79,13 @@ struct bytes pki_oid_bytes(enum pki_oid oid);
 enum pki_oid pki_oid_find(struct bytes content);
 /* Short name as in RFC 4514 / RFC 5280 ("CN", "keyUsage"). Never NULL. */
 const char *pki_oid_name(enum pki_oid oid);
-/* Dotted decimal of any identifier's content octets into ret. TM_EPARSE, TM_ELIMIT. */
+/* Are these content octets those of an identifier, known or not (X.690, 8.19)? */
+bool pki_oid_valid(struct bytes content);
+/* Dotted decimal of any identifier's content octets into ret. TM_EPARSE; TM_ELIMIT: cap, or an arc
+ * of more than 63 bits. */
 MUST_USE enum tm_err pki_oid_format(struct bytes content, char *ret, size_t cap);
-/* Content octets of a dotted decimal identifier. TM_EPARSE, TM_ELIMIT. */
+/* Appends the content octets of a dotted decimal identifier to out, which is as before on failure.
+ * TM_EPARSE; TM_ELIMIT: out is full, or an arc is above 2^58. */
 MUST_USE enum tm_err pki_oid_parse(const char *dotted, struct buf *out);
 
 #endif

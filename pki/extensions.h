@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Extensions (RFC 5280, 4.2), the same in certificates and in requests. Only for pki/ itself. */
+#ifndef TOUCHMARK_PKI_EXTENSIONS_H
+#define TOUCHMARK_PKI_EXTENSIONS_H
+
+#include "pki/cert.h"
+
+/* `extensions` is exactly one Extensions SEQUENCE. TM_EPARSE: malformed, none, or one twice;
+ * TM_ELIMIT: more than PKI_EXTENSIONS_MAX. On failure the array is undefined. */
+MUST_USE enum tm_err pki_extensions_parse(struct bytes extensions,
+                                          struct pki_extension ret[PKI_EXTENSIONS_MAX],
+                                          size_t *ret_count);
+
+/* NULL when absent. */
+const struct pki_extension *pki_extension_find(const struct pki_extension *extensions, size_t count,
+                                               enum pki_oid type);
+
+#endif
