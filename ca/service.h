@@ -58,6 +58,13 @@ void ca_service_forget(struct ca_service *service, void *arg);
 /* Records a refusal that a face made itself. */
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused);
 
+/* What became of requests since the start, by outcome, and serials burned. */
+struct ca_service_counts {
+    uint64_t outcomes[IPC_OUTCOME_LAST + 1];
+    uint64_t burned;
+};
+const struct ca_service_counts *ca_service_counts(const struct ca_service *service);
+
 /* Requests under way. */
 size_t ca_service_active(const struct ca_service *service);
 /* Ends requests that wait longer than request_timeout with UNAVAILABLE; call it at least

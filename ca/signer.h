@@ -25,6 +25,7 @@ struct ca_ticket {
     void (*done)(struct ca_ticket *ticket, enum ipc_sign_status status, struct bytes signature);
     void *arg;
     uint64_t id;            /* the signer's own */
+    unsigned failures;      /* the signer's own */
     struct ca_ticket *next; /* the signer's own */
 };
 
@@ -33,6 +34,8 @@ struct ca_signer_ops {
     enum tm_err (*sign)(struct ca_signer *signer, struct ca_ticket *ticket);
     /* Forget it: done will not be called. */
     void (*cancel)(struct ca_signer *signer, struct ca_ticket *ticket);
+    /* A signature of this signer did not verify: whatever it is, it has to start over. */
+    void (*distrust)(struct ca_signer *signer);
 };
 
 struct ca_signer {

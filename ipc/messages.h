@@ -149,7 +149,8 @@ enum ipc_control_verb {
     IPC_CONTROL_LINK = 1, /* supervisor to role, with one descriptor: your link to `peer` */
     IPC_CONTROL_READY,    /* role to supervisor: set up, privileges dropped, serving */
     IPC_CONTROL_DRAIN, /* supervisor to role: finish what is under way, take nothing new, exit 0 */
-    IPC_CONTROL_VERB_LAST = IPC_CONTROL_DRAIN,
+    IPC_CONTROL_DISTRUST, /* role to supervisor: `peer` answered wrongly; end it, start another */
+    IPC_CONTROL_VERB_LAST = IPC_CONTROL_DISTRUST,
 };
 
 enum ipc_role {
@@ -164,7 +165,7 @@ enum ipc_role {
 
 struct ipc_control {
     uint8_t verb;
-    uint8_t peer;        /* enum ipc_role, with LINK */
+    uint8_t peer;        /* enum ipc_role, with LINK and DISTRUST */
     uint16_t peer_index; /* which front */
 };
 

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * May this device have this certificate? Reads the request, checks key, proof of possession and
+ * names, and decides: the same request again, a new certificate, or no. The device is held,
+ * so nothing about it changes between the decision and the intent.
+ */
+#include <string.h>
+
+#include "ca/build.h"
+#include "ca/lifecycle.h"
+#include "ca/request.h"
+#include "pki/name.h"
+
+static struct bytes csr_san(const struct pki_csr *csr) {
+    const struct pki_extension *san = pki_csr_extension(csr, PKI_OID_SUBJECT_ALT_NAME);
+    return san ? san->value : (struct bytes){0};
+}
+
+/* ---- is the operation the right one for the credential? ---- */
+
+static bool operation_fits(struct ca_request *r, struct ca_refusal *ret) {
+    const struct ca_profile *profile = r->label->profile;
+    if (r->message.operation == IPC_OP_REENROLL) {
+        if (!profile->reenroll) {
+            ca_refusal_set(ret, IPC_WRONG_CREDENTIAL, "certificates of profile %s are not renewed",
+                           profile->name);
+            return false;
+        }
+        if (!r->who.renews) {
+            ca_refusal_set(ret, IPC_WRONG_CREDENTIAL,
+                           "simplereenroll needs the certificate of profile %s that is to be "
+                           "renewed (RFC 7030, 4.2.2); others use simpleenroll",
+                           profile->name);
+            return false;
+        }
+        return true;
+    }
+    if (r->who.renews && !profile->renew_by_enroll) {
+        ca_refusal_set(ret, IPC_WRONG_CREDENTIAL,
+                       "a certificate of profile %s is renewed by simplereenroll", profile->name);
+        return false;
+    }
+    return true;
+}
+
+/* ---- names ---- */
+
+/* RFC 7030, 4.2.2: subject and subjectAltName are those of the certificate that is renewed. A
+ * request without subjectAltName keeps it (docs/divergences.md). */
+static bool renewal_names(struct ca_request *r, struct ca_refusal *ret) {
+    struct pki_cert own;
+    if (pki_cert_parse(r->who.own.der, &own)) {
+        ca_refusal_set(ret, IPC_FAILED, "the registry's copy of the certificate cannot be read");
+        return false;
+    }
+    if (!pki_name_equal(r->csr.subject, own.subject)) {
+        char subject[128];
+        pki_name_format(own.subject, subject, sizeof subject);
+        ca_refusal_set(ret, IPC_BAD_SUBJECT,
+                       "the subject is not that of the certificate being renewed: it must be %s "
+                       "(RFC 7030, 4.2.2)",
+                       subject);
+        return false;
+    }
+    r->keep_subject = own.subject;
+    if (pki_cert_san(&own, &r->keep_san))
+        r->keep_san = (struct bytes){0};
+    struct bytes san = csr_san(&r->csr);
+    if (san.n && !bytes_equal(san, r->keep_san)) {
+        ca_refusal_set(ret, IPC_BAD_SAN,
+                       "the subjectAltName is not that of the certificate being renewed "
+                       "(RFC 7030, 4.2.2)");
+        return false;
+    }
+    if (!r->csr.change_subject_name.n)
+        return true;
+    if (!r->label->profile->change_subject) {
+        ca_refusal_set(ret, IPC_BAD_SUBJECT, "profile %s does not take changeSubjectName",
+                       r->label->profile->name);
+        return false;
+    }
+    /* What it changes to is the registry's word, not the device's. */
+    r->keep_subject = r->keep_san = (struct bytes){0};
+    return true;
+}
+
+static bool attribute_is(const struct pki_attribute *a, const char *text) {
+    return bytes_equal(a->value, bytes_str(text));
+}
+
+/* A name that says who the device is must say it right: a unit swapped on the jig would else get
+ * another's certificate. Other attributes are replaced by the profile's. */
+static bool first_names(struct ca_request *r, struct ca_refusal *ret) {
+    struct pki_attribute attribute;
+    size_t state = 0;
+    enum tm_err err;
+    while (!(err = pki_name_next(r->csr.subject, &state, &attribute))) {
+        if (attribute.type != PKI_OID_COMMON_NAME && attribute.type != PKI_OID_SERIAL_NUMBER)
+            continue;
+        if (attribute_is(&attribute, r->device.id))
+            continue;
+        ca_refusal_set(ret, IPC_BAD_SUBJECT,
+                       "the subject's %s is not the device ID %s; use that, or an empty subject",
+                       pki_oid_name(attribute.type), r->device.id);
+        return false;
+    }
+    if (err != TM_ENOTFOUND) {
+        ca_refusal_set(ret, IPC_BAD_CSR, "the subject cannot be read (RFC 5280, 4.1.2.4)");
+        return false;
+    }
+    if (r->csr.change_subject_name.n) {
+        ca_refusal_set(ret, IPC_BAD_SUBJECT,
+                       "changeSubjectName belongs to a re-enrollment (RFC 7030, 4.2.2)");
+        return false;
+    }
+    r->requested_san = csr_san(&r->csr);
+    return true;
+}
+
+static bool names_fit(struct ca_request *r, struct ca_refusal *ret) {
+    if (r->message.origin == IPC_ORIGIN_LOCAL)
+        return ca_server_names_fit(r, ret);
+    return r->who.renews ? renewal_names(r, ret) : first_names(r, ret);
+}
+
+/* ---- the request itself ---- */
+
+static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
+    const struct ca_profile *profile = r->label->profile;
+    if (pki_csr_parse(r->message.csr, &r->csr)) {
+        ca_refusal_set(ret, IPC_BAD_CSR, "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");
+        return false;
+    }
+    return ca_check_key(&r->csr, profile, ret) &&
+           ca_check_link(&r->csr, profile, r->message.tls_exporter, r->message.tls_unique, false,
+                         ret) &&
+           names_fit(r, ret) && ca_check_extensions(&r->csr, profile, ret) &&
+           ca_check_pop(&r->csr, ret);
+}
+
+/* What makes two requests the same: key, subject and proven identity; not the request's bytes,
+ * which PoP linking and ECDSA change from try to try. */
+static bool make_key(struct ca_request *r) {
+    struct bytes identity = r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
+                                                                : BYTES_OF(r->device.secret.salt);
+    uint8_t lengths[12];
+    struct buf b = BUF_ON(lengths);
+    buf_put_be(&b, strlen(r->label->tenant->name), 2);
+    buf_put_be(&b, strlen(r->label->profile->name), 2);
+    buf_put_be(&b, identity.n, 2);
+    buf_put_be(&b, r->csr.spki.whole.n, 4);
+    struct bytes parts[] = {buf_bytes(&b),
+                            bytes_str(r->label->tenant->name),
+                            bytes_str(r->device.id),
+                            bytes_str(r->label->profile->name),
+                            identity,
+                            r->csr.spki.whole,
+                            r->csr.subject};
+    return !ca_hash(r->service->hasher, parts, sizeof parts / sizeof parts[0], r->key);
+}
+
+/* ---- repeat, issue or no ---- */
+
+static const struct ca_cert_ref *find_repeat(const struct ca_request *r) {
+    const struct ca_profile *profile = r->label->profile;
+    for (size_t i = 0; i < r->device.cert_count; i++) {
+        const struct ca_cert_ref *ref = &r->device.certs[i];
+        if (memcmp(ref->request, r->key, CA_HASH_SIZE) != 0 || ref->status != CA_CERT_ACTIVE)
+            continue;
+        /* Where a second certificate is never made, the first is the answer for ever. */
+        if (profile->existing == CA_EXISTING_REFUSE ||
+            (r->now_ms - ref->issued_ms <= profile->retry_window && r->now_ms < ref->not_after_ms))
+            return ref;
+    }
+    return NULL;
+}
+
+static enum ca_decision repeat(struct ca_request *r, const struct ca_cert_ref *ref,
+                               struct ca_refusal *ret) {
+    struct buf der = BUF_ON(r->certificate_der);
+    if (r->service->store->ops->certificate(r->service->store, &ref->serial, &r->certificate,
+                                            &der)) {
+        ca_refusal_set(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
+        return CA_DECIDE_REFUSE;
+    }
+    return CA_DECIDE_REPEAT;
+}
+
+static bool secret_unused(struct ca_request *r, struct ca_refusal *ret) {
+    if (!(r->who.credential & CA_CRED_SECRET))
+        return true;
+    if (r->device.secret.used) {
+        ca_refusal_set(ret, IPC_SECRET_USED, "the enrollment secret was used before");
+        return false;
+    }
+    if (r->now_ms > r->device.secret.expires_ms) {
+        ca_refusal_set(ret, IPC_SECRET_USED, "the enrollment secret is over");
+        return false;
+    }
+    return true;
+}
+
+static bool state_fits(struct ca_request *r, struct ca_refusal *ret) {
+    const struct ca_profile *profile = r->label->profile;
+    enum ca_state from = (enum ca_state)r->device.state;
+    enum ca_state to = profile->next_state ? (enum ca_state)profile->next_state : from;
+    if (profile->states & (1u << from) && (to == from || ca_transition_allowed(from, to)))
+        return true;
+    ca_refusal_set(ret, IPC_WRONG_STATE, "device %s is %s; profile %s is not issued in that state",
+                   r->device.id, ca_state_name(from), profile->name);
+    return false;
+}
+
+static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
+    if (r->label->profile->existing != CA_EXISTING_REFUSE)
+        return true;
+    for (size_t i = 0; i < r->device.cert_count; i++)
+        if (r->device.certs[i].status == CA_CERT_ACTIVE &&
+            strcmp(r->device.certs[i].profile, r->label->profile->name) == 0) {
+            ca_refusal_set(ret, IPC_ALREADY_ISSUED,
+                           "device %s has its certificate of profile %s, for another key",
+                           r->device.id, r->label->profile->name);
+            return false;
+        }
+    return true;
+}
+
+enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
+    r->keep_subject = r->keep_san = r->requested_san = (struct bytes){0};
+    if (!operation_fits(r, ret) || !request_fits(r, ret))
+        return CA_DECIDE_REFUSE;
+    if (!make_key(r)) {
+        ca_refusal_set(ret, IPC_FAILED, "the server could not hash the request");
+        return CA_DECIDE_REFUSE;
+    }
+    const struct ca_cert_ref *before = find_repeat(r);
+    if (before)
+        return repeat(r, before, ret);
+    if (!secret_unused(r, ret) || !none_exists(r, ret) || !state_fits(r, ret))
+        return CA_DECIDE_REFUSE;
+    if (r->label->profile->approval) {
+        ca_refusal_set(ret, IPC_PENDING, "an officer has to approve this request");
+        return CA_DECIDE_REFUSE;
+    }
+    return CA_DECIDE_ISSUE;
+}

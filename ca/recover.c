@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Start-up recovery: an intent that is still open belongs to a process that died before it
+ * recorded a certificate; if one was signed, nobody got it. Each is burned, one transaction
+ * each, and the request that comes again gets a new serial.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "ca/request.h"
+
+struct recovery {
+    struct ca_service *service;
+    void (*ready)(void *arg, enum tm_err result);
+    void *arg;
+    size_t burned;
+    struct ca_serial cursor;
+    struct ca_intent intent;
+    struct ca_certificate certificate;
+    struct ca_leaf leaf;
+    struct ca_batch batch;
+};
+
+static void recover_next(struct recovery *recovery);
+
+static void finish(struct recovery *recovery, enum tm_err result) {
+    if (recovery->burned)
+        log_warn("recovery: %zu open intents ended as burned serials", recovery->burned);
+    recovery->ready(recovery->arg, result);
+    free(recovery);
+}
+
+static void burned(struct ca_batch *batch, enum tm_err result) {
+    struct recovery *recovery = batch->arg;
+    if (result) {
+        finish(recovery, result);
+        return;
+    }
+    recovery->burned++;
+    recovery->service->counts.burned++;
+    recover_next(recovery);
+}
+
+static const char *issuer_of(const struct ca_service *s, const char *tenant) {
+    for (size_t i = 0; i < s->config->label_count; i++)
+        if (strcmp(s->config->labels[i].tenant->name, tenant) == 0)
+            return s->config->labels[i].tenant->issuer->name;
+    return "";
+}
+
+static void recover_next(struct recovery *recovery) {
+    struct ca_service *s = recovery->service;
+    enum tm_err err = s->store->ops->next_intent(s->store, &recovery->cursor, &recovery->intent);
+    if (err) {
+        finish(recovery, err == TM_ENOTFOUND ? TM_OK : err);
+        return;
+    }
+    recovery->leaf = (struct ca_leaf){.actor = "touchmarkd"};
+    recovery->batch = (struct ca_batch){.done = burned, .arg = recovery};
+    ca_burn_fill(&recovery->intent, issuer_of(s, recovery->intent.tenant), s->config->now_ms(),
+                 "open at start: its process ended before a certificate was recorded",
+                 &recovery->certificate, &recovery->leaf, &recovery->batch);
+    err = s->store->ops->submit(s->store, &recovery->batch);
+    if (err)
+        finish(recovery, err);
+}
+
+enum tm_err ca_service_recover(struct ca_service *service,
+                               void (*ready)(void *arg, enum tm_err result), void *arg) {
+    struct recovery *recovery = calloc(1, sizeof *recovery);
+    if (!recovery)
+        return TM_ENOMEM;
+    recovery->service = service;
+    recovery->ready = ready;
+    recovery->arg = arg;
+    recover_next(recovery);
+    return TM_OK;
+}

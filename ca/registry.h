@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What operators do to the registry: add a device, move it through its lifecycle, make it a
+ * one-time secret, revoke a certificate. Each is one transaction with its audit leaf; a
+ * change that loses against a concurrent one of the same device is decided again. One
+ * loop's thread, like the store it works on.
+ */
+#ifndef TOUCHMARK_CA_REGISTRY_H
+#define TOUCHMARK_CA_REGISTRY_H
+
+#include "ca/store.h"
+
+/* A device ID that the registry takes: 1 to 64 of A-Z a-z 0-9 . _ - (no colon: it is the
+ * user name of HTTP Basic, RFC 7617, section 2). */
+bool ca_device_id_valid(const char *id);
+
+#define CA_SECRET_TEXT 41 /* 40 hex digits, 160 random bits, and a NUL */
+
+/* Called once, when the change is durable (TM_OK; text is empty) or was refused: text is one
+ * clear sentence. `device` is the device as it is now, or NULL. `secret` is set by
+ * ca_registry_secret only; it is wiped after the call. */
+typedef void ca_registry_fn(void *arg, enum tm_err result, const char *text,
+                            const struct ca_device *device, const char *secret);
+
+struct ca_registry {
+    struct ca_store *store;
+    int64_t (*now_ms)(void);
+};
+
+/* Only tenant, id, sku, hardware_revision, batch and site of *device are read. actor: who, for
+ * the audit. The functions copy what they need; an error return means `done` is not called. */
+MUST_USE enum tm_err ca_registry_add(const struct ca_registry *registry,
+                                     const struct ca_device *device, const char *actor,
+                                     ca_registry_fn *done, void *arg);
+MUST_USE enum tm_err ca_registry_transition(const struct ca_registry *registry, const char *tenant,
+                                            const char *id, enum ca_state to, const char *reason,
+                                            const char *actor, ca_registry_fn *done, void *arg);
+/* Replaces an earlier secret, used or not. */
+MUST_USE enum tm_err ca_registry_secret(const struct ca_registry *registry, const char *tenant,
+                                        const char *id, int64_t valid_ms, const char *actor,
+                                        ca_registry_fn *done, void *arg);
+/* reason: RFC 5280, 5.3.1 (0 unspecified, 1 keyCompromise, 3 affiliationChanged, 4 superseded,
+ * 5 cessationOfOperation, 9 privilegeWithdrawn); text: the operator's words. */
+MUST_USE enum tm_err ca_registry_revoke(const struct ca_registry *registry,
+                                        const struct ca_serial *serial, uint8_t reason,
+                                        const char *text, const char *actor, ca_registry_fn *done,
+                                        void *arg);
+
+#endif

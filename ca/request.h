@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the issuing service: one request under way, and the steps it takes. Not for
+ * other folders; they use ca/service.h.
+ *
+ *   service.c   admission, the device lock, replies
+ *   identity.c  who asks: credentials to a device
+ *   decide.c    may it have what it asks: repeat, issue or refusal
+ *   server_names.c  what the server may call itself
+ *   issue.c     intent, build, lint, ticket, verification, record
+ *   refusal.c   refusals and their audit leaves
+ *   recover.c   open intents of an earlier process
+ */
+#ifndef TOUCHMARK_CA_REQUEST_H
+#define TOUCHMARK_CA_REQUEST_H
+
+#include "ca/anchors.h"
+#include "ca/csr_check.h"
+#include "ca/hash.h"
+#include "ca/service.h"
+
+#define CA_TBS_MAX 6144
+
+/* Who asks, once it is proven. */
+struct ca_identity {
+    unsigned credential; /* CA_CRED_* bits proven; 0 only for touchmarkd itself */
+    bool renews;         /* by a certificate of the label's own profile */
+    char device[IPC_NAME_MAX + 1];
+    char actor[IPC_TEXT_MAX + 1];      /* as the audit names it */
+    uint8_t fingerprint[CA_HASH_SIZE]; /* of the certificate, zero = none */
+    struct ca_certificate own;         /* a certificate issued here; der in own_der */
+};
+
+struct ca_request {
+    struct ca_service *service;
+    struct ca_request *prev, *next; /* all that are under way */
+    struct ca_request *waiting;     /* requests for the same device, behind this one */
+    struct ca_request *bucket_next; /* the device table's */
+    bool holds_device;
+    size_t bucket;               /* where, while it does */
+    char held[IPC_NAME_MAX + 1]; /* which device, while it does */
+
+    ca_reply_fn *reply; /* NULL: nobody waits any more */
+    void *reply_arg;
+    int64_t deadline_ms; /* monotonic */
+
+    struct ipc_enroll message; /* pointers into `payload` */
+    const struct ca_label *label;
+    int64_t now_ms;
+    struct ca_identity who;
+    struct ca_device device; /* as stored; then as it will be stored */
+    bool secret_checked;
+    struct pki_csr csr;
+    uint8_t key[CA_HASH_SIZE]; /* the request key: what makes two requests the same */
+    struct bytes requested_san;
+    struct bytes keep_san; /* of the certificate being renewed */
+    struct bytes keep_subject;
+    unsigned attempts; /* times that it was sent back to the start */
+
+    struct ca_intent intent;
+    struct ca_certificate certificate;
+    struct ca_certificate superseded[CA_DEVICE_CERTS_MAX];
+    struct ca_leaf leaf;
+    struct ca_batch batch;
+    struct ca_ticket ticket;
+    struct ca_refusal end; /* what to answer once a burned serial is durable */
+
+    /* Not zeroed; lengths say what is valid. */
+    size_t tbs_n;
+    uint8_t tbs[CA_TBS_MAX];
+    uint8_t certificate_der[IPC_CERT_MAX];
+    uint8_t own_der[IPC_CERT_MAX];
+    uint8_t payload[];
+};
+
+struct ca_service {
+    const struct ca_service_config *config;
+    struct ca_store *store;
+    struct ca_signer *signer;
+    struct ca_hasher *hasher;
+    struct ca_anchors **anchors; /* per label, NULL = none */
+    struct ca_request *first;    /* under way */
+    size_t active;
+    struct ca_request **buckets; /* requests that hold their device, by device */
+    size_t bucket_mask;
+    struct ca_service_counts counts;
+
+    /* Refusal leaves this second, and those that were only counted. */
+    int64_t refusal_second;
+    uint32_t refusal_leaves;
+    uint32_t refusals_counted;
+};
+
+/* identity.c: fills who and, for a known device, device. false = `ret` says why not. */
+MUST_USE bool ca_identify(struct ca_request *r, struct ca_refusal *ret);
+
+/* decide.c */
+enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_REFUSE };
+/* On REPEAT r->certificate holds the certificate; on REFUSE `ret` says why. */
+MUST_USE enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret);
+
+/* server_names.c: for IPC_ORIGIN_LOCAL; fills requested_san. */
+MUST_USE bool ca_server_names_fit(struct ca_request *r, struct ca_refusal *ret);
+
+/* issue.c: from the decision on; answers by ca_request_end. */
+void ca_issue(struct ca_request *r);
+
+/* The three changes that end an intent as a burned serial. The leaf may be filled beforehand. */
+void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t now_ms,
+                  const char *reason, struct ca_certificate *certificate, struct ca_leaf *leaf,
+                  struct ca_batch *batch);
+
+/* service.c */
+void ca_request_run(struct ca_request *r); /* from the start, again if the device changed */
+void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *text,
+                    struct bytes certificate); /* answers and frees r */
+
+/* refusal.c */
+void ca_refusal_set(struct ca_refusal *ret, enum ipc_outcome outcome, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Writes the leaf, answers when it is durable, frees r. */
+void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal);
+/* Leaf fields that every leaf about r has. */
+void ca_request_leaf(const struct ca_request *r, enum ca_event event, struct ca_leaf *ret);
+/* Replaces control characters, which came from the peer, by '?'. */
+void ca_printable(char *text);
+/* May a refusal leaf be written now, or is it only counted? */
+bool ca_refusal_admit(struct ca_service *s, int64_t now_ms);
+/* Once a second: writes what was only counted. */
+void ca_refusals_flush(struct ca_service *s, int64_t now_ms);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Admission, the lock on the device, replies: see ca/service.h and ca/request.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "ca/request.h"
+
+#define BUSY_RETRY_S 2 /* base of Retry-After; jitter of as much again is added */
+#define UNAVAILABLE_RETRY_S 5
+#define PENDING_RETRY_S 300
+
+static size_t bucket_count(size_t queue) {
+    size_t n = 64;
+    while (n < queue * 2)
+        n *= 2;
+    return n;
+}
+
+static enum tm_err open_anchors(struct ca_service *s) {
+    const struct ca_service_config *config = s->config;
+    s->anchors = calloc(config->label_count ? config->label_count : 1, sizeof *s->anchors);
+    if (!s->anchors)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < config->label_count; i++) {
+        struct bytes der = config->labels[i].tenant->anchors;
+        enum tm_err err = der.n ? ca_anchors_new(der, &s->anchors[i]) : TM_OK;
+        if (err)
+            return err;
+    }
+    return TM_OK;
+}
+
+enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_store *store,
+                           struct ca_signer *signer, struct ca_service **ret) {
+    struct ca_service *s = calloc(1, sizeof *s);
+    if (!s)
+        return TM_ENOMEM;
+    s->config = config;
+    s->store = store;
+    s->signer = signer;
+    s->bucket_mask = bucket_count(config->queue) - 1;
+    s->buckets = calloc(s->bucket_mask + 1, sizeof *s->buckets);
+    enum tm_err err = s->buckets ? ca_hasher_new(&s->hasher) : TM_ENOMEM;
+    if (!err)
+        err = open_anchors(s);
+    if (err) {
+        ca_service_free(s);
+        return err;
+    }
+    *ret = s;
+    return TM_OK;
+}
+
+void ca_service_free(struct ca_service *service) {
+    if (!service)
+        return;
+    for (size_t i = 0; service->anchors && i < service->config->label_count; i++)
+        ca_anchors_free(service->anchors[i]);
+    free(service->anchors);
+    free(service->buckets);
+    ca_hasher_free(service->hasher);
+    free(service);
+}
+
+/* ---- the device lock: one request of a device at a time, the others wait their turn ---- */
+
+static size_t bucket_of(const struct ca_request *r) {
+    uint64_t h =
+        1469598103934665603u; /* FNV-1a: device IDs come from the registry, not from peers */
+    const char *parts[] = {r->label->tenant->name, "/", r->who.device};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        for (const char *p = parts[i]; *p; p++)
+            h = (h ^ (uint8_t)*p) * 1099511628211u;
+    return (size_t)h & r->service->bucket_mask;
+}
+
+static bool holds_device_of(const struct ca_request *holder, const struct ca_request *r) {
+    return strcmp(holder->held, r->who.device) == 0 &&
+           strcmp(holder->label->tenant->name, r->label->tenant->name) == 0;
+}
+
+/* true: r holds its device. false: r now waits behind the one that does. */
+static bool take_device(struct ca_request *r) {
+    size_t index = bucket_of(r);
+    struct ca_request **bucket = &r->service->buckets[index];
+    for (struct ca_request *holder = *bucket; holder; holder = holder->bucket_next) {
+        if (!holds_device_of(holder, r))
+            continue;
+        while (holder->waiting)
+            holder = holder->waiting;
+        holder->waiting = r;
+        return false;
+    }
+    r->bucket_next = *bucket;
+    *bucket = r;
+    r->bucket = index;
+    (void)strcpy(r->held, r->who.device);
+    r->holds_device = true;
+    return true;
+}
+
+static void leave_device(struct ca_request *r) {
+    if (!r->holds_device)
+        return;
+    struct ca_request **at = &r->service->buckets[r->bucket];
+    while (*at != r)
+        at = &(*at)->bucket_next;
+    *at = r->bucket_next;
+    r->holds_device = false;
+}
+
+/* The first that waited runs; if it takes the device, the others wait behind it. */
+static void wake_next(struct ca_request *chain) {
+    while (chain) {
+        struct ca_request *next = chain->waiting;
+        chain->waiting = NULL;
+        ca_request_run(chain);
+        chain = next;
+    }
+}
+
+/* ---- a request's life ---- */
+
+static uint32_t with_jitter(uint32_t base, const struct ca_request *r) {
+    return base + (uint32_t)((r->message.id * 0x9e3779b97f4a7c15u >> 40) % (base + 1));
+}
+
+static uint32_t retry_after(enum ipc_outcome outcome, const struct ca_request *r) {
+    switch (outcome) {
+    case IPC_PENDING:
+        return with_jitter(PENDING_RETRY_S, r);
+    case IPC_BUSY:
+        return with_jitter(BUSY_RETRY_S, r);
+    case IPC_UNAVAILABLE:
+        return with_jitter(UNAVAILABLE_RETRY_S, r);
+    default:
+        return 0;
+    }
+}
+
+static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *text,
+                   struct bytes certificate) {
+    if (!r->reply)
+        return;
+    struct ipc_reply reply = {.id = r->message.id,
+                              .outcome = (uint8_t)outcome,
+                              .retry_after_s = retry_after(outcome, r),
+                              .certificate = certificate};
+    (void)strncpy(reply.text, text, sizeof reply.text - 1);
+    ca_printable(reply.text);
+    ca_reply_fn *fn = r->reply;
+    r->reply = NULL;
+    fn(r->reply_arg, &reply);
+}
+
+static void request_free(struct ca_request *r) {
+    struct ca_service *s = r->service;
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        s->first = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    s->active--;
+    bytes_wipe((void *)(uintptr_t)r->message.secret.p, r->message.secret.n);
+    free(r);
+}
+
+void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *text,
+                    struct bytes certificate) {
+    struct ca_request *waiting = r->waiting;
+    r->service->counts.outcomes[outcome]++;
+    leave_device(r);
+    answer(r, outcome, text, certificate);
+    crash_point("core.replied");
+    request_free(r);
+    wake_next(waiting);
+}
+
+void ca_request_run(struct ca_request *r) {
+    struct ca_refusal refusal = {0};
+    r->now_ms = r->service->config->now_ms();
+    if (!ca_identify(r, &refusal)) {
+        ca_request_refuse(r, &refusal);
+        return;
+    }
+    if (!r->holds_device && !take_device(r))
+        return;
+    switch (ca_decide(r, &refusal)) {
+    case CA_DECIDE_ISSUE:
+        ca_issue(r);
+        return;
+    case CA_DECIDE_REPEAT:
+        ca_request_end(r, IPC_REPEATED, "", r->certificate.der);
+        return;
+    case CA_DECIDE_REFUSE:
+        ca_request_refuse(r, &refusal);
+        return;
+    }
+}
+
+/* ---- admission ---- */
+
+/* Copies the octets of *data to the payload and points *data there. */
+static void keep(struct ca_request *r, size_t *at, struct bytes *data) {
+    if (data->n)
+        memcpy(r->payload + *at, data->p, data->n);
+    data->p = r->payload + *at;
+    *at += data->n;
+}
+
+static struct ca_request *request_new(struct ca_service *s, const struct ipc_enroll *m) {
+    size_t size = m->peer_leaf.n + m->peer_chain.n + m->secret.n + m->tls_exporter.n +
+                  m->tls_unique.n + m->csr.n;
+    struct ca_request *r = malloc(sizeof *r + size);
+    if (!r)
+        return NULL;
+    memset(r, 0, offsetof(struct ca_request, tbs));
+    r->service = s;
+    r->message = *m;
+    size_t at = 0;
+    keep(r, &at, &r->message.peer_leaf);
+    keep(r, &at, &r->message.peer_chain);
+    keep(r, &at, &r->message.secret);
+    keep(r, &at, &r->message.tls_exporter);
+    keep(r, &at, &r->message.tls_unique);
+    keep(r, &at, &r->message.csr);
+    r->next = s->first;
+    if (s->first)
+        s->first->prev = r;
+    s->first = r;
+    s->active++;
+    return r;
+}
+
+static const struct ca_label *find_label(const struct ca_service *s, const struct ipc_enroll *m) {
+    if (m->origin == IPC_ORIGIN_LOCAL)
+        return s->config->server;
+    for (size_t i = 0; i < s->config->label_count; i++) {
+        const struct ca_label *label = &s->config->labels[i];
+        if (m->label[0] ? strcmp(label->label, m->label) == 0 : label->is_default)
+            return label;
+    }
+    return NULL;
+}
+
+static void turn_away(struct ca_service *s, const struct ipc_enroll *m, ca_reply_fn *reply,
+                      void *arg) {
+    struct ca_request nobody = {.message = {.id = m->id}};
+    struct ipc_reply busy = {.id = m->id,
+                             .outcome = IPC_BUSY,
+                             .retry_after_s = with_jitter(BUSY_RETRY_S, &nobody),
+                             .text = "the server is busy; send the same request again later"};
+    s->counts.outcomes[IPC_BUSY]++;
+    reply(arg, &busy);
+}
+
+void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *request,
+                       ca_reply_fn *reply, void *arg) {
+    crash_point("core.received");
+    struct ca_request *r =
+        service->active < service->config->queue ? request_new(service, request) : NULL;
+    if (!r) {
+        turn_away(service, request, reply, arg);
+        return;
+    }
+    r->reply = reply;
+    r->reply_arg = arg;
+    r->deadline_ms = clock_mono_ms() + service->config->request_timeout_ms;
+    r->label = find_label(service, request);
+    if (!r->label) {
+        struct ca_refusal refusal;
+        r->now_ms = service->config->now_ms();
+        ca_refusal_set(&refusal, IPC_UNKNOWN_LABEL, "there is no label \"%s\" here",
+                       request->label);
+        ca_request_refuse(r, &refusal);
+        return;
+    }
+    ca_request_run(r);
+}
+
+void ca_service_forget(struct ca_service *service, void *arg) {
+    for (struct ca_request *r = service->first; r; r = r->next)
+        if (r->reply_arg == arg)
+            r->reply = NULL;
+}
+
+const struct ca_service_counts *ca_service_counts(const struct ca_service *service) {
+    return &service->counts;
+}
+
+size_t ca_service_active(const struct ca_service *service) {
+    return service->active;
+}
+
+void ca_service_tick(struct ca_service *service) {
+    int64_t mono = clock_mono_ms();
+    for (struct ca_request *r = service->first; r; r = r->next) {
+        if (!r->reply || mono < r->deadline_ms)
+            continue;
+        log_line(LOG_LEVEL_WARN, r->message.id, "no answer within %lld ms; 503 sent, work goes on",
+                 (long long)service->config->request_timeout_ms);
+        service->counts.outcomes[IPC_UNAVAILABLE]++;
+        answer(r, IPC_UNAVAILABLE, "the signer does not answer; send the same request again later",
+               (struct bytes){0});
+    }
+    ca_refusals_flush(service, service->config->now_ms());
+}

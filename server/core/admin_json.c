@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/core/admin_json.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "ca/lifecycle.h"
+
+static json_t *hex(const uint8_t *p, size_t n) {
+    char text[2 * CA_HASH_SIZE + 1] = "";
+    if (hex_encode((struct bytes){p, n}, text, sizeof text))
+        return json_string("");
+    return json_string(text);
+}
+
+static json_t *serial_json(const struct ca_serial *serial) {
+    return hex(serial->octets, serial->n);
+}
+
+static json_t *time_json(int64_t ms) {
+    char text[CLOCK_TEXT_MAX];
+    if (!ms)
+        return json_null();
+    clock_format(ms, text);
+    return json_string(text);
+}
+
+/* Empty strings are left out: an operator reads what is there. */
+static void set_text(json_t *object, const char *key, const char *text) {
+    if (text[0])
+        (void)json_object_set_new(object, key, json_string(text));
+}
+
+const char *admin_cert_status_name(enum ca_cert_status status) {
+    switch (status) {
+    case CA_CERT_ACTIVE:
+        return "active";
+    case CA_CERT_SUPERSEDED:
+        return "superseded";
+    case CA_CERT_REVOKED:
+        return "revoked";
+    case CA_CERT_BURNED:
+        return "burned";
+    }
+    return "unknown";
+}
+
+static const struct {
+    const char *name;
+    uint8_t value;
+} reasons[] = {{"unspecified", 0}, {"keyCompromise", 1},        {"affiliationChanged", 3},
+               {"superseded", 4},  {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9}};
+
+enum tm_err admin_reason_find(const char *name, uint8_t *ret) {
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (strcmp(reasons[i].name, name) == 0) {
+            *ret = reasons[i].value;
+            return TM_OK;
+        }
+    return TM_ENOTFOUND;
+}
+
+static json_t *ref_json(const struct ca_cert_ref *ref) {
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "serial", serial_json(&ref->serial));
+    (void)json_object_set_new(object, "profile", json_string(ref->profile));
+    (void)json_object_set_new(
+        object, "status", json_string(admin_cert_status_name((enum ca_cert_status)ref->status)));
+    (void)json_object_set_new(object, "issued", time_json(ref->issued_ms));
+    (void)json_object_set_new(object, "not_after", time_json(ref->not_after_ms));
+    (void)json_object_set_new(object, "request", hex(ref->request, CA_HASH_SIZE));
+    return object;
+}
+
+static const char *secret_state(const struct ca_secret *secret) {
+    return !secret->set ? "none" : secret->used ? "used" : "unused";
+}
+
+json_t *admin_json_device(const struct ca_device *device) {
+    json_t *object = json_object();
+    json_t *certs = json_array();
+    set_text(object, "tenant", device->tenant);
+    set_text(object, "id", device->id);
+    set_text(object, "state", ca_state_name((enum ca_state)device->state));
+    (void)json_object_set_new(object, "version", json_integer((json_int_t)device->version));
+    (void)json_object_set_new(object, "created", time_json(device->created_ms));
+    (void)json_object_set_new(object, "changed", time_json(device->changed_ms));
+    set_text(object, "sku", device->sku);
+    set_text(object, "hardware_revision", device->hardware_revision);
+    set_text(object, "batch", device->batch);
+    set_text(object, "site", device->site);
+    set_text(object, "station", device->station);
+    set_text(object, "operator", device->operator_name);
+    set_text(object, "firmware", device->firmware);
+    set_text(object, "secret", secret_state(&device->secret));
+    if (device->secret.set)
+        (void)json_object_set_new(object, "secret_expires", time_json(device->secret.expires_ms));
+    for (size_t i = 0; i < device->cert_count; i++)
+        (void)json_array_append_new(certs, ref_json(&device->certs[i]));
+    (void)json_object_set_new(object, "certificates", certs);
+    return object;
+}
+
+json_t *admin_json_certificate(const struct ca_certificate *certificate) {
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "serial", serial_json(&certificate->serial));
+    set_text(object, "status", admin_cert_status_name((enum ca_cert_status)certificate->status));
+    set_text(object, "tenant", certificate->tenant);
+    set_text(object, "device", certificate->device);
+    set_text(object, "profile", certificate->profile);
+    set_text(object, "issuer", certificate->issuer);
+    (void)json_object_set_new(object, "issued", time_json(certificate->issued_ms));
+    (void)json_object_set_new(object, "not_after", time_json(certificate->not_after_ms));
+    if (certificate->status == CA_CERT_BURNED)
+        return object;
+    (void)json_object_set_new(object, "fingerprint", hex(certificate->fingerprint, CA_HASH_SIZE));
+    if (certificate->revoked_ms) {
+        (void)json_object_set_new(object, "revoked", time_json(certificate->revoked_ms));
+        (void)json_object_set_new(object, "reason", json_integer(certificate->revoked_reason));
+    }
+    return object;
+}
+
+json_t *admin_json_intent(const struct ca_intent *intent) {
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "serial", serial_json(&intent->serial));
+    set_text(object, "tenant", intent->tenant);
+    set_text(object, "device", intent->device);
+    set_text(object, "profile", intent->profile);
+    (void)json_object_set_new(object, "created", time_json(intent->created_ms));
+    return object;
+}
+
+static const char *operation_name(uint8_t operation) {
+    static const char *const names[] = {"",        "simpleenroll", "simplereenroll", "serverkeygen",
+                                        "fullcmc", "cacerts",      "csrattrs",       "other"};
+    return operation < sizeof names / sizeof names[0] ? names[operation] : "";
+}
+
+static const char *origin_name(uint8_t origin) {
+    static const char *const names[] = {"admin", "https", "mqtt", "local"};
+    return origin < sizeof names / sizeof names[0] ? names[origin] : "";
+}
+
+json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf) {
+    json_t *object = json_object();
+    char request[17] = "";
+    uint8_t id[8];
+    struct buf b = BUF_ON(id);
+    (void)json_object_set_new(object, "sequence", json_integer((json_int_t)sequence));
+    (void)json_object_set_new(object, "time", time_json(leaf->time_ms));
+    set_text(object, "event", ca_event_name((enum ca_event)leaf->event));
+    set_text(object, "outcome",
+             leaf->outcome ? ipc_outcome_name((enum ipc_outcome)leaf->outcome) : "");
+    set_text(object, "tenant", leaf->tenant);
+    set_text(object, "device", leaf->device);
+    set_text(object, "profile", leaf->profile);
+    if (leaf->serial.n)
+        (void)json_object_set_new(object, "serial", serial_json(&leaf->serial));
+    set_text(object, "from",
+             leaf->from_state ? ca_state_name((enum ca_state)leaf->from_state) : "");
+    set_text(object, "to", leaf->to_state ? ca_state_name((enum ca_state)leaf->to_state) : "");
+    set_text(object, "actor", leaf->actor);
+    set_text(object, "origin", origin_name(leaf->origin));
+    set_text(object, "operation", operation_name(leaf->operation));
+    set_text(object, "remote", leaf->remote);
+    set_text(object, "site", leaf->site);
+    set_text(object, "reason", leaf->reason);
+    if (leaf->count)
+        (void)json_object_set_new(object, "count", json_integer(leaf->count));
+    buf_put_be(&b, leaf->request, 8);
+    if (leaf->request && !hex_encode(buf_bytes(&b), request, sizeof request))
+        set_text(object, "request", request);
+    return object;
+}
+
+json_t *admin_json_head(const struct ca_audit_head *head) {
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "size", json_integer((json_int_t)head->size));
+    (void)json_object_set_new(object, "root", hex(head->root, CA_HASH_SIZE));
+    return object;
+}

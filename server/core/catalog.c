@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a label serves without asking the core: CA certificates and CSR attributes. */
+#include <string.h>
+
+#include "base/log.h"
+#include "est/wire/certs_only.h"
+#include "est/wire/csrattrs.h"
+#include "server/core/core.h"
+
+/* The issuing CA first, then those above it; RFC 7030, 4.1.3 wants the root among them. */
+static enum tm_err write_cacerts(const struct ca_issuer *issuer, struct buf *out) {
+    uint8_t all[IPC_CHAIN_MAX];
+    struct buf certificates = BUF_ON(all);
+    buf_put(&certificates, issuer->der);
+    buf_put(&certificates, issuer->chain);
+    return certificates.full ? TM_ELIMIT : est_certs_only_write(buf_bytes(&certificates), out);
+}
+
+static void ask_key(const struct ca_profile *profile, struct est_csrattrs *attrs) {
+    if (profile->keys & CA_KEY_P256) {
+        attrs->key_algorithm = PKI_OID_EC_PUBLIC_KEY;
+        attrs->curve = PKI_OID_PRIME256V1;
+        attrs->signature = PKI_OID_ECDSA_SHA256;
+    } else if (profile->keys & CA_KEY_P384) {
+        attrs->key_algorithm = PKI_OID_EC_PUBLIC_KEY;
+        attrs->curve = PKI_OID_SECP384R1;
+        attrs->signature = PKI_OID_ECDSA_SHA384;
+    } else if (profile->keys & CA_KEY_ED25519) {
+        attrs->key_algorithm = PKI_OID_ED25519;
+        attrs->signature = PKI_OID_ED25519;
+    } else {
+        attrs->key_algorithm = PKI_OID_RSA_ENCRYPTION;
+        attrs->rsa_bits = 2048;
+        attrs->signature = PKI_OID_RSA_SHA256;
+    }
+}
+
+static enum tm_err write_csrattrs(const struct ca_profile *profile, struct buf *out) {
+    struct est_csrattrs attrs = {.template_form = true,
+                                 .challenge_password = profile->link != CA_LINK_OFF,
+                                 .subject_count = 1,
+                                 .subject = {PKI_OID_COMMON_NAME}};
+    ask_key(profile, &attrs);
+    return est_csrattrs_write(&attrs, out);
+}
+
+static enum tm_err send_label(const struct ca_label *label, struct ipc_catalog *entry,
+                              struct ipc_link *link) {
+    uint8_t cacerts[IPC_CHAIN_MAX + 256], csrattrs[EST_CSRATTRS_MAX];
+    struct buf cacerts_buf = BUF_ON(cacerts), csrattrs_buf = BUF_ON(csrattrs);
+    enum tm_err err = write_cacerts(label->tenant->issuer, &cacerts_buf);
+    if (!err)
+        err = write_csrattrs(label->profile, &csrattrs_buf);
+    if (err)
+        return err;
+    memset(entry->label, 0, sizeof entry->label);
+    (void)strncpy(entry->label, label->label, sizeof entry->label - 1);
+    entry->is_default = label->is_default;
+    entry->wants_link = (uint8_t)label->profile->link;
+    entry->cacerts = buf_bytes(&cacerts_buf);
+    entry->csrattrs = buf_bytes(&csrattrs_buf);
+    return ipc_link_send(link, &ipc_catalog_schema, entry);
+}
+
+enum tm_err core_catalog_send(const struct core_setup *setup, uint32_t generation,
+                              struct ipc_link *link) {
+    struct ipc_catalog entry = {.generation = generation, .count = (uint16_t)setup->label_count};
+    for (size_t i = 0; i < setup->label_count; i++) {
+        entry.index = (uint16_t)i;
+        enum tm_err err = send_label(&setup->labels[i], &entry, link);
+        if (err) {
+            log_error("catalog of label %s: %s", setup->labels[i].label, tm_err_name(err));
+            return err;
+        }
+    }
+    return TM_OK;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core role's life: see core.h. */
+#include "server/core/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/store.h"
+
+#define TICK_MS 100
+#define LEAF_VERSION "touchmark " TOUCHMARK_VERSION
+
+/* Links that arrive before recovery is done wait here. */
+#define EARLY_LINKS_MAX 256
+struct early_link {
+    enum ipc_role peer;
+    unsigned index;
+    int fd;
+};
+
+struct core {
+    struct role *role;
+    struct core_setup setup;
+    struct ca_service_config config;
+    struct ca_store *store;
+    struct ca_service *service;
+    struct core_signer *signer;
+    struct core_faces *faces;
+    struct core_admin *admin;
+    struct loop_timer tick;
+    bool recovered;
+    bool draining;
+    int64_t drain_until;
+    struct early_link early[EARLY_LINKS_MAX];
+    size_t early_count;
+    struct ca_leaf started;
+    struct ca_batch started_batch;
+};
+
+static const char *environment_name(const struct conf *conf) {
+    switch (conf->environment) {
+    case CONF_ENV_PROD:
+        return "prod";
+    case CONF_ENV_TEST:
+        return "test";
+    default:
+        return "dev";
+    }
+}
+
+/* ---- links ---- */
+
+static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, int fd) {
+    struct core *core = role->self;
+    if (peer == IPC_ROLE_SIGNER) {
+        core_signer_linked(core->signer, fd);
+        return;
+    }
+    if (core->recovered) {
+        core_faces_linked(core->faces, peer, peer_index, fd);
+        return;
+    }
+    if (core->early_count == EARLY_LINKS_MAX) {
+        (void)close(fd);
+        return;
+    }
+    core->early[core->early_count++] = (struct early_link){peer, peer_index, fd};
+}
+
+static void serve_early_links(struct core *core) {
+    for (size_t i = 0; i < core->early_count; i++)
+        core_faces_linked(core->faces, core->early[i].peer, core->early[i].index,
+                          core->early[i].fd);
+    core->early_count = 0;
+}
+
+/* A signature that did not verify: the supervisor ends the signer and starts another. */
+static void distrust_signer(void *arg) {
+    struct core *core = arg;
+    struct ipc_control control = {.verb = IPC_CONTROL_DISTRUST, .peer = IPC_ROLE_SIGNER};
+    if (ipc_link_send(core->role->control, &ipc_control_schema, &control))
+        log_error("the supervisor could not be told to restart the signer");
+}
+
+/* ---- draining and the tick ---- */
+
+static void tick(void *arg) {
+    struct core *core = arg;
+    ca_service_tick(core->service);
+    bool idle = ca_service_active(core->service) == 0;
+    if (core->draining && (idle || clock_mono_ms() >= core->drain_until)) {
+        if (!idle)
+            log_warn("%zu requests are given up; recovery settles them",
+                     ca_service_active(core->service));
+        role_exit(core->role);
+        return;
+    }
+    if (loop_timer_set(core->role->loop, &core->tick, clock_mono_ms() + TICK_MS))
+        log_error("no timer");
+}
+
+static void drain(struct role *role) {
+    struct core *core = role->self;
+    core->draining = true;
+    core->drain_until = clock_mono_ms() + role->conf->process.drain_timeout;
+    core_faces_pause(core->faces);
+    tick(core);
+}
+
+/* ---- start ---- */
+
+static void store_failed(void *arg, const char *text) {
+    (void)arg;
+    log_error("store: %s; the core restarts and recovers", text);
+    _exit(ROLE_EXIT_FAILED);
+}
+
+static enum tm_err open_store(struct core *core) {
+    const struct conf *conf = core->role->conf;
+    struct store_config config = {.path = conf->core.store,
+                                  .environment = environment_name(conf),
+                                  .map_size = conf->core.map_size,
+                                  .max_map_size = conf->core.max_map_size,
+                                  .queue_max = conf->core.queue * 3 + 64,
+                                  .fatal = store_failed,
+                                  .arg = core};
+    char text[IPC_TEXT_MAX + 1] = "";
+    enum tm_err err = store_open(core->role->loop, &config, &core->store, text);
+    if (err)
+        log_error("store: %s", text);
+    return err;
+}
+
+static enum tm_err open_service(struct core *core) {
+    const struct conf *conf = core->role->conf;
+    core->config =
+        (struct ca_service_config){.labels = core->setup.labels,
+                                   .label_count = core->setup.label_count,
+                                   .server = core->setup.has_server ? &core->setup.server : NULL,
+                                   .server_names = conf->tls.names,
+                                   .queue = conf->core.queue,
+                                   .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
+                                   .request_timeout_ms = conf->core.request_timeout,
+                                   .now_ms = clock_wall_ms};
+    enum tm_err err = core_signer_new(core->role->loop, &core->setup, conf->core.queue,
+                                      distrust_signer, core, &core->signer);
+    if (!err)
+        err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
+                             &core->service);
+    if (!err)
+        err = core_faces_new(core->role->loop, &core->setup, core->service, conf->core.queue,
+                             &core->faces);
+    return err;
+}
+
+static enum tm_err open_admin(struct core *core) {
+    const struct conf *conf = core->role->conf;
+    if (core->role->listen_fd < 0)
+        return TM_OK;
+    struct core_admin_config config = {
+        .store = core->store,
+        .service = core->service,
+        .setup = &core->setup,
+        .signer = core->signer,
+        .environment = environment_name(conf),
+        .default_tenant = core->setup.tenant_count ? core->setup.tenants[0].name : "",
+        .now_ms = clock_wall_ms,
+        .started_ms = clock_wall_ms()};
+    return core_admin_new(core->role->loop, core->role->listen_fd, &config, &core->admin);
+}
+
+/* The start is in the audit before anything is served. */
+static void started_durable(struct ca_batch *batch, enum tm_err result) {
+    struct core *core = batch->arg;
+    enum tm_err err = result ? result : open_admin(core);
+    if (!err)
+        err = role_ready(core->role);
+    if (err) {
+        log_error("the core cannot serve: %s", tm_err_name(err));
+        _exit(ROLE_EXIT_FAILED);
+    }
+    core->recovered = true;
+    serve_early_links(core);
+    tick(core);
+}
+
+static void recovered(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    core->started = (struct ca_leaf){.event = CA_EVENT_STARTED,
+                                     .time_ms = clock_wall_ms(),
+                                     .actor = "touchmarkd",
+                                     .reason = LEAF_VERSION};
+    core->started_batch =
+        (struct ca_batch){.count = 1,
+                          .changes = {{.kind = CA_ADD_LEAF, .u.leaf = &core->started}},
+                          .done = started_durable,
+                          .arg = core};
+    enum tm_err err = result ? result : core->store->ops->submit(core->store, &core->started_batch);
+    if (err) {
+        log_error("recovery: %s", tm_err_name(err));
+        _exit(ROLE_EXIT_FAILED);
+    }
+}
+
+enum tm_err core_start(struct role *role) {
+    struct core *core = calloc(1, sizeof *core);
+    if (!core)
+        return TM_ENOMEM;
+    core->role = role;
+    core->tick = (struct loop_timer){.fn = tick, .arg = core};
+    role->self = core;
+    role->linked = linked;
+    role->drain = drain;
+    enum tm_err err = core_setup_load(role->conf, &core->setup);
+    if (!err)
+        err = open_store(core);
+    if (!err)
+        err = open_service(core);
+    if (!err)
+        err = ca_service_recover(core->service, recovered, core);
+    return err;
+}
+
+void core_stop(struct role *role) {
+    struct core *core = role->self;
+    if (!core)
+        return;
+    loop_timer_stop(role->loop, &core->tick);
+    if (core->service && ca_service_active(core->service))
+        _exit(0); /* given up after the drain timeout: recovery settles what is open */
+    store_close(core->store);
+    core_admin_free(core->admin);
+    core_faces_free(core->faces);
+    core_signer_free(core->signer);
+    ca_service_free(core->service);
+    core_setup_free(&core->setup);
+    free(core);
+    role->self = NULL;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core role: policy, registry, LMDB and audit behind links; no network. Inside of
+ * server/core/ only; touchmarkd sees core_start and core_stop (server/role.h).
+ *
+ *   core.c         the role's life: set up, recover, serve, drain
+ *   setup.c        configuration to the CA's small structs
+ *   catalog.c      what labels serve without asking, for faces
+ *   faces.c        links to fronts and other faces
+ *   signer_link.c  ca/signer.h over the link to the signer process
+ *   admin.c        the administration socket
+ *   admin_json.c   records as JSON, for people and scripts
+ */
+#ifndef TOUCHMARK_SERVER_CORE_CORE_H
+#define TOUCHMARK_SERVER_CORE_CORE_H
+
+#include "ca/registry.h"
+#include "ca/service.h"
+#include "server/role.h"
+
+/* Everything that the configuration names, loaded and constant. */
+struct core_setup {
+    struct ca_issuer *issuers;
+    size_t issuer_count;
+    struct ca_profile *profiles; /* one per label, then one for the server's own certificate */
+    size_t profile_count;
+    struct ca_tenant *tenants;
+    struct bytes *anchors; /* owned DER per tenant */
+    size_t tenant_count;
+    struct ca_label *labels;
+    size_t label_count;
+    struct ca_label server; /* valid when has_server */
+    bool has_server;
+};
+/* Logs what is wrong. TM_EPARSE, TM_EIO, TM_ENOMEM. */
+MUST_USE enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret);
+void core_setup_free(struct core_setup *setup);
+
+/* The signer over its link. Tickets wait while there is no link and are sent again over a new one.
+ */
+struct core_signer;
+/* distrust: a signature did not verify; `arg` is handed on. queue: tickets at once. */
+MUST_USE enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup,
+                                     size_t queue, void (*distrust)(void *arg), void *arg,
+                                     struct core_signer **ret_signer);
+void core_signer_free(struct core_signer *signer);
+struct ca_signer *core_signer_interface(struct core_signer *signer);
+/* Takes fd over. */
+void core_signer_linked(struct core_signer *signer, int fd);
+/* Is there a link over which the signer has shown the right key for every issuer? */
+bool core_signer_ready(const struct core_signer *signer);
+
+/* Faces: each link belongs to one face process. */
+struct core_faces;
+MUST_USE enum tm_err core_faces_new(struct loop *loop, const struct core_setup *setup,
+                                    struct ca_service *service, size_t queue,
+                                    struct core_faces **ret_faces);
+void core_faces_free(struct core_faces *faces);
+void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd);
+/* Reads nothing more from any face: draining. */
+void core_faces_pause(struct core_faces *faces);
+size_t core_faces_count(const struct core_faces *faces);
+
+/* Administration. listen_fd stays the caller's. */
+struct core_admin;
+struct core_admin_config {
+    struct ca_store *store;
+    const struct ca_service *service;
+    const struct core_setup *setup;
+    const struct core_signer *signer;
+    const char *environment;
+    const char *default_tenant; /* when a request names none */
+    int64_t (*now_ms)(void);
+    int64_t started_ms;
+};
+MUST_USE enum tm_err core_admin_new(struct loop *loop, int listen_fd,
+                                    const struct core_admin_config *config,
+                                    struct core_admin **ret_admin);
+void core_admin_free(struct core_admin *admin);
+
+/* Sends every catalog entry of one generation over a link. */
+MUST_USE enum tm_err core_catalog_send(const struct core_setup *setup, uint32_t generation,
+                                       struct ipc_link *link);
+
+#endif

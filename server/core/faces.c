@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Links to the faces: requests in, answers out. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/core/core.h"
+
+struct face {
+    struct core_faces *faces;
+    struct face *next;
+    enum ipc_role role;
+    unsigned index;
+    struct ipc_link *link;
+};
+
+struct core_faces {
+    struct loop *loop;
+    const struct core_setup *setup;
+    struct ca_service *service;
+    size_t queue;
+    struct face *first;
+};
+
+static void face_free(struct face *face) {
+    struct face **at = &face->faces->first;
+    while (*at != face)
+        at = &(*at)->next;
+    *at = face->next;
+    ca_service_forget(face->faces->service, face);
+    ipc_link_close(face->link);
+    free(face);
+}
+
+static void send_reply(void *arg, const struct ipc_reply *reply) {
+    struct face *face = arg;
+    enum tm_err err = ipc_link_send(face->link, &ipc_reply_schema, reply);
+    if (err && err != TM_ECLOSED)
+        log_line(LOG_LEVEL_WARN, reply->id, "answer not delivered to the face: %s",
+                 tm_err_name(err));
+}
+
+/* An answer belongs to its own kind of face: only touchmarkd's helper speaks for touchmarkd. */
+static bool origin_fits(const struct face *face, uint8_t origin) {
+    return (face->role == IPC_ROLE_FRONT && origin == IPC_ORIGIN_HTTPS) ||
+           (face->role == IPC_ROLE_BRIDGE && origin == IPC_ORIGIN_MQTT) ||
+           (face->role == IPC_ROLE_TLSCERT && origin == IPC_ORIGIN_LOCAL);
+}
+
+static bool take_enroll(struct face *face, struct bytes message) {
+    struct ipc_enroll enroll;
+    if (codec_decode(&ipc_enroll_schema, message, &enroll) || !origin_fits(face, enroll.origin))
+        return false;
+    ca_service_enroll(face->faces->service, &enroll, send_reply, face);
+    return true;
+}
+
+static bool take_refused(struct face *face, struct bytes message) {
+    struct ipc_refused refused;
+    if (codec_decode(&ipc_refused_schema, message, &refused) || !origin_fits(face, refused.origin))
+        return false;
+    ca_service_refused(face->faces->service, &refused);
+    return true;
+}
+
+static void face_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
+    struct face *face = arg;
+    (void)link;
+    uint16_t type = codec_peek(message);
+    bool understood = fd < 0 && ((type == IPC_TYPE_ENROLL && take_enroll(face, message)) ||
+                                 (type == IPC_TYPE_REFUSED && take_refused(face, message)));
+    if (fd >= 0)
+        (void)close(fd);
+    if (understood)
+        return;
+    log_error("face %d-%u sent what is no request (type 0x%04x); its link is closed",
+              (int)face->role, face->index, type);
+    face_free(face);
+}
+
+static void face_closed(void *arg, struct ipc_link *link) {
+    (void)link;
+    face_free(arg);
+}
+
+static const struct ipc_link_events face_events = {face_message, face_closed};
+
+enum tm_err core_faces_new(struct loop *loop, const struct core_setup *setup,
+                           struct ca_service *service, size_t queue,
+                           struct core_faces **ret_faces) {
+    struct core_faces *faces = calloc(1, sizeof *faces);
+    if (!faces)
+        return TM_ENOMEM;
+    *faces = (struct core_faces){loop, setup, service, queue, NULL};
+    *ret_faces = faces;
+    return TM_OK;
+}
+
+void core_faces_free(struct core_faces *faces) {
+    if (!faces)
+        return;
+    while (faces->first)
+        face_free(faces->first);
+    free(faces);
+}
+
+void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd) {
+    struct face *face = calloc(1, sizeof *face);
+    if (!face) {
+        (void)close(fd);
+        return;
+    }
+    face->faces = faces;
+    face->role = peer;
+    face->index = index;
+    face->next = faces->first;
+    enum tm_err err = ipc_link_open(faces->loop, fd, faces->queue + faces->setup->label_count + 16,
+                                    &face_events, face, &face->link);
+    if (err) {
+        log_error("link to face %d-%u: %s", (int)peer, index, tm_err_name(err));
+        free(face);
+        return;
+    }
+    faces->first = face;
+    if (core_catalog_send(faces->setup, 1, face->link))
+        face_free(face);
+}
+
+void core_faces_pause(struct core_faces *faces) {
+    for (struct face *face = faces->first; face; face = face->next)
+        if (ipc_link_pause(face->link, true))
+            log_warn("link to face %d-%u could not be paused", (int)face->role, face->index);
+}
+
+size_t core_faces_count(const struct core_faces *faces) {
+    size_t n = 0;
+    for (const struct face *face = faces->first; face; face = face->next)
+        n++;
+    return n;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration to issuers, profiles, tenants and labels: see core.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/log.h"
+#include "ca/pem.h"
+#include "server/core/core.h"
+
+static enum tm_err load_issuers(const struct conf *conf, struct core_setup *setup) {
+    const struct conf_issuer *items = conf->issuers.items;
+    setup->issuers = calloc(conf->issuers.count + 1, sizeof *setup->issuers);
+    if (!setup->issuers)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < conf->issuers.count; i++) {
+        char text[IPC_TEXT_MAX + 1];
+        enum tm_err err = ca_issuer_load(items[i].name, items[i].certificate, items[i].chain,
+                                         &setup->issuers[i], text);
+        if (err) {
+            log_error("issuer %s: %s", items[i].name, text);
+            return err;
+        }
+        setup->issuer_count++;
+    }
+    return TM_OK;
+}
+
+static const struct ca_issuer *issuer_named(const struct core_setup *setup, const char *name) {
+    for (size_t i = 0; i < setup->issuer_count; i++)
+        if (strcmp(setup->issuers[i].name, name) == 0)
+            return &setup->issuers[i];
+    return NULL;
+}
+
+static enum tm_err load_tenants(const struct conf *conf, struct core_setup *setup) {
+    const struct conf_tenant *items = conf->tenants.items;
+    setup->tenants = calloc(conf->tenants.count + 1, sizeof *setup->tenants);
+    setup->anchors = calloc(conf->tenants.count + 1, sizeof *setup->anchors);
+    if (!setup->tenants || !setup->anchors)
+        return TM_ENOMEM;
+    setup->tenant_count = conf->tenants.count;
+    for (size_t i = 0; i < conf->tenants.count; i++) {
+        char text[IPC_TEXT_MAX + 1];
+        const char *anchors = items[i].client_anchors;
+        enum tm_err err =
+            anchors && anchors[0] ? ca_pem_load(anchors, &setup->anchors[i], text) : TM_OK;
+        if (err) {
+            log_error("tenant %s: client anchors: %s", items[i].name, text);
+            return err;
+        }
+        setup->tenants[i] = (struct ca_tenant){.name = items[i].name,
+                                               .issuer = issuer_named(setup, items[i].issuer),
+                                               .anchors = setup->anchors[i],
+                                               .register_unknown = items[i].register_unknown};
+        if (!setup->tenants[i].issuer) {
+            log_error("tenant %s: there is no issuer %s", items[i].name, items[i].issuer);
+            return TM_EPARSE;
+        }
+    }
+    return TM_OK;
+}
+
+static const struct ca_tenant *tenant_named(const struct core_setup *setup, const char *name) {
+    for (size_t i = 0; i < setup->tenant_count; i++)
+        if (strcmp(setup->tenants[i].name, name) == 0)
+            return &setup->tenants[i];
+    return NULL;
+}
+
+/* A profile is loaded once however many labels use it. */
+static enum tm_err load_profile(const struct conf *conf, struct core_setup *setup, const char *name,
+                                const struct ca_profile **ret) {
+    for (size_t i = 0; i < setup->profile_count; i++)
+        if (strcmp(setup->profiles[i].name, name) == 0) {
+            *ret = &setup->profiles[i];
+            return TM_OK;
+        }
+    char path[4096];
+    char error[CONF_ERROR_MAX];
+    (void)snprintf(path, sizeof path, "%s/%s.yaml", conf->profiles_dir, name);
+    struct ca_profile *profile = &setup->profiles[setup->profile_count];
+    enum tm_err err = ca_profile_load(path, profile, error);
+    if (err) {
+        log_error("profile: %s", error);
+        return err;
+    }
+    setup->profile_count++;
+    if (strcmp(profile->name, name) != 0) {
+        log_error("profile: %s calls itself %s; file and name must agree", path, profile->name);
+        return TM_EPARSE;
+    }
+    *ret = profile;
+    return TM_OK;
+}
+
+static enum tm_err load_label(const struct conf *conf, struct core_setup *setup, const char *tenant,
+                              const char *profile, struct ca_label *ret) {
+    ret->tenant = tenant_named(setup, tenant);
+    if (!ret->tenant) {
+        log_error("there is no tenant %s", tenant);
+        return TM_EPARSE;
+    }
+    return load_profile(conf, setup, profile, &ret->profile);
+}
+
+static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup) {
+    const struct conf_label *items = conf->labels.items;
+    setup->labels = calloc(conf->labels.count + 1, sizeof *setup->labels);
+    setup->profiles = calloc(conf->labels.count + 1, sizeof *setup->profiles);
+    if (!setup->labels || !setup->profiles)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < conf->labels.count; i++) {
+        struct ca_label *label = &setup->labels[i];
+        enum tm_err err = load_label(conf, setup, items[i].tenant, items[i].profile, label);
+        if (err)
+            return err;
+        label->label = items[i].label;
+        label->is_default = items[i].is_default;
+        setup->label_count++;
+    }
+    if (!conf->tls.self_issue)
+        return TM_OK;
+    setup->has_server = true;
+    setup->server.label = "";
+    return load_label(conf, setup, conf->tls.tenant, conf->tls.profile, &setup->server);
+}
+
+enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
+    memset(ret, 0, sizeof *ret);
+    enum tm_err err = load_issuers(conf, ret);
+    if (!err)
+        err = load_tenants(conf, ret);
+    if (!err)
+        err = load_labels(conf, ret);
+    if (err)
+        core_setup_free(ret);
+    return err;
+}
+
+void core_setup_free(struct core_setup *setup) {
+    for (size_t i = 0; i < setup->issuer_count; i++)
+        ca_issuer_free(&setup->issuers[i]);
+    for (size_t i = 0; i < setup->profile_count; i++)
+        ca_profile_free(&setup->profiles[i]);
+    for (size_t i = 0; setup->anchors && i < setup->tenant_count; i++)
+        free((void *)(uintptr_t)setup->anchors[i].p);
+    free(setup->issuers);
+    free(setup->profiles);
+    free(setup->tenants);
+    free(setup->anchors);
+    free(setup->labels);
+    memset(setup, 0, sizeof *setup);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ca/signer.h over the link to the signer process. Tickets stand in one list, oldest first, until
+ * they are answered: what is not sent yet, or was sent to a signer that died, goes out over
+ * the next link under the same rising IDs.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/core/core.h"
+
+#define FAILURES_MAX 3 /* signers that may fail on one ticket before it is given back */
+
+struct core_signer {
+    struct ca_signer base;
+    struct loop *loop;
+    const struct core_setup *setup;
+    size_t queue;
+    void (*distrust)(void *arg);
+    void *arg;
+    struct ipc_link *link;
+    size_t keys_seen;
+    uint64_t next_id;
+    struct ca_ticket *first, **last; /* waiting for an answer, in the order of their IDs */
+    size_t waiting;
+    struct ca_ticket *unsent; /* the first that the link has not taken */
+};
+
+static struct core_signer *of(struct ca_signer *base) {
+    return (struct core_signer *)base;
+}
+
+static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
+    struct ipc_ticket message = {.id = ticket->id, .tbs = ticket->tbs};
+    (void)strncpy(message.issuer, ticket->issuer, sizeof message.issuer - 1);
+    (void)strncpy(message.profile, ticket->profile, sizeof message.profile - 1);
+    memcpy(message.profile_hash, ticket->profile_hash, sizeof message.profile_hash);
+    return ipc_link_send(s->link, &ipc_ticket_schema, &message);
+}
+
+/* Sends what waits, as far as the link takes it. */
+static void flush(struct core_signer *s) {
+    if (!core_signer_ready(s))
+        return;
+    while (s->unsent && !send_ticket(s, s->unsent))
+        s->unsent = s->unsent->next;
+}
+
+static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
+    struct core_signer *s = of(base);
+    if (!ca_lint_covers(&ticket->lint, ticket->tbs))
+        return TM_EDENIED;
+    if (s->waiting >= s->queue)
+        return TM_EFULL;
+    ticket->id = ++s->next_id;
+    ticket->failures = 0;
+    ticket->next = NULL;
+    *s->last = ticket;
+    s->last = &ticket->next;
+    s->waiting++;
+    if (!s->unsent)
+        s->unsent = ticket;
+    flush(s);
+    return TM_OK;
+}
+
+/* Takes the ticket at *at out of the list. */
+static struct ca_ticket *take(struct core_signer *s, struct ca_ticket **at) {
+    struct ca_ticket *ticket = *at;
+    if (s->unsent == ticket)
+        s->unsent = ticket->next;
+    *at = ticket->next;
+    if (!*at)
+        s->last = at;
+    s->waiting--;
+    return ticket;
+}
+
+static struct ca_ticket **find(struct core_signer *s, uint64_t id) {
+    for (struct ca_ticket **at = &s->first; *at && (*at)->id <= id; at = &(*at)->next)
+        if ((*at)->id == id)
+            return at;
+    return NULL;
+}
+
+static void cancel(struct ca_signer *base, struct ca_ticket *ticket) {
+    struct ca_ticket **at = find(of(base), ticket->id);
+    if (at)
+        (void)take(of(base), at);
+}
+
+static void lose_link(struct core_signer *s) {
+    ipc_link_close(s->link);
+    s->link = NULL;
+    s->keys_seen = 0;
+    s->unsent = s->first;
+}
+
+static void distrust(struct ca_signer *base) {
+    struct core_signer *s = of(base);
+    lose_link(s);
+    s->distrust(s->arg);
+}
+
+static const struct ca_signer_ops ops = {sign, cancel, distrust};
+
+/* ---- what the signer says ---- */
+
+static bool take_signed(struct core_signer *s, struct bytes message) {
+    struct ipc_signed answer;
+    if (codec_decode(&ipc_signed_schema, message, &answer))
+        return false;
+    struct ca_ticket **at = find(s, answer.id);
+    if (!at)
+        return true; /* cancelled meanwhile */
+    if (answer.status == IPC_SIGN_FAILED && ++(*at)->failures < FAILURES_MAX) {
+        log_warn("ticket %llu: %s; it waits for the next signer", (unsigned long long)answer.id,
+                 answer.text);
+        return true;
+    }
+    if (answer.status != IPC_SIGN_OK)
+        log_warn("ticket %llu: not signed: %s", (unsigned long long)answer.id, answer.text);
+    struct ca_ticket *ticket = take(s, at);
+    ticket->done(ticket, (enum ipc_sign_status)answer.status, answer.signature);
+    flush(s);
+    return true;
+}
+
+static bool take_key(struct core_signer *s, struct bytes message) {
+    struct ipc_key key;
+    if (codec_decode(&ipc_key_schema, message, &key))
+        return false;
+    for (size_t i = 0; i < s->setup->issuer_count; i++) {
+        if (strcmp(s->setup->issuers[i].name, key.issuer) != 0)
+            continue;
+        if (!ca_issuer_has_key(&s->setup->issuers[i], key.spki)) {
+            log_error("the signer's key for issuer %s is not that of its certificate", key.issuer);
+            return false;
+        }
+        s->keys_seen++;
+        flush(s);
+        return true;
+    }
+    return false;
+}
+
+static void signer_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
+    struct core_signer *s = arg;
+    uint16_t type = codec_peek(message);
+    bool understood = fd < 0 && ((type == IPC_TYPE_SIGNED && take_signed(s, message)) ||
+                                 (type == IPC_TYPE_KEY && take_key(s, message)));
+    if (fd >= 0)
+        (void)close(fd);
+    if (understood || s->link != link)
+        return;
+    log_error("the signer sent what is no answer (type 0x%04x); it is restarted", type);
+    distrust(&s->base);
+}
+
+static void signer_closed(void *arg, struct ipc_link *link) {
+    (void)link;
+    struct core_signer *s = arg;
+    log_warn("the signer is gone; %zu tickets wait for the next one", s->waiting);
+    lose_link(s);
+}
+
+static const struct ipc_link_events signer_events = {signer_message, signer_closed};
+
+enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup, size_t queue,
+                            void (*on_distrust)(void *arg), void *arg,
+                            struct core_signer **ret_signer) {
+    struct core_signer *s = calloc(1, sizeof *s);
+    if (!s)
+        return TM_ENOMEM;
+    s->base.ops = &ops;
+    s->loop = loop;
+    s->setup = setup;
+    s->queue = queue;
+    s->distrust = on_distrust;
+    s->arg = arg;
+    s->last = &s->first;
+    *ret_signer = s;
+    return TM_OK;
+}
+
+void core_signer_free(struct core_signer *signer) {
+    if (!signer)
+        return;
+    ipc_link_close(signer->link);
+    free(signer);
+}
+
+struct ca_signer *core_signer_interface(struct core_signer *signer) {
+    return &signer->base;
+}
+
+void core_signer_linked(struct core_signer *signer, int fd) {
+    lose_link(signer);
+    enum tm_err err =
+        ipc_link_open(signer->loop, fd, signer->queue, &signer_events, signer, &signer->link);
+    if (err)
+        log_error("link to the signer: %s", tm_err_name(err));
+}
+
+bool core_signer_ready(const struct core_signer *signer) {
+    return signer->link && signer->keys_seen == signer->setup->issuer_count;
+}
