@@ -111,6 +111,7 @@ static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup
     setup->profiles = calloc(conf->labels.count + 1, sizeof *setup->profiles);
     if (!setup->labels || !setup->profiles)
         return TM_ENOMEM;
+    bool any_default = false;
     for (size_t i = 0; i < conf->labels.count; i++) {
         struct ca_label *label = &setup->labels[i];
         enum tm_err err = load_label(conf, setup, items[i].tenant, items[i].profile, label);
@@ -118,8 +119,12 @@ static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup
             return err;
         label->label = items[i].label;
         label->is_default = items[i].is_default;
+        any_default = any_default || label->is_default;
         setup->label_count++;
     }
+    /* RFC 7030, 3.2.2: the services are there without a label too. */
+    if (!any_default && setup->label_count)
+        setup->labels[0].is_default = true;
     if (!conf->tls.self_issue)
         return TM_OK;
     setup->has_server = true;
