@@ -81,6 +81,18 @@ static unsigned line_of(const struct conf_node *root, const char *path) {
     return line;
 }
 
+/* The path without its positions: the line says which entry it is. */
+static void shown_path(const char *path, char ret[CONF_KEY_PATH_MAX]) {
+    size_t n = 0;
+    for (bool inside = false; *path && n < CONF_KEY_PATH_MAX - 1; path++) {
+        inside = inside || *path == '[';
+        if (!inside)
+            ret[n++] = *path;
+        inside = inside && *path != ']';
+    }
+    ret[n] = '\0';
+}
+
 enum tm_err conf_refuse(const char *text, size_t n, const char *name, const char *path,
                         char error[CONF_ERROR_MAX], const char *format, ...) {
     AUTO(conf_node) tree = NULL;
@@ -89,9 +101,11 @@ enum tm_err conf_refuse(const char *text, size_t n, const char *name, const char
     char unused[CONF_ERROR_MAX];
     if (conf_tree_parse(text, n, &tree, &line, unused) == TM_OK)
         line = line_of(tree, path);
+    char shown[CONF_KEY_PATH_MAX];
+    shown_path(path, shown);
     va_list args;
     va_start(args, format);
-    conf_error(error, name, line, path, format, args);
+    conf_error(error, name, line, shown, format, args);
     va_end(args);
     return TM_EPARSE;
 }

@@ -54,7 +54,7 @@ struct conf_row {
     const struct conf_row *rows; /* GROUP and LIST: ends with a row whose key is NULL */
     size_t elem_size;            /* LIST */
     const char *help;            /* one sentence, with units */
-    const char *example;         /* for the sample; NULL: the preset, or made from the type */
+    const char *example;         /* YAML for the sample; NULL: the preset, or made from the type */
 };
 /* A preset of "" means: may be absent; pointer NULL, list empty, number 0. An empty text ("")
  * in the file is the same as absent, where the row allows it (STRING with min 0; PATH and NAME
@@ -84,7 +84,8 @@ MUST_USE enum tm_err conf_refuse(const char *text, size_t n, const char *name, c
 /* Frees what the loader allocated and zeroes the struct. */
 void conf_free(const struct conf_row *rows, void *s, size_t size);
 
-/* Prints a commented sample document, and man(7) source of the option list. */
+/* Prints a sample document that loads: rows without a default, and those with an example,
+ * stand there; the others are shown as "#key: default". And man(7) source of the option list. */
 void conf_print_sample(const struct conf_row *rows, FILE *out);
 void conf_print_manual(const struct conf_row *rows, FILE *out);
 

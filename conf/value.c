@@ -364,3 +364,63 @@ void conf_value_allowed(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]) 
         break;
     }
 }
+
+static void example_text(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]) {
+    size_t n = row->min < CONF_ALLOWED_MAX ? (size_t)row->min : CONF_ALLOWED_MAX - 1;
+    (void)snprintf(ret, CONF_ALLOWED_MAX, "text");
+    for (size_t i = strlen(ret); i < n; i++) {
+        ret[i] = 'x';
+        ret[i + 1] = '\0';
+    }
+}
+
+static void example_by_type(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]) {
+    switch (row->type) {
+    case CONF_STRING:
+        example_text(row, ret);
+        break;
+    case CONF_PATH:
+        allowed_text("/path/to/file", ret);
+        break;
+    case CONF_NAME:
+        allowed_text("name", ret);
+        break;
+    case CONF_UINT:
+        (void)snprintf(ret, CONF_ALLOWED_MAX, "%" PRIu64, row->min);
+        break;
+    case CONF_BOOL:
+        allowed_text("false", ret);
+        break;
+    case CONF_ENUM:
+        allowed_text(row->words[0], ret);
+        break;
+    case CONF_FLAGS:
+        (void)snprintf(ret, CONF_ALLOWED_MAX, "[%s]", row->words[0]);
+        break;
+    case CONF_DURATION:
+        with_unit(row->min, duration_units, ret);
+        break;
+    case CONF_SIZE:
+        with_unit(row->min, size_units, ret);
+        break;
+    case CONF_TIME:
+        allowed_text("2030-01-31T00:00:00Z", ret);
+        break;
+    case CONF_STRINGS:
+        allowed_text(row->min > 0 ? "[text]" : "[]", ret);
+        break;
+    case CONF_GROUP:
+    case CONF_LIST:
+        allowed_text("", ret);
+        break;
+    }
+}
+
+void conf_value_example(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]) {
+    if (row->example)
+        allowed_text(row->example, ret);
+    else if (row->preset && row->preset[0] != '\0')
+        allowed_text(row->preset, ret);
+    else
+        example_by_type(row, ret);
+}

@@ -27,4 +27,8 @@ MUST_USE enum tm_err conf_value_word(const struct conf_row *row, const char *tex
 /* What the row allows, to follow "must be": "a number from 0 to 65535". */
 void conf_value_allowed(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]);
 
+/* A value that the row allows, as it would stand in YAML: its example, its default, or one
+ * made from the type. Not for GROUP and LIST. */
+void conf_value_example(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]);
+
 #endif
