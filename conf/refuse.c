@@ -54,7 +54,8 @@ void conf_known_keys(const struct conf_row *rows, char ret[CONF_ALLOWED_MAX]) {
         at += (size_t)snprintf(ret + at, CONF_ALLOWED_MAX - at, "%s%s", at ? ", " : "", row->key);
 }
 
-/* One step of a path: "key" or "key[position]"; NULL when there is no such node. */
+/* One step of a path, "key" or "key[position]": the node, the list without such a position, or
+ * NULL without such a key. */
 static const struct conf_node *descend(const struct conf_node *node, const char *step) {
     char key[CONF_KEY_PATH_MAX];
     size_t n = strcspn(step, "[.");
@@ -66,7 +67,7 @@ static const struct conf_node *descend(const struct conf_node *node, const char 
     const struct conf_node *item = child->first;
     while (item && position-- > 0)
         item = item->next;
-    return item;
+    return item ? item : child;
 }
 
 static unsigned line_of(const struct conf_node *root, const char *path) {
