@@ -31,24 +31,30 @@ struct hsm_signer_config {
     size_t profile_count;
     unsigned threads;
     int64_t watchdog_ms;
-    uint64_t max_rate;  /* per second, 0 = none */
-    uint64_t max_total; /* 0 = none */
+    uint64_t max_rate;   /* per second, 0 = none */
+    uint64_t max_total;  /* 0 = none; failed signatures count too */
+    bool refuse_softhsm; /* production without consent to keys in files */
     /* Called once from any thread; must not return. */
     void (*dead)(void *arg, const char *text);
     void *arg;
 };
 
 /* Opens the token, finds every issuer's key and compares it with the pinned certificate
- * (a wrong key is refused: TM_EDENIED). Starts no thread. `pin` is wiped by the caller. */
+ * (a wrong key is refused: TM_EDENIED). Starts no thread. `pin` is wiped by the caller. What the
+ * config points to stays the caller's and must outlive the signer. A module can hang here; only
+ * whoever started the process can help then. */
 MUST_USE enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *pin,
                                      struct hsm_signer **ret_signer, char text[HSM_TEXT_MAX]);
 /* Serves a core over `socket` (taken over) until hsm_signer_link is called again or the
- * signer closes; first sends one ipc_key per issuer. Starts the threads at first. */
+ * signer closes; first sends one ipc_key per issuer. Starts the threads at first. Tickets of the
+ * old link that no thread has begun are dropped. TM_ECLOSED: this core is gone already, the old
+ * link stays. */
 MUST_USE enum tm_err hsm_signer_link(struct hsm_signer *signer, int socket);
 /* Is no signature running longer than the watchdog? Call it every 100 ms or so; calls `dead` if one
  * is. */
 void hsm_signer_watch(struct hsm_signer *signer);
-/* Finishes the signatures under way, joins the threads, closes the token. NULL-safe. */
+/* Finishes the signatures under way, joins the threads, closes the token. NULL-safe. Calls `dead`
+ * when a thread has not ended a second after the watchdog's time. */
 void hsm_signer_close(struct hsm_signer *signer);
 
 #endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Single use and ceilings. */
+#include "pkcs11/guard.h"
+
+#include <string.h>
+
+static uint64_t bit_of(uint64_t id) {
+    return UINT64_C(1) << (id % 64);
+}
+
+static uint64_t *word_of(struct hsm_window *window, uint64_t id) {
+    return &window->seen[id % HSM_WINDOW / 64];
+}
+
+/* The places of the IDs between the old and the new highest are not theirs yet. */
+static void move_up(struct hsm_window *window, uint64_t id) {
+    if (id - window->highest >= HSM_WINDOW) {
+        memset(window->seen, 0, sizeof window->seen);
+    } else {
+        for (uint64_t i = window->highest + 1; i <= id && i != 0; i++)
+            *word_of(window, i) &= ~bit_of(i);
+    }
+    window->highest = id;
+}
+
+bool hsm_window_take(struct hsm_window *window, uint64_t id) {
+    if (id == 0)
+        return false;
+    if (id > window->highest)
+        move_up(window, id);
+    else if (window->highest - id >= HSM_WINDOW || (*word_of(window, id) & bit_of(id)))
+        return false;
+    *word_of(window, id) |= bit_of(id);
+    return true;
+}
+
+bool hsm_ceiling_take(struct hsm_ceiling *ceiling, int64_t now_mono_ms) {
+    if (ceiling->max_total && ceiling->total >= ceiling->max_total)
+        return false;
+    if (ceiling->second != now_mono_ms / 1000) {
+        ceiling->second = now_mono_ms / 1000;
+        ceiling->in_second = 0;
+    }
+    if (ceiling->max_rate && ceiling->in_second >= ceiling->max_rate)
+        return false;
+    ceiling->in_second++;
+    ceiling->total++;
+    return true;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a signer keeps count of: which tickets of a link were redeemed, and how much was
+ * signed. Plain values without a lock; the caller serialises.
+ */
+#ifndef TOUCHMARK_PKCS11_GUARD_H
+#define TOUCHMARK_PKCS11_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Ticket IDs rise on a link, but threads that received them see them in another order. So an
+ * ID is good once while it is less than HSM_WINDOW below the highest seen, and never after
+ * that: a ticket could only fall out if HSM_WINDOW others overtook it between one thread's
+ * receive and its next statement. Zero-initialised: nothing seen. 8 KiB.
+ */
+#define HSM_WINDOW 65536
+
+struct hsm_window {
+    uint64_t highest;
+    uint64_t seen[HSM_WINDOW / 64]; /* bit (id mod HSM_WINDOW) */
+};
+
+/* True at the first call with this id (1 or more) on this window, else false. */
+bool hsm_window_take(struct hsm_window *window, uint64_t id);
+
+/* Ceilings: signatures in one second of the monotonic clock, and altogether. 0 = none. */
+struct hsm_ceiling {
+    uint64_t max_rate;
+    uint64_t max_total;
+    uint64_t total;
+    int64_t second;
+    uint64_t in_second;
+};
+
+/* True when one more signature is allowed now, which is then counted. */
+bool hsm_ceiling_take(struct hsm_ceiling *ceiling, int64_t now_mono_ms);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The signer's inside, shared by its two halves: signer.c owns it, serve.c's threads serve
+ * tickets with it. Internal to pkcs11/. */
+#ifndef TOUCHMARK_PKCS11_SERVE_H
+#define TOUCHMARK_PKCS11_SERVE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pkcs11/guard.h"
+#include "pkcs11/signer.h"
+#include "pkcs11/ticket.h"
+
+/* One core's socket. Closed and freed by the last of its users, under the signer's lock. */
+struct hsm_link {
+    int socket;
+    unsigned users;
+    struct hsm_window window; /* ticket IDs are single-use per link */
+};
+
+struct hsm_worker {
+    struct hsm_signer *signer;
+    pthread_t thread;
+    _Atomic int64_t busy_since; /* monotonic ms at which the token was called, 0 = it is not */
+    uint8_t in[IPC_MESSAGE_MAX];
+    uint8_t signature[IPC_SIGNATURE_MAX];
+};
+
+struct hsm_signer {
+    struct hsm_signer_config config;
+    struct hsm_token *token;
+    struct hsm_key **keys;            /* by issuer */
+    const struct ca_issuer **issuers; /* by issuer */
+    struct hsm_rules rules;
+    struct hsm_worker *workers; /* config.threads of them, worker_count run */
+    unsigned worker_count;
+    atomic_bool died;
+    pthread_mutex_t lock; /* for all below, and the links' windows */
+    pthread_cond_t linked;
+    struct hsm_link *link; /* NULL: no core */
+    bool closing;
+    struct hsm_ceiling ceiling;
+};
+
+/* A thread's main: serves links until the signer closes. arg: struct hsm_worker. */
+void *hsm_serve(void *arg);
+
+/* One user less. Under the signer's lock, or when no thread is left. */
+void hsm_link_drop(struct hsm_link *link);
+
+/* Calls `dead` if nobody did. */
+void hsm_signer_die(struct hsm_signer *signer, const char *text);
+
+#endif

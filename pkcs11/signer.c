@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The signer: opening, links, threads, watchdog. Threads serve tickets in serve.c. */
+#include "pkcs11/signer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "ipc/link.h"
+#include "pkcs11/serve.h"
+
+typedef struct hsm_signer hsm_signer;
+AUTO_DEFINE(hsm_signer, hsm_signer_close)
+
+static enum tm_err find_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
+                            size_t index, char text[HSM_TEXT_MAX]) {
+    char reason[HSM_TEXT_MAX];
+    enum tm_err err = hsm_key_find(signer->token, wanted->key_label, &signer->keys[index], reason);
+    if (err) {
+        (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: %.150s", wanted->issuer->name, reason);
+        return err;
+    }
+    if (!ca_issuer_has_key(wanted->issuer, hsm_key_spki(signer->keys[index]))) {
+        (void)snprintf(text, HSM_TEXT_MAX,
+                       "issuer %s: the token's key \"%.64s\" is not the one in its certificate",
+                       wanted->issuer->name, wanted->key_label);
+        return TM_EDENIED;
+    }
+    signer->issuers[index] = wanted->issuer;
+    return TM_OK;
+}
+
+static enum tm_err check_token(const struct hsm_signer_config *config, hsm_signer *signer,
+                               char text[HSM_TEXT_MAX]) {
+    struct hsm_token_info info;
+    enum tm_err err = hsm_token_describe(signer->token, &info, text);
+    if (err)
+        return err;
+    if (info.softhsm && config->refuse_softhsm) {
+        (void)snprintf(text, HSM_TEXT_MAX,
+                       "token \"%.32s\" is SoftHSM, whose keys are files: refused for production",
+                       config->token.label);
+        return TM_EDENIED;
+    }
+    log_info("token \"%s\": %s, %s %s, serial %s", config->token.label, info.library,
+             info.manufacturer, info.model, info.serial);
+    return TM_OK;
+}
+
+static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer **ret_signer) {
+    AUTO(hsm_signer) signer = calloc(1, sizeof *signer);
+    if (!signer)
+        return TM_ENOMEM;
+    signer->config = *config;
+    (void)pthread_mutex_init(&signer->lock, NULL);
+    (void)pthread_cond_init(&signer->linked, NULL);
+    signer->ceiling =
+        (struct hsm_ceiling){.max_rate = config->max_rate, .max_total = config->max_total};
+    signer->keys = calloc(config->issuer_count, sizeof(struct hsm_key *));
+    signer->issuers = calloc(config->issuer_count, sizeof(struct ca_issuer *));
+    signer->workers = calloc(config->threads, sizeof *signer->workers);
+    if (!signer->keys || !signer->issuers || !signer->workers)
+        return TM_ENOMEM;
+    signer->rules = (struct hsm_rules){signer->issuers, config->issuer_count, config->profiles,
+                                       config->profile_count};
+    *ret_signer = TAKE(signer);
+    return TM_OK;
+}
+
+enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *pin,
+                            hsm_signer **ret_signer, char text[HSM_TEXT_MAX]) {
+    AUTO(hsm_signer) signer = NULL;
+    if (config->threads == 0 || config->issuer_count == 0) {
+        (void)snprintf(text, HSM_TEXT_MAX, "a signer needs a thread and an issuer");
+        return TM_EINVAL;
+    }
+    enum tm_err err = new_signer(config, &signer);
+    if (err) {
+        (void)snprintf(text, HSM_TEXT_MAX, "out of memory");
+        return err;
+    }
+    err = hsm_token_open(&config->token, pin, &signer->token, text);
+    if (!err)
+        err = check_token(config, signer, text);
+    for (size_t i = 0; i < config->issuer_count && !err; i++)
+        err = find_key(&config->issuers[i], signer, i, text);
+    if (!err)
+        *ret_signer = TAKE(signer);
+    return err;
+}
+
+static enum tm_err tell_keys(const hsm_signer *signer, int socket) {
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < signer->config.issuer_count && !err; i++) {
+        struct ipc_key key = {.index = (uint16_t)i,
+                              .count = (uint16_t)signer->config.issuer_count,
+                              .spki = hsm_key_spki(signer->keys[i])};
+        memcpy(key.issuer, signer->issuers[i]->name, sizeof key.issuer);
+        err = ipc_send(socket, &ipc_key_schema, &key);
+    }
+    return err;
+}
+
+/* Signals are for the thread that runs the process's loop. */
+static enum tm_err start_threads(hsm_signer *signer) {
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = 0;
+    while (!error && signer->worker_count < signer->config.threads) {
+        struct hsm_worker *worker = &signer->workers[signer->worker_count];
+        worker->signer = signer;
+        error = pthread_create(&worker->thread, NULL, hsm_serve, worker);
+        if (!error)
+            signer->worker_count++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        log_error("cannot start a signer thread: %s", strerror(error));
+    return error ? TM_EIO : TM_OK;
+}
+
+/* The new link takes the place of the old, whose threads wake from its shutdown. */
+static void change_link(hsm_signer *signer, struct hsm_link *link) {
+    (void)pthread_mutex_lock(&signer->lock);
+    struct hsm_link *old = signer->link;
+    signer->link = link;
+    if (old) {
+        (void)shutdown(old->socket, SHUT_RDWR);
+        hsm_link_drop(old);
+    }
+    (void)pthread_cond_broadcast(&signer->linked);
+    (void)pthread_mutex_unlock(&signer->lock);
+}
+
+enum tm_err hsm_signer_link(hsm_signer *signer, int socket) {
+    AUTO_FD int owned = socket;
+    enum tm_err err = tell_keys(signer, socket);
+    if (err)
+        return err;
+    struct hsm_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return TM_ENOMEM;
+    link->socket = TAKE_FD(owned);
+    link->users = 1; /* signer->link */
+    change_link(signer, link);
+    return start_threads(signer);
+}
+
+void hsm_signer_watch(hsm_signer *signer) {
+    int64_t now = clock_mono_ms();
+    for (unsigned i = 0; i < signer->worker_count; i++) {
+        int64_t since = atomic_load(&signer->workers[i].busy_since);
+        if (since && now - since > signer->config.watchdog_ms) {
+            char text[HSM_TEXT_MAX];
+            (void)snprintf(text, sizeof text, "a signature has taken %lld ms",
+                           (long long)(now - since));
+            hsm_signer_die(signer, text);
+        }
+    }
+}
+
+/* A thread that hangs in the token cannot be joined. */
+static void join_workers(hsm_signer *signer) {
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += signer->config.watchdog_ms / 1000 + 1;
+    for (unsigned i = 0; i < signer->worker_count; i++)
+        if (pthread_clockjoin_np(signer->workers[i].thread, NULL, CLOCK_MONOTONIC, &until))
+            hsm_signer_die(signer, "a signature hangs while the signer closes");
+}
+
+void hsm_signer_close(hsm_signer *signer) {
+    if (!signer)
+        return;
+    (void)pthread_mutex_lock(&signer->lock);
+    signer->closing = true;
+    if (signer->link) {
+        /* Answers under way still go out; what no thread has begun is dropped. */
+        (void)shutdown(signer->link->socket, SHUT_RD);
+        hsm_link_drop(TAKE(signer->link));
+    }
+    (void)pthread_cond_broadcast(&signer->linked);
+    (void)pthread_mutex_unlock(&signer->lock);
+    join_workers(signer);
+    hsm_token_close(signer->token);
+    (void)pthread_cond_destroy(&signer->linked);
+    (void)pthread_mutex_destroy(&signer->lock);
+    free(signer->keys);
+    free(signer->issuers);
+    free(signer->workers);
+    free(signer);
+}
+
+void hsm_signer_die(hsm_signer *signer, const char *text) {
+    if (!atomic_exchange(&signer->died, true))
+        signer->config.dead(signer->config.arg, text);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The signer's check of a ticket. */
+#include "pkcs11/ticket.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ca/lint.h"
+
+__attribute__((format(printf, 2, 3))) static enum tm_err refuse(char text[IPC_TEXT_MAX + 1],
+                                                                const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, IPC_TEXT_MAX + 1, format, args);
+    va_end(args);
+    return TM_EDENIED;
+}
+
+static bool find_issuer(const struct hsm_rules *rules, const char *name, size_t *ret_index) {
+    for (size_t i = 0; i < rules->issuer_count; i++) {
+        if (strcmp(rules->issuers[i]->name, name) == 0) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct ca_profile *find_profile(const struct hsm_rules *rules, const char *name) {
+    for (size_t i = 0; i < rules->profile_count; i++)
+        if (strcmp(rules->profiles[i].name, name) == 0)
+            return &rules->profiles[i];
+    return NULL;
+}
+
+/* Whatever a profile says, no ticket makes a CA: only the key ceremony does. This does not
+ * lean on lint, so that one mistake there is not enough. */
+static enum tm_err check_leaf(struct bytes tbs, const struct ca_issuer *issuer,
+                              char text[IPC_TEXT_MAX + 1]) {
+    struct pki_cert cert;
+    bool ca = false;
+    int path_len;
+    uint16_t usage = 0;
+    if (pki_tbs_parse(tbs, &cert) != TM_OK)
+        return refuse(text, "not a TBSCertificate (RFC 5280, 4.1)");
+    enum tm_err err = pki_cert_basic_constraints(&cert, &ca, &path_len);
+    if ((err && err != TM_ENOTFOUND) || ca)
+        return refuse(text, "basicConstraints make it a CA (RFC 5280, 4.2.1.9)");
+    err = pki_cert_key_usage(&cert, &usage);
+    if ((err && err != TM_ENOTFOUND) || (usage & (PKI_KU_KEY_CERT_SIGN | PKI_KU_CRL_SIGN)))
+        return refuse(text, "keyUsage lets it sign certificates or CRLs (RFC 5280, 4.2.1.3)");
+    if (!bytes_equal(cert.issuer, issuer->view.subject))
+        return refuse(text, "the issuer's name is another (RFC 5280, 4.1.2.4)");
+    return TM_OK;
+}
+
+enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_ticket *ticket,
+                             size_t *ret_issuer, char text[IPC_TEXT_MAX + 1]) {
+    size_t index;
+    if (!find_issuer(rules, ticket->issuer, &index))
+        return refuse(text, "no issuer %s here", ticket->issuer);
+    const struct ca_profile *profile = find_profile(rules, ticket->profile);
+    if (!profile)
+        return refuse(text, "no profile %s here", ticket->profile);
+    if (memcmp(profile->hash, ticket->profile_hash, CA_HASH_SIZE) != 0)
+        return refuse(text, "profile %s is not the one this signer was started with",
+                      ticket->profile);
+    const struct ca_issuer *issuer = rules->issuers[index];
+    enum tm_err err = check_leaf(ticket->tbs, issuer, text);
+    if (err)
+        return err;
+    struct ca_lint_token token;
+    char finding[CA_LINT_TEXT_MAX];
+    if (ca_lint(ticket->tbs, profile, issuer, &token, finding) != TM_OK ||
+        !ca_lint_covers(&token, ticket->tbs))
+        return refuse(text, "lint: %.*s", IPC_TEXT_MAX - 8, finding);
+    *ret_issuer = index;
+    return TM_OK;
+}
