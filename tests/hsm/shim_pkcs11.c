@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A faulty PKCS#11 module for tests: it hands every call on to a real module and, while it
+ * is told to, fails the way that hardware and drivers fail.
+ *
+ * TM_SHIM_MODULE   the real module; default /usr/lib/softhsm/libsofthsm2.so
+ * TM_SHIM_CONTROL  a file with one line, the fault that is on now. It is read again at each
+ *                  call that a fault could touch, so a test can write it (write a new file, then
+ *                  rename) while a signer runs. No file or an empty one: no fault.
+ *
+ * Faults:
+ *   session-lost     calls on a session answer CKR_SESSION_HANDLE_INVALID
+ *   device-removed   calls on a session or slot answer CKR_DEVICE_REMOVED
+ *   no-session       C_OpenSession answers CKR_SESSION_COUNT
+ *   slow N           C_Sign takes N ms more
+ *   hang             C_Sign does not return
+ *   hang-login       C_Login does not return
+ *   wrong-signature  C_Sign succeeds; one bit of the signature is changed
+ *   short-signature  C_Sign succeeds; the signature lacks its last octet
+ *   zero-signature   C_Sign succeeds; the signature is all zero
+ *   extractable      a private key's CKA_EXTRACTABLE reads as true
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <p11-kit/pkcs11.h>
+
+static CK_FUNCTION_LIST *real;
+static CK_FUNCTION_LIST list;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void read_control(char *ret, size_t cap) {
+    const char *path = getenv("TM_SHIM_CONTROL");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd < 0 ? 0 : read(fd, ret, cap - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    ret[n > 0 ? n : 0] = '\0';
+    ret[strcspn(ret, "\n")] = '\0';
+}
+
+static bool fault_is(const char *name) {
+    char control[64];
+    read_control(control, sizeof control);
+    return strcmp(control, name) == 0;
+}
+
+static CK_RV session_fault(void) {
+    char control[64];
+    read_control(control, sizeof control);
+    if (strcmp(control, "session-lost") == 0)
+        return CKR_SESSION_HANDLE_INVALID;
+    if (strcmp(control, "device-removed") == 0)
+        return CKR_DEVICE_REMOVED;
+    return CKR_OK;
+}
+
+/* poll and nothing else: a sandboxed signer may do that. */
+static void wait_ms(int ms) {
+    do
+        (void)poll(NULL, 0, ms);
+    while (ms < 0);
+}
+
+static CK_RV shim_open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *app, CK_NOTIFY notify,
+                               CK_SESSION_HANDLE *session) {
+    if (fault_is("no-session"))
+        return CKR_SESSION_COUNT;
+    if (fault_is("device-removed"))
+        return CKR_DEVICE_REMOVED;
+    return real->C_OpenSession(slot, flags, app, notify, session);
+}
+
+static CK_RV shim_get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
+    if (fault_is("device-removed"))
+        return CKR_DEVICE_REMOVED;
+    return real->C_GetTokenInfo(slot, info);
+}
+
+static CK_RV shim_get_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO *info) {
+    CK_RV fault = session_fault();
+    return fault ? fault : real->C_GetSessionInfo(session, info);
+}
+
+static CK_RV shim_login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin,
+                        CK_ULONG n) {
+    if (fault_is("hang-login"))
+        wait_ms(-1);
+    CK_RV fault = session_fault();
+    return fault ? fault : real->C_Login(session, user, pin, n);
+}
+
+static CK_RV shim_find_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG n) {
+    CK_RV fault = session_fault();
+    return fault ? fault : real->C_FindObjectsInit(session, template, n);
+}
+
+static CK_RV shim_get_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                                 CK_ATTRIBUTE *template, CK_ULONG n) {
+    CK_RV rv = session_fault();
+    if (rv == CKR_OK)
+        rv = real->C_GetAttributeValue(session, object, template, n);
+    for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++)
+        if (template[i].type == CKA_EXTRACTABLE && template[i].pValue && fault_is("extractable"))
+            *(CK_BBOOL *)template[i].pValue = CK_TRUE;
+    return rv;
+}
+
+static CK_RV shim_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+                            CK_OBJECT_HANDLE key) {
+    CK_RV fault = session_fault();
+    return fault ? fault : real->C_SignInit(session, mechanism, key);
+}
+
+static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_n,
+                       CK_BYTE *signature, CK_ULONG *signature_n) {
+    char control[64];
+    read_control(control, sizeof control);
+    CK_RV fault = session_fault();
+    if (fault)
+        return fault;
+    if (strcmp(control, "hang") == 0)
+        wait_ms(-1);
+    if (strncmp(control, "slow ", 5) == 0)
+        wait_ms((int)strtoul(control + 5, NULL, 10));
+    CK_RV rv = real->C_Sign(session, data, data_n, signature, signature_n);
+    if (rv != CKR_OK || !signature || *signature_n < 2)
+        return rv;
+    if (strcmp(control, "wrong-signature") == 0)
+        signature[*signature_n - 1] ^= 0x01;
+    if (strcmp(control, "short-signature") == 0)
+        *signature_n -= 1;
+    if (strcmp(control, "zero-signature") == 0)
+        memset(signature, 0, *signature_n);
+    return rv;
+}
+
+static void load_real(void) {
+    const char *path = getenv("TM_SHIM_MODULE");
+    void *library = dlopen(path ? path : "/usr/lib/softhsm/libsofthsm2.so", RTLD_NOW | RTLD_LOCAL);
+    CK_C_GetFunctionList get = NULL;
+    void *symbol = library ? dlsym(library, "C_GetFunctionList") : NULL;
+    memcpy(&get, &symbol, sizeof get);
+    if (!get || get(&real) != CKR_OK)
+        return;
+    list = *real;
+    list.C_OpenSession = shim_open_session;
+    list.C_GetTokenInfo = shim_get_token_info;
+    list.C_GetSessionInfo = shim_get_session_info;
+    list.C_Login = shim_login;
+    list.C_FindObjectsInit = shim_find_init;
+    list.C_GetAttributeValue = shim_get_attributes;
+    list.C_SignInit = shim_sign_init;
+    list.C_Sign = shim_sign;
+}
+
+__attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ret_list);
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ret_list) {
+    (void)pthread_once(&once, load_real);
+    if (!real)
+        return CKR_GENERAL_ERROR;
+    *ret_list = &list;
+    return CKR_OK;
+}
