@@ -23,7 +23,7 @@ static void put(struct text *t, const char *s, size_t n) {
 }
 
 static void hex_pair(uint8_t octet, char ret[2]) {
-    static const char digits[] = "0123456789abcdef";
+    static const char digits[] = "0123456789ABCDEF";
     ret[0] = digits[octet >> 4];
     ret[1] = digits[octet & 15];
 }
