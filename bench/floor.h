@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The floors that no server on these libraries can go below, measured in this process and
+ * its child in the same run as the load: CPU of a bare OpenSSL mutual handshake on the server's
+ * side, and signatures per second of the bare PKCS#11 token. Not thread-safe.
+ */
+#ifndef TOUCHMARK_BENCH_FLOOR_H
+#define TOUCHMARK_BENCH_FLOOR_H
+
+#include "bench/est_client.h"
+
+struct bench_floor_tls {
+    unsigned handshakes; /* measured per round */
+    unsigned rounds;
+    double server_us; /* CPU of the server's side per handshake: median of the rounds */
+    double client_us; /* the same of the client's side */
+};
+/* A child process serves TLS with OpenSSL as it comes (P-256 leaf, intermediate and root, client
+ * certificate demanded, path building by OpenSSL, no tickets, X25519), this one connects.
+ * tls_version as in bench_client_config. TM_ECRYPTO, TM_EIO. */
+MUST_USE enum tm_err bench_floor_tls(unsigned handshakes, unsigned rounds, int tls_version,
+                                     struct bench_floor_tls *ret);
+
+struct bench_floor_hsm_config {
+    const char *module;
+    const char *token;
+    const char *key_label;
+    const char *pin_file;
+    unsigned seconds;
+};
+/* C_SignInit and C_Sign (CKM_ECDSA over 32 octets) on one session. TM_ENOTFOUND with a
+ * sentence: no such module, token or key; TM_EDENIED: PIN; TM_ETOKEN. */
+MUST_USE enum tm_err bench_floor_hsm(const struct bench_floor_hsm_config *config,
+                                     double *ret_per_second, char text[BENCH_TEXT_MAX]);
+
+#endif

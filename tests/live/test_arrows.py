@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house rules that a compiler does not see: which folder may include which, where the
+libraries' own headers may appear, and that every source says its licence."""
+
+import pathlib
+import re
+import subprocess
+import unittest
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+
+# docs/architecture.md, "Folders". A folder may always include itself.
+ARROWS = {
+    "base": set(),
+    "ipc": {"base"},
+    "pki": {"base"},
+    "est/wire": {"base", "pki"},
+    "est/service": {"base", "ipc", "pki", "est/wire"},
+    "conf": {"base"},
+    "ca": {"base", "ipc", "pki", "est/wire", "conf"},
+    "store": {"base", "ipc", "ca"},
+    "pkcs11": {"base", "ipc", "pki", "ca"},
+    "bench": {"base", "ipc", "pki", "est/wire"},
+    "admin": {"base", "ipc", "conf"},
+    "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11"},
+}
+# The offline commands work on token and store without a server: these files of admin/ alone may
+# reach further.
+OFFLINE = {"pki", "ca", "pkcs11", "store"}
+OFFLINE_FILES = re.compile(r"^admin/(ceremony|store|offline)[a-z_]*\.[ch]$")
+
+# Foreign headers and the one place that knows them.
+LIBRARIES = {
+    r"microhttpd\.h": r"^server/front/",
+    r"lmdb\.h": r"^store/",
+    r"libp11\.h": r"^pkcs11/",
+    r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench)/",
+    r"yaml\.h": r"^conf/",
+    r"mosquitto.*\.h": r"^mqtt/bridge/",
+    r"seccomp\.h": r"^server/",
+    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin)/",
+    r"jansson\.h": r"^(server|admin)/",
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+
+
+def tracked():
+    names = subprocess.run(["git", "-C", SOURCE, "ls-files", "-z", "--cached", "--others",
+                            "--exclude-standard"], capture_output=True, check=True).stdout
+    return [n for n in names.decode().split("\0") if n and (SOURCE / n).is_file()]
+
+
+def folder_of(name):
+    for folder in sorted(ARROWS, key=len, reverse=True):
+        if name.startswith(folder + "/"):
+            return folder
+    return None
+
+
+def includes(name):
+    return INCLUDE.findall((SOURCE / name).read_text())
+
+
+class Arrows(unittest.TestCase):
+    def setUp(self):
+        self.sources = [n for n in tracked() if re.search(r"\.[ch]$", n)]
+        self.assertGreater(len(self.sources), 50, "no sources found: is this a checkout?")
+
+    def test_folders_include_only_what_they_may(self):
+        wrong = []
+        for name in self.sources:
+            folder = folder_of(name)
+            if not folder:
+                continue
+            allowed = ARROWS[folder] | (OFFLINE if OFFLINE_FILES.match(name) else set())
+            for kind, target in includes(name):
+                other = folder_of(target)
+                if kind == '"' and not other:
+                    wrong.append(f"{name}: {target} is not below a folder of the project")
+                elif kind == '"' and other != folder and other not in allowed:
+                    wrong.append(f"{name} includes {target}: {folder} may not use {other}")
+        self.assertEqual(wrong, [])
+
+    def test_libraries_stay_in_their_folder(self):
+        wrong = []
+        for name in self.sources:
+            if name.startswith("tests/"):
+                continue
+            for kind, target in includes(name):
+                for header, place in LIBRARIES.items():
+                    if kind == "<" and re.fullmatch(header, target) and not re.match(place, name):
+                        wrong.append(f"{name} includes <{target}>")
+        self.assertEqual(wrong, [])
+
+    def test_all_code_folders_are_known(self):
+        tops = {n.split("/")[0] for n in self.sources} - {"tests"}
+        known = {folder.split("/")[0] for folder in ARROWS}
+        self.assertEqual(tops - known, set(), "name the folder and its arrows in this test")
+
+
+class House(unittest.TestCase):
+    def test_every_source_names_its_licence(self):
+        wrong = []
+        for name in tracked():
+            if not re.search(r"(\.[ch]|\.py|\.java|\.sh|/check|/quickstart)$", "/" + name):
+                continue
+            head = (SOURCE / name).read_text()[:200]
+            if "SPDX-License-Identifier: Apache-2.0" not in head:
+                wrong.append(name)
+        self.assertEqual(wrong, [])
+
+    def test_nothing_is_left_to_do(self):
+        wrong = []
+        for name in tracked():
+            if re.search(r"\.[ch]$", name) and re.search(
+                    r"\b(TODO|FIXME|XXX|HACK)\b", (SOURCE / name).read_text()):
+                wrong.append(name)
+        self.assertEqual(wrong, [])
+
+    def test_no_control_flow_hides_in_macros(self):
+        wrong = []
+        for name in tracked():
+            if not re.search(r"\.[ch]$", name):
+                continue
+            text = (SOURCE / name).read_text().replace("\\\n", " ")
+            for line in re.findall(r"^\s*#\s*define\s.*$", text, re.M):
+                if re.search(r"\b(return|goto|break|continue)\b", line):
+                    wrong.append(f"{name}: {line.split('(')[0].strip()}")
+        self.assertEqual(wrong, [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
