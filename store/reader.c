@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads of single records: see store/reader.h. */
+#include "store/reader.h"
+
+#include <string.h>
+
+#include "store/group.h"
+
+enum tm_err store_reader_init(struct store_reader *reader, struct store_env *env) {
+    *reader = (struct store_reader){.env = env};
+    enum tm_err err = ca_hasher_new(&reader->hasher);
+    if (!err)
+        err = store_lmdb_err(mdb_txn_begin(env->env, NULL, MDB_RDONLY, &reader->txn),
+                             "beginning to read");
+    if (!err)
+        mdb_txn_reset(reader->txn);
+    else
+        store_reader_deinit(reader);
+    return err;
+}
+
+void store_reader_deinit(struct store_reader *reader) {
+    if (reader->txn)
+        mdb_txn_abort(reader->txn);
+    ca_hasher_free(reader->hasher);
+    *reader = (struct store_reader){0};
+}
+
+enum tm_err store_reader_begin(struct store_reader *reader) {
+    (void)pthread_mutex_lock(&reader->env->map_lock);
+    enum tm_err err = reader->env->lost
+                          ? TM_EIO
+                          : store_lmdb_err(mdb_txn_renew(reader->txn), "beginning to read");
+    if (err)
+        (void)pthread_mutex_unlock(&reader->env->map_lock);
+    return err;
+}
+
+void store_reader_end(struct store_reader *reader) {
+    mdb_txn_reset(reader->txn);
+    (void)pthread_mutex_unlock(&reader->env->map_lock);
+}
+
+enum tm_err store_reader_record(struct store_reader *reader, enum store_db db, struct bytes key,
+                                const struct codec_schema *schema, void *ret_record) {
+    struct bytes value;
+    enum tm_err err = store_get(reader->env, reader->txn, db, key, &value);
+    return err ? err : store_unseal(reader->hasher, key, value, schema, ret_record);
+}
+
+/* One record that borrows nothing. */
+static enum tm_err read_one(struct store_reader *reader, enum store_db db, struct bytes key,
+                            const struct codec_schema *schema, void *ret_record) {
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    err = store_reader_record(reader, db, key, schema, ret_record);
+    store_reader_end(reader);
+    return err;
+}
+
+/* LMDB refuses keys of no or too many octets; nothing is stored under such. */
+static bool name_is_key(const char *name) {
+    size_t n = strnlen(name, IPC_NAME_MAX + 1);
+    return n > 0 && n <= IPC_NAME_MAX;
+}
+
+static bool serial_is_key(const struct ca_serial *serial) {
+    return serial->n > 0 && serial->n <= CA_SERIAL_MAX;
+}
+
+enum tm_err store_read_device(struct store_reader *reader, const char *tenant, const char *id,
+                              struct ca_device *ret) {
+    if (!name_is_key(tenant) || !name_is_key(id))
+        return TM_ENOTFOUND;
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    store_put_device_key(&key, tenant, id);
+    return read_one(reader, STORE_DB_DEVICE, buf_bytes(&key), &store_device_schema, ret);
+}
+
+/* Copies the DER, which is still in the map, behind what the caller's buffer holds. */
+static enum tm_err hand_out(const struct store_certificate *record, struct ca_certificate *ret,
+                            struct buf *der) {
+    struct bytes from = record->certificate.der;
+    if (der->full || der->cap - der->n < from.n)
+        return TM_ELIMIT;
+    *ret = record->certificate;
+    ret->der = (struct bytes){der->p + der->n, from.n};
+    buf_put(der, from);
+    return TM_OK;
+}
+
+enum tm_err store_read_certificate(struct store_reader *reader, const struct ca_serial *serial,
+                                   struct ca_certificate *ret, struct buf *der) {
+    if (!serial_is_key(serial))
+        return TM_ENOTFOUND;
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    struct store_certificate record;
+    err = store_reader_record(reader, STORE_DB_CERT, store_serial_key(serial),
+                              &store_certificate_schema, &record);
+    if (!err)
+        err = hand_out(&record, ret, der);
+    store_reader_end(reader);
+    return err;
+}
+
+enum tm_err store_read_owner(struct store_reader *reader, const uint8_t spki_hash[CA_HASH_SIZE],
+                             struct store_owner *ret) {
+    return read_one(reader, STORE_DB_KEY, (struct bytes){spki_hash, CA_HASH_SIZE},
+                    &store_owner_schema, ret);
+}
+
+enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence, struct ca_leaf *ret) {
+    uint8_t octets[8];
+    struct buf key = BUF_ON(octets);
+    store_put_leaf_key(&key, sequence);
+    return read_one(reader, STORE_DB_LEAF, buf_bytes(&key), &store_leaf_schema, ret);
+}
+
+enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret) {
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    struct store_frontier frontier;
+    err = store_frontier_read(reader->env, reader->txn, reader->hasher, &frontier);
+    store_reader_end(reader);
+    if (!err)
+        err = store_merkle_root(reader->hasher, &frontier, ret->root);
+    if (!err)
+        ret->size = frontier.size;
+    return err;
+}
+
+/* ---- pages ---- */
+
+static bool serial_is_cursor(const struct ca_serial *serial) {
+    return serial->n == 0 || serial_is_key(serial);
+}
+
+static int seek(MDB_cursor *cursor, struct bytes after, MDB_val *key, MDB_val *value) {
+    if (after.n == 0)
+        return mdb_cursor_get(cursor, key, value, MDB_FIRST);
+    *key = (MDB_val){after.n, (void *)(uintptr_t)after.p};
+    int rc = mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
+    if (rc || !bytes_equal(after, (struct bytes){key->mv_data, key->mv_size}))
+        return rc;
+    return mdb_cursor_get(cursor, key, value, MDB_NEXT);
+}
+
+/* The first record whose key is above `after`. */
+static enum tm_err next(struct store_reader *reader, enum store_db db, struct bytes after,
+                        struct bytes *ret_key, struct bytes *ret_value) {
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int rc = mdb_cursor_open(reader->txn, reader->env->dbs[db], &cursor);
+    if (rc)
+        return store_lmdb_err(rc, "paging");
+    rc = seek(cursor, after, &key, &value);
+    mdb_cursor_close(cursor);
+    if (rc)
+        return store_lmdb_err(rc, "paging");
+    *ret_key = (struct bytes){key.mv_data, key.mv_size};
+    *ret_value = (struct bytes){value.mv_data, value.mv_size};
+    return TM_OK;
+}
+
+static enum tm_err next_device(struct store_reader *reader, const char *tenant, struct bytes after,
+                               struct ca_device *ret) {
+    struct bytes key, value;
+    enum tm_err err = next(reader, STORE_DB_DEVICE, after, &key, &value);
+    if (err)
+        return err;
+    size_t prefix = strlen(tenant) + 1; /* with the NUL that ends the tenant in a key */
+    if (key.n < prefix || memcmp(key.p, tenant, prefix) != 0)
+        return TM_ENOTFOUND;
+    return store_unseal(reader->hasher, key, value, &store_device_schema, ret);
+}
+
+enum tm_err store_read_next_device(struct store_reader *reader, const char *tenant,
+                                   char cursor[IPC_NAME_MAX + 1], struct ca_device *ret) {
+    if (!name_is_key(tenant))
+        return TM_ENOTFOUND;
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf after = BUF_ON(octets);
+    store_put_device_key(&after, tenant, cursor);
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    err = next_device(reader, tenant, buf_bytes(&after), ret);
+    store_reader_end(reader);
+    if (!err)
+        memcpy(cursor, ret->id, sizeof ret->id);
+    return err;
+}
+
+static enum tm_err next_certificate(struct store_reader *reader, struct bytes after,
+                                    struct ca_certificate *ret, struct buf *der) {
+    struct bytes key, value;
+    struct store_certificate record;
+    enum tm_err err = next(reader, STORE_DB_CERT, after, &key, &value);
+    if (!err)
+        err = store_unseal(reader->hasher, key, value, &store_certificate_schema, &record);
+    return err ? err : hand_out(&record, ret, der);
+}
+
+enum tm_err store_read_next_certificate(struct store_reader *reader, struct ca_serial *cursor,
+                                        struct ca_certificate *ret, struct buf *der) {
+    enum tm_err err = serial_is_cursor(cursor) ? store_reader_begin(reader) : TM_EINVAL;
+    if (err)
+        return err;
+    err = next_certificate(reader, store_serial_key(cursor), ret, der);
+    store_reader_end(reader);
+    if (!err)
+        *cursor = ret->serial;
+    return err;
+}
+
+static enum tm_err next_intent(struct store_reader *reader, struct bytes after,
+                               struct ca_intent *ret) {
+    struct bytes key, value;
+    enum tm_err err = next(reader, STORE_DB_INTENT, after, &key, &value);
+    return err ? err : store_unseal(reader->hasher, key, value, &store_intent_schema, ret);
+}
+
+enum tm_err store_read_next_intent(struct store_reader *reader, struct ca_serial *cursor,
+                                   struct ca_intent *ret) {
+    enum tm_err err = serial_is_cursor(cursor) ? store_reader_begin(reader) : TM_EINVAL;
+    if (err)
+        return err;
+    err = next_intent(reader, store_serial_key(cursor), ret);
+    store_reader_end(reader);
+    if (!err)
+        *cursor = ret->serial;
+    return err;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads of single records on the loop's thread. One read transaction is made at the start and
+ * renewed for each read: it then sees whatever is committed, and holds no page back in between.
+ */
+#ifndef TOUCHMARK_STORE_READER_H
+#define TOUCHMARK_STORE_READER_H
+
+#include "ca/store.h"
+#include "store/env.h"
+#include "store/records.h"
+
+struct store_reader {
+    struct store_env *env;
+    struct ca_hasher *hasher;
+    MDB_txn *txn;
+};
+
+MUST_USE enum tm_err store_reader_init(struct store_reader *reader, struct store_env *env);
+void store_reader_deinit(struct store_reader *reader); /* zeroed: nothing */
+
+/* Between the two the map stays where it is and the view the same. TM_EIO. */
+MUST_USE enum tm_err store_reader_begin(struct store_reader *reader);
+void store_reader_end(struct store_reader *reader);
+
+/* The record under a key, within begin and end: BYTES members borrow from the map. TM_ENOTFOUND,
+ * TM_ECORRUPT, TM_EIO. */
+MUST_USE enum tm_err store_reader_record(struct store_reader *reader, enum store_db db,
+                                         struct bytes key, const struct codec_schema *schema,
+                                         void *ret_record);
+
+/* The reads of ca/store.h, each within a begin and end of its own. */
+MUST_USE enum tm_err store_read_device(struct store_reader *reader, const char *tenant,
+                                       const char *id, struct ca_device *ret);
+MUST_USE enum tm_err store_read_certificate(struct store_reader *reader,
+                                            const struct ca_serial *serial,
+                                            struct ca_certificate *ret, struct buf *der);
+MUST_USE enum tm_err store_read_owner(struct store_reader *reader,
+                                      const uint8_t spki_hash[CA_HASH_SIZE],
+                                      struct store_owner *ret);
+MUST_USE enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence,
+                                     struct ca_leaf *ret);
+MUST_USE enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret);
+MUST_USE enum tm_err store_read_next_device(struct store_reader *reader, const char *tenant,
+                                            char cursor[IPC_NAME_MAX + 1], struct ca_device *ret);
+MUST_USE enum tm_err store_read_next_certificate(struct store_reader *reader,
+                                                 struct ca_serial *cursor,
+                                                 struct ca_certificate *ret, struct buf *der);
+MUST_USE enum tm_err store_read_next_intent(struct store_reader *reader, struct ca_serial *cursor,
+                                            struct ca_intent *ret);
+
+#endif

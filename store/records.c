@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schemas of the records, their keys and the record hash: see store/records.h. */
+#include "store/records.h"
+
+#include <string.h>
+
+#define SCHEMA(symbol, label, number, type_, rows)                                                 \
+    const struct codec_schema symbol = {.name = (label),                                           \
+                                        .type = (number),                                          \
+                                        .version = 1,                                              \
+                                        .size = sizeof(type_),                                     \
+                                        .fields = (rows),                                          \
+                                        .field_count = sizeof(rows) / sizeof((rows)[0])}
+
+#define SERIAL(t, f) CODEC_OCTETS(t, f.octets), CODEC_INT(CODEC_U8, t, f.n, CA_SERIAL_MAX)
+
+static const struct codec_field CERT_REF_FIELDS[] = {
+    SERIAL(struct ca_cert_ref, serial),
+    CODEC_STRING(struct ca_cert_ref, profile),
+    CODEC_INT(CODEC_U8, struct ca_cert_ref, status, CA_CERT_STATUS_LAST),
+    CODEC_INT(CODEC_I64, struct ca_cert_ref, issued_ms, 0),
+    CODEC_INT(CODEC_I64, struct ca_cert_ref, not_after_ms, 0),
+    CODEC_OCTETS(struct ca_cert_ref, request),
+};
+static SCHEMA(CERT_REF_SCHEMA, "certificate reference", 0, struct ca_cert_ref, CERT_REF_FIELDS);
+
+static const struct codec_field DEVICE_FIELDS[] = {
+    CODEC_STRING(struct ca_device, tenant),
+    CODEC_STRING(struct ca_device, id),
+    CODEC_INT(CODEC_U64, struct ca_device, version, 0),
+    CODEC_INT(CODEC_U8, struct ca_device, state, CA_STATE_LAST),
+    CODEC_INT(CODEC_I64, struct ca_device, created_ms, 0),
+    CODEC_INT(CODEC_I64, struct ca_device, changed_ms, 0),
+    CODEC_STRING(struct ca_device, sku),
+    CODEC_STRING(struct ca_device, hardware_revision),
+    CODEC_STRING(struct ca_device, batch),
+    CODEC_STRING(struct ca_device, site),
+    CODEC_STRING(struct ca_device, station),
+    CODEC_STRING(struct ca_device, operator_name),
+    CODEC_STRING(struct ca_device, firmware),
+    CODEC_INT(CODEC_U32, struct ca_device, provisioning_version, 0),
+    CODEC_INT(CODEC_U32, struct ca_device, rma_count, 0),
+    CODEC_INT(CODEC_U8, struct ca_device, secret.set, 1),
+    CODEC_INT(CODEC_U8, struct ca_device, secret.used, 1),
+    CODEC_OCTETS(struct ca_device, secret.salt),
+    CODEC_OCTETS(struct ca_device, secret.hash),
+    CODEC_OCTETS(struct ca_device, secret.request),
+    CODEC_INT(CODEC_I64, struct ca_device, secret.expires_ms, 0),
+    CODEC_LIST(struct ca_device, certs, cert_count, CERT_REF_SCHEMA),
+};
+SCHEMA(store_device_schema, "device", STORE_TYPE_DEVICE, struct ca_device, DEVICE_FIELDS);
+
+static const struct codec_field CERTIFICATE_FIELDS[] = {
+    SERIAL(struct store_certificate, certificate.serial),
+    CODEC_INT(CODEC_U8, struct store_certificate, certificate.status, CA_CERT_STATUS_LAST),
+    CODEC_STRING(struct store_certificate, certificate.tenant),
+    CODEC_STRING(struct store_certificate, certificate.device),
+    CODEC_STRING(struct store_certificate, certificate.profile),
+    CODEC_OCTETS(struct store_certificate, certificate.profile_hash),
+    CODEC_STRING(struct store_certificate, certificate.issuer),
+    CODEC_INT(CODEC_I64, struct store_certificate, certificate.issued_ms, 0),
+    CODEC_INT(CODEC_I64, struct store_certificate, certificate.not_after_ms, 0),
+    CODEC_INT(CODEC_I64, struct store_certificate, certificate.revoked_ms, 0),
+    CODEC_INT(CODEC_U8, struct store_certificate, certificate.revoked_reason, 0),
+    CODEC_OCTETS(struct store_certificate, certificate.fingerprint),
+    CODEC_BLOB(struct store_certificate, certificate.der, IPC_CERT_MAX),
+    CODEC_INT(CODEC_U64, struct store_certificate, leaf, 0),
+};
+SCHEMA(store_certificate_schema, "certificate", STORE_TYPE_CERTIFICATE, struct store_certificate,
+       CERTIFICATE_FIELDS);
+
+static const struct codec_field INTENT_FIELDS[] = {
+    SERIAL(struct ca_intent, serial),
+    CODEC_STRING(struct ca_intent, tenant),
+    CODEC_STRING(struct ca_intent, device),
+    CODEC_STRING(struct ca_intent, profile),
+    CODEC_OCTETS(struct ca_intent, profile_hash),
+    CODEC_OCTETS(struct ca_intent, request),
+    CODEC_INT(CODEC_U8, struct ca_intent, from_state, CA_STATE_LAST),
+    CODEC_INT(CODEC_U8, struct ca_intent, to_state, CA_STATE_LAST),
+    CODEC_INT(CODEC_I64, struct ca_intent, created_ms, 0),
+};
+SCHEMA(store_intent_schema, "intent", STORE_TYPE_INTENT, struct ca_intent, INTENT_FIELDS);
+
+static const struct codec_field OWNER_FIELDS[] = {
+    CODEC_STRING(struct store_owner, tenant),
+    CODEC_STRING(struct store_owner, device),
+};
+SCHEMA(store_owner_schema, "key owner", STORE_TYPE_OWNER, struct store_owner, OWNER_FIELDS);
+
+static const struct codec_field LEAF_FIELDS[] = {
+    CODEC_INT(CODEC_U8, struct ca_leaf, event, CA_EVENT_LAST),
+    CODEC_INT(CODEC_I64, struct ca_leaf, time_ms, 0),
+    CODEC_INT(CODEC_U64, struct ca_leaf, request, 0),
+    CODEC_INT(CODEC_U8, struct ca_leaf, origin, IPC_ORIGIN_LAST),
+    CODEC_INT(CODEC_U8, struct ca_leaf, operation, IPC_OP_LAST),
+    CODEC_INT(CODEC_U8, struct ca_leaf, outcome, IPC_OUTCOME_LAST),
+    CODEC_INT(CODEC_U8, struct ca_leaf, from_state, CA_STATE_LAST),
+    CODEC_INT(CODEC_U8, struct ca_leaf, to_state, CA_STATE_LAST),
+    CODEC_INT(CODEC_U32, struct ca_leaf, count, 0),
+    CODEC_STRING(struct ca_leaf, tenant),
+    CODEC_STRING(struct ca_leaf, device),
+    CODEC_STRING(struct ca_leaf, profile),
+    SERIAL(struct ca_leaf, serial),
+    CODEC_OCTETS(struct ca_leaf, fingerprint),
+    CODEC_STRING(struct ca_leaf, actor),
+    CODEC_STRING(struct ca_leaf, remote),
+    CODEC_STRING(struct ca_leaf, site),
+    CODEC_STRING(struct ca_leaf, reason),
+};
+SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, struct ca_leaf, LEAF_FIELDS);
+
+static const struct codec_field FORMAT_FIELDS[] = {
+    CODEC_INT(CODEC_U32, struct store_format, format, 0),
+    CODEC_STRING(struct store_format, environment),
+    CODEC_INT(CODEC_I64, struct store_format, created_ms, 0),
+};
+SCHEMA(store_format_schema, "format", STORE_TYPE_FORMAT, struct store_format, FORMAT_FIELDS);
+
+static const struct codec_field NODE_FIELDS[] = {CODEC_OCTETS(struct store_node, hash)};
+static SCHEMA(NODE_SCHEMA, "node", 0, struct store_node, NODE_FIELDS);
+
+static const struct codec_field FRONTIER_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct store_frontier, size, 0),
+    CODEC_LIST(struct store_frontier, nodes, count, NODE_SCHEMA),
+};
+SCHEMA(store_frontier_schema, "frontier", STORE_TYPE_FRONTIER, struct store_frontier,
+       FRONTIER_FIELDS);
+
+void store_put_device_key(struct buf *out, const char *tenant, const char *id) {
+    buf_put(out, bytes_str(tenant));
+    buf_put_u8(out, 0);
+    buf_put(out, bytes_str(id));
+}
+
+void store_put_leaf_key(struct buf *out, uint64_t sequence) {
+    buf_put_be(out, sequence, 8);
+}
+
+struct bytes store_serial_key(const struct ca_serial *serial) {
+    return (struct bytes){serial->octets, serial->n};
+}
+
+static enum tm_err record_hash(struct ca_hasher *hasher, struct bytes key, struct bytes record,
+                               uint8_t ret[CA_HASH_SIZE]) {
+    uint8_t length = (uint8_t)key.n;
+    struct bytes parts[] = {{&length, 1}, key, record};
+    return ca_hash(hasher, parts, 3, ret);
+}
+
+enum tm_err store_seal(struct ca_hasher *hasher, struct bytes key,
+                       const struct codec_schema *schema, const void *record, struct buf *out) {
+    static const uint8_t room[STORE_RECORD_HASH_SIZE];
+    size_t start = out->n;
+    if (key.n > STORE_KEY_MAX)
+        return TM_ELIMIT;
+    buf_put(out, BYTES_OF(room));
+    enum tm_err err = out->full ? TM_ELIMIT : codec_encode(schema, record, out);
+    uint8_t hash[CA_HASH_SIZE];
+    size_t at = start + sizeof room;
+    if (!err)
+        err = record_hash(hasher, key, (struct bytes){out->p + at, out->n - at}, hash);
+    if (err) {
+        out->n = start;
+        return err;
+    }
+    memcpy(out->p + start, hash, sizeof room);
+    return TM_OK;
+}
+
+struct bytes store_sealed_record(struct bytes value) {
+    if (value.n < STORE_RECORD_HASH_SIZE)
+        return (struct bytes){NULL, 0};
+    return (struct bytes){value.p + STORE_RECORD_HASH_SIZE, value.n - STORE_RECORD_HASH_SIZE};
+}
+
+enum tm_err store_unseal(struct ca_hasher *hasher, struct bytes key, struct bytes value,
+                         const struct codec_schema *schema, void *ret_record) {
+    /* A flipped octet in a page can make LMDB hand out any length: none is read before this. */
+    if (key.n > STORE_KEY_MAX || value.n < STORE_RECORD_HASH_SIZE || value.n > STORE_RECORD_MAX)
+        return TM_ECORRUPT;
+    struct bytes record = store_sealed_record(value);
+    uint8_t hash[CA_HASH_SIZE];
+    enum tm_err err = record_hash(hasher, key, record, hash);
+    if (err)
+        return err;
+    if (memcmp(hash, value.p, STORE_RECORD_HASH_SIZE) != 0)
+        return TM_ECORRUPT;
+    return codec_decode(schema, record, ret_record) ? TM_ECORRUPT : TM_OK;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands in the databases: one schema (base/codec.h) per record, and the keys.
+ *
+ * A stored value is the record hash, 16 octets, and the encoded record. The record hash is
+ * SHA-256 over the key's length (one octet), the key and the encoded record, cut to 16 octets:
+ * LMDB keeps no checksums, and with the key in the hash a record that landed under another's key
+ * is noticed too.
+ */
+#ifndef TOUCHMARK_STORE_RECORDS_H
+#define TOUCHMARK_STORE_RECORDS_H
+
+#include "base/codec.h"
+#include "ca/hash.h"
+#include "ca/types.h"
+#include "store/merkle.h"
+
+#define STORE_FORMAT 1            /* raised when an older program could not read the store */
+#define STORE_RECORD_HASH_SIZE 16 /* octets */
+#define STORE_RECORD_MAX 10240    /* octets of a stored value: a certificate with all its names */
+#define STORE_KEY_MAX 255         /* octets of a key; LMDB takes 511 */
+
+/* Values are stored: never renumber. */
+enum store_type {
+    STORE_TYPE_DEVICE = 0x1001,
+    STORE_TYPE_CERTIFICATE,
+    STORE_TYPE_INTENT,
+    STORE_TYPE_OWNER,
+    STORE_TYPE_LEAF,
+    STORE_TYPE_FORMAT,
+    STORE_TYPE_FRONTIER,
+};
+
+/* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
+struct store_certificate {
+    struct ca_certificate certificate;
+    uint64_t leaf; /* its sequence number plus one; 0: the transaction had none */
+};
+
+/* Who may use a key. */
+struct store_owner {
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+};
+
+/* What the store is. */
+struct store_format {
+    uint32_t format; /* STORE_FORMAT */
+    char environment[IPC_NAME_MAX + 1];
+    int64_t created_ms;
+};
+
+/* For struct ca_device, store_certificate, ca_intent, store_owner, ca_leaf, store_format and
+ * store_frontier. */
+extern const struct codec_schema store_device_schema, store_certificate_schema, store_intent_schema,
+    store_owner_schema, store_leaf_schema, store_format_schema, store_frontier_schema;
+
+/* Appends tenant, NUL and device ID: a tenant's devices stand together, sorted by ID. */
+void store_put_device_key(struct buf *out, const char *tenant, const char *id);
+/* Appends the eight octets of a sequence number, big endian. */
+void store_put_leaf_key(struct buf *out, uint64_t sequence);
+/* The serial's own octets; borrows from it. */
+struct bytes store_serial_key(const struct ca_serial *serial);
+
+/* Appends the stored value of a record. TM_ELIMIT and TM_EINVAL as codec_encode, TM_ECRYPTO. */
+MUST_USE enum tm_err store_seal(struct ca_hasher *hasher, struct bytes key,
+                                const struct codec_schema *schema, const void *record,
+                                struct buf *out);
+
+/* Checks the record hash and decodes; BYTES members borrow from `value`. TM_ECORRUPT when
+ * the hash is another or the record cannot be one; *ret_record is then unspecified. */
+MUST_USE enum tm_err store_unseal(struct ca_hasher *hasher, struct bytes key, struct bytes value,
+                                  const struct codec_schema *schema, void *ret_record);
+
+/* The encoded record within a stored value: of a leaf, the octets that the Merkle tree hashes. */
+struct bytes store_sealed_record(struct bytes value);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, closing and making a store, and the table behind ca/store.h: see store/store.h. */
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/check.h"
+#include "store/datafile.h"
+#include "store/writer.h"
+
+struct store {
+    struct ca_store base;
+    int lock_fd;
+    int wake_fd;
+    bool env_open;
+    struct store_env env;
+    struct store_reader reader;
+    struct store_writer *writer;
+    struct loop_fd *watch;
+    void (*fatal)(void *arg, const char *text);
+    void *arg;
+};
+
+static struct store *store_of(struct ca_store *base) {
+    return (struct store *)base;
+}
+
+/* ---- the table ---- */
+
+static enum tm_err op_submit(struct ca_store *base, struct ca_batch *batch) {
+    return store_writer_submit(store_of(base)->writer, batch);
+}
+
+static enum tm_err op_device(struct ca_store *base, const char *tenant, const char *id,
+                             struct ca_device *ret) {
+    return store_read_device(&store_of(base)->reader, tenant, id, ret);
+}
+
+static enum tm_err op_certificate(struct ca_store *base, const struct ca_serial *serial,
+                                  struct ca_certificate *ret, struct buf *der) {
+    return store_read_certificate(&store_of(base)->reader, serial, ret, der);
+}
+
+static enum tm_err op_key_owner(struct ca_store *base, const uint8_t spki_hash[CA_HASH_SIZE],
+                                char ret_tenant[IPC_NAME_MAX + 1], char ret_id[IPC_NAME_MAX + 1]) {
+    struct store_owner owner;
+    enum tm_err err = store_read_owner(&store_of(base)->reader, spki_hash, &owner);
+    if (!err) {
+        memcpy(ret_tenant, owner.tenant, sizeof owner.tenant);
+        memcpy(ret_id, owner.device, sizeof owner.device);
+    }
+    return err;
+}
+
+static enum tm_err op_leaf(struct ca_store *base, uint64_t sequence, struct ca_leaf *ret) {
+    return store_read_leaf(&store_of(base)->reader, sequence, ret);
+}
+
+static enum tm_err op_audit_head(struct ca_store *base, struct ca_audit_head *ret) {
+    return store_read_head(&store_of(base)->reader, ret);
+}
+
+static enum tm_err op_next_device(struct ca_store *base, const char *tenant,
+                                  char cursor[IPC_NAME_MAX + 1], struct ca_device *ret) {
+    return store_read_next_device(&store_of(base)->reader, tenant, cursor, ret);
+}
+
+static enum tm_err op_next_certificate(struct ca_store *base, struct ca_serial *cursor,
+                                       struct ca_certificate *ret, struct buf *der) {
+    return store_read_next_certificate(&store_of(base)->reader, cursor, ret, der);
+}
+
+static enum tm_err op_next_intent(struct ca_store *base, struct ca_serial *cursor,
+                                  struct ca_intent *ret) {
+    return store_read_next_intent(&store_of(base)->reader, cursor, ret);
+}
+
+static enum tm_err op_check(struct ca_store *base, void (*report)(void *arg, const char *text),
+                            void *arg) {
+    return store_check(&store_of(base)->reader, report, arg);
+}
+
+static const struct ca_store_ops OPS = {
+    .submit = op_submit,
+    .device = op_device,
+    .certificate = op_certificate,
+    .key_owner = op_key_owner,
+    .leaf = op_leaf,
+    .audit_head = op_audit_head,
+    .next_device = op_next_device,
+    .next_certificate = op_next_certificate,
+    .next_intent = op_next_intent,
+    .check = op_check,
+};
+
+/* ---- opening ---- */
+
+/* The writer decided some batches, or failed. */
+static void woken(void *arg, uint32_t events) {
+    struct store *s = arg;
+    uint64_t groups;
+    (void)events;
+    if (read(s->wake_fd, &groups, sizeof groups) < 0)
+        return;
+    store_writer_deliver(s->writer);
+    if (!store_writer_failed(s->writer))
+        return;
+    loop_remove(TAKE(s->watch)); /* once is enough */
+    s->fatal(s->arg, "the store could not commit; reopen it and recover");
+}
+
+static enum tm_err check_format(struct store *s, const struct store_config *config,
+                                char text[IPC_TEXT_MAX + 1]) {
+    struct store_format format;
+    enum tm_err err = store_reader_begin(&s->reader);
+    if (!err) {
+        err = store_reader_record(&s->reader, STORE_DB_META, bytes_str(STORE_KEY_FORMAT),
+                                  &store_format_schema, &format);
+        store_reader_end(&s->reader);
+    }
+    if (err) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "the store %.160s has no sound format record",
+                       config->path);
+        return err == TM_ENOTFOUND ? TM_ECORRUPT : err;
+    }
+    if (format.format != STORE_FORMAT) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1,
+                       "the store %.160s has format %" PRIu32 "; this program knows format %d",
+                       config->path, format.format, STORE_FORMAT);
+        return TM_EDENIED;
+    }
+    if (strcmp(format.environment, config->environment) != 0) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1,
+                       "the store %.60s was made for environment %s, not for %.64s", config->path,
+                       format.environment, config->environment);
+        return TM_EDENIED;
+    }
+    return TM_OK;
+}
+
+static enum tm_err open_files(struct store *s, const struct store_config *config,
+                              char text[IPC_TEXT_MAX + 1]) {
+    enum tm_err err = store_folder_lock(config->path, &s->lock_fd, text);
+    if (!err)
+        err = store_datafile_check(config->path, text);
+    if (!err)
+        err = store_env_open(&s->env, config->path, config->map_size, config->max_map_size, false,
+                             text);
+    s->env_open = !err;
+    return err;
+}
+
+/* Reserving on the disk now shows a full one in the log; what is essential still fits then. */
+static enum tm_err prepare_disk(struct store *s) {
+    enum store_room room;
+    enum tm_err err = store_env_disk(&s->env, &room);
+    if (!err && room != STORE_ROOM_ALL)
+        log_warn("store: the disk is full; only what ends or withdraws is stored");
+    return err;
+}
+
+static enum tm_err start(struct store *s, struct loop *loop, const struct store_config *config) {
+    enum tm_err err = prepare_disk(s);
+    if (err)
+        return err;
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0)
+        return TM_EIO;
+    err = loop_add(loop, s->wake_fd, EPOLLIN, woken, s, &s->watch);
+    struct store_committer *committer;
+    if (!err)
+        err = store_committer_new(&s->env, &committer);
+    return err ? err : store_writer_start(committer, config->queue_max, s->wake_fd, &s->writer);
+}
+
+static enum tm_err open_all(struct store *s, struct loop *loop, const struct store_config *config,
+                            char text[IPC_TEXT_MAX + 1]) {
+    enum tm_err err = open_files(s, config, text);
+    if (err)
+        return err;
+    (void)snprintf(text, IPC_TEXT_MAX + 1, "the store %.160s cannot be read", config->path);
+    err = store_reader_init(&s->reader, &s->env);
+    if (!err)
+        err = check_format(s, config, text);
+    if (err)
+        return err;
+    err = start(s, loop, config);
+    if (err)
+        (void)snprintf(
+            text, IPC_TEXT_MAX + 1, "the store %.160s cannot be started: %s", config->path,
+            err == TM_ECORRUPT ? "its audit tree does not fit its leaves" : tm_err_name(err));
+    return err;
+}
+
+enum tm_err store_open(struct loop *loop, const struct store_config *config,
+                       struct ca_store **ret_store, char text[IPC_TEXT_MAX + 1]) {
+    struct store *s = calloc(1, sizeof *s);
+    if (!s) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "there is no memory for the store");
+        return TM_ENOMEM;
+    }
+    s->base.ops = &OPS;
+    s->lock_fd = s->wake_fd = -1;
+    s->fatal = config->fatal;
+    s->arg = config->arg;
+    enum tm_err err = open_all(s, loop, config, text);
+    if (err) {
+        store_close(&s->base);
+        return err;
+    }
+    text[0] = 0;
+    *ret_store = &s->base;
+    return TM_OK;
+}
+
+void store_close(struct ca_store *store) {
+    if (!store)
+        return;
+    struct store *s = store_of(store);
+    if (s->writer) {
+        store_writer_stop(s->writer);
+        store_writer_deliver(s->writer);
+    }
+    store_writer_free(s->writer);
+    loop_remove(s->watch);
+    store_reader_deinit(&s->reader);
+    if (s->env_open)
+        store_env_close(&s->env);
+    auto_close_fd(&s->wake_fd);
+    auto_close_fd(&s->lock_fd);
+    free(s);
+}
+
+void store_stats(const struct ca_store *store, struct store_stats *ret) {
+    struct store *s = (struct store *)(uintptr_t)store;
+    struct store_counts counts;
+    store_writer_counts(s->writer, &counts);
+    ret->commits = counts.commits;
+    ret->batches = counts.batches;
+    ret->conflicts = counts.conflicts;
+    store_env_size(&s->env, &ret->map_size, &ret->used);
+}
