@@ -209,6 +209,13 @@ enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf 
     return err;
 }
 
+enum tm_err conf_open_file(const char *path, struct conf *ret_conf, char error[CONF_ERROR_MAX]) {
+    AUTO_MEM char *text = NULL;
+    size_t n;
+    enum tm_err err = conf_read_file(path, &text, &n, error);
+    return err ? err : conf_open(text, n, path, ret_conf, error);
+}
+
 void conf_close(struct conf *conf) {
     conf_free(conf_rows, conf, sizeof(*conf));
 }

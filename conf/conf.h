@@ -104,12 +104,19 @@ struct conf {
     struct conf_list labels;  /* struct conf_label */
 };
 
+/* CONF_DEFAULT_FILE, a string from the build, is where touchmark.yaml lies if nobody says. */
+
 extern const struct conf_row conf_rows[];
+/* The word for conf.environment: "dev", "test" or "prod". */
+const char *conf_environment_name(const struct conf *conf);
 
 /* Loads and cross-checks (names refer to something, one default label at most, no
  * label named like an operation, limits that fit together). As conf_load_text. */
 MUST_USE enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf *ret_conf,
                                char error[CONF_ERROR_MAX]);
+/* The same from a file; TM_EIO when it cannot be read. */
+MUST_USE enum tm_err conf_open_file(const char *path, struct conf *ret_conf,
+                                    char error[CONF_ERROR_MAX]);
 void conf_close(struct conf *conf);
 
 #endif

@@ -422,3 +422,7 @@ const struct conf_row conf_rows[] = {
      .help = "What the EST paths serve."},
     {.key = NULL},
 };
+
+const char *conf_environment_name(const struct conf *conf) {
+    return environment_words[conf->environment];
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Single values of a configuration: text into a typed field by the rules of its
- * row, and the words that say what a row allows. Private to conf/. Thread-safe.
+ * row, and the words that say what a row allows. Commands read their arguments with it
+ * (admin/fields.c). Thread-safe.
  */
 #ifndef TOUCHMARK_CONF_VALUE_H
 #define TOUCHMARK_CONF_VALUE_H

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands of `touchmark`: one table of arguments and options (admin/fields.c), one of
+ * commands (admin/commands.c). Command line, help and requests to the core come from them.
+ */
+#ifndef TOUCHMARK_ADMIN_COMMAND_H
+#define TOUCHMARK_ADMIN_COMMAND_H
+
+#include <sysexits.h>
+
+#include "conf/schema.h"
+#include "ipc/admin.h"
+
+/* Exit codes besides EX_OK: 1 the server (or a file) says no, EX_USAGE, EX_UNAVAILABLE the
+ * server cannot be reached, EX_CONFIG the configuration is refused. */
+#define ADMIN_EXIT_REFUSED 1
+
+/* What may stand on a command line; index into admin_fields. */
+enum admin_field_id {
+    ADMIN_NO_FIELD,
+    ADMIN_CONF,
+    ADMIN_SOCKET,
+    ADMIN_JSON,
+    ADMIN_TENANT,
+    ADMIN_DEVICE,
+    ADMIN_SERIAL,
+    ADMIN_STATE,
+    ADMIN_REASON,
+    ADMIN_SKU,
+    ADMIN_HARDWARE_REVISION,
+    ADMIN_BATCH,
+    ADMIN_SITE,
+    ADMIN_VALID,
+    ADMIN_FROM,
+    ADMIN_LIMIT,
+    ADMIN_PEM,
+    ADMIN_OFFLINE,
+    ADMIN_FIELD_COUNT,
+};
+
+/* One command line, taken apart. */
+struct admin_call {
+    const struct admin_command *command;
+    const char *conf;   /* the configuration file */
+    const char *socket; /* NULL: as the configuration says */
+    bool json;
+    bool pem;
+    bool offline;
+    uint32_t limit; /* rows in all, 0 = all there are */
+    struct ipc_admin_request request;
+};
+
+struct admin_command {
+    const char *words;                /* "device add" */
+    uint8_t verb;                     /* enum ipc_admin_verb, 0: not a request to the core */
+    enum admin_field_id arguments[3]; /* ends with ADMIN_NO_FIELD */
+    size_t required;                  /* arguments that must be given */
+    unsigned options;                 /* bits 1 << enum admin_field_id */
+    enum admin_field_id demanded;     /* an option that must be given */
+    const char *help;
+    int (*run)(struct admin_call *call); /* returns the exit code */
+};
+
+/* Ends with an entry whose words are NULL. */
+extern const struct admin_command admin_commands[];
+
+struct admin_field {
+    const char *name;
+    int letter;          /* short option, or 0 */
+    const char *metavar; /* NULL: a switch */
+    const char *help;
+};
+extern const struct admin_field admin_fields[ADMIN_FIELD_COUNT];
+
+/* Puts a value into its place in the call. TM_EPARSE: `allowed` says what it must be. */
+MUST_USE enum tm_err admin_field_set(enum admin_field_id id, const char *text,
+                                     struct admin_call *call, char allowed[CONF_ERROR_MAX]);
+
+/* Takes the command line apart; help and refusals end the program as argp does. */
+void admin_parse(int argc, char **argv, const struct admin_command *command,
+                 struct admin_call *ret_call);
+
+/* Runs a request to the core: connects, asks, prints. Returns the exit code. */
+int admin_request(struct admin_call *call);
+/* The local commands. */
+int admin_store_create(struct admin_call *call);
+int admin_store_check(struct admin_call *call);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arguments and options of the commands, checked before anything is sent. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "admin/command.h"
+#include "base/auto.h"
+#include "conf/conf.h"
+#include "conf/value.h"
+
+const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
+    [ADMIN_CONF] = {"conf", 'c', "FILE", "Configuration (" CONF_DEFAULT_FILE ")"},
+    [ADMIN_SOCKET] = {"socket", 's', "PATH", "Administration socket, instead of the configured"},
+    [ADMIN_JSON] = {"json", 'j', NULL, "Print JSON, one object per line"},
+    [ADMIN_TENANT] = {"tenant", 't', "NAME", "Tenant (that of the default label)"},
+    [ADMIN_DEVICE] = {"ID", 0, NULL, NULL},
+    [ADMIN_SERIAL] = {"SERIAL", 0, NULL, NULL},
+    [ADMIN_STATE] = {"STATE", 0, NULL, NULL},
+    [ADMIN_REASON] = {"reason", 'r', "TEXT", "Why; it is recorded in the audit"},
+    [ADMIN_SKU] = {"sku", 0, "NAME", "Stock keeping unit"},
+    [ADMIN_HARDWARE_REVISION] = {"hardware-revision", 0, "NAME", "Hardware revision"},
+    [ADMIN_BATCH] = {"batch", 0, "NAME", "Batch"},
+    [ADMIN_SITE] = {"site", 0, "NAME", "Factory"},
+    [ADMIN_VALID] = {"valid", 0, "DURATION", "How long it may be used (24h)"},
+    [ADMIN_FROM] = {"from", 0, "N", "First sequence number"},
+    [ADMIN_LIMIT] = {"limit", 'n', "N", "At most so many rows"},
+    [ADMIN_PEM] = {"pem", 0, NULL, "Print the certificate as PEM"},
+    [ADMIN_OFFLINE] = {"offline", 0, NULL, "Open the store itself; touchmarkd must be stopped"},
+};
+
+/* What a value must be. Those without a rule are taken as they are. */
+static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
+    [ADMIN_TENANT] = {.type = CONF_NAME},
+    [ADMIN_DEVICE] = {.type = CONF_NAME},
+    [ADMIN_STATE] = {.type = CONF_NAME},
+    [ADMIN_REASON] = {.type = CONF_STRING, .min = 1, .max = IPC_TEXT_MAX},
+    [ADMIN_SKU] = {.type = CONF_NAME},
+    [ADMIN_HARDWARE_REVISION] = {.type = CONF_NAME},
+    [ADMIN_BATCH] = {.type = CONF_NAME},
+    [ADMIN_SITE] = {.type = CONF_NAME},
+    [ADMIN_VALID] = {.type = CONF_DURATION, .min = 1000, .max = 366ull * 24 * 3600 * 1000},
+    [ADMIN_FROM] = {.type = CONF_UINT},
+    [ADMIN_LIMIT] = {.type = CONF_UINT, .min = 1, .max = UINT32_MAX},
+};
+
+static bool has_control(const char *text) {
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text))
+            return true;
+    return false;
+}
+
+/* A serial as OpenSSL prints it in any of its ways: either case, with or without colons. */
+static enum tm_err set_serial(const char *text, struct admin_call *call,
+                              char allowed[CONF_ERROR_MAX]) {
+    char serial[sizeof(call->request.serial)] = "";
+    size_t n = 0;
+    bool good = text[0] != '\0';
+    for (; *text && good; text++) {
+        if (*text == ':')
+            continue;
+        good = isxdigit((unsigned char)*text) && n + 1 < sizeof(serial);
+        if (good)
+            serial[n++] = (char)tolower((unsigned char)*text);
+    }
+    if (!good || n == 0 || n % 2 != 0) {
+        (void)snprintf(allowed, CONF_ERROR_MAX, "2 to 40 hexadecimal digits, an even number");
+        return TM_EPARSE;
+    }
+    memcpy(call->request.serial, serial, sizeof(serial));
+    return TM_OK;
+}
+
+static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) {
+    switch (id) {
+    case ADMIN_TENANT:
+        return request->tenant;
+    case ADMIN_DEVICE:
+        return request->device;
+    case ADMIN_STATE:
+        return request->state;
+    case ADMIN_REASON:
+        return request->reason;
+    case ADMIN_SKU:
+        return request->sku;
+    case ADMIN_HARDWARE_REVISION:
+        return request->hardware_revision;
+    case ADMIN_BATCH:
+        return request->batch;
+    case ADMIN_SITE:
+        return request->site;
+    default:
+        return NULL;
+    }
+}
+
+static void set_number(enum admin_field_id id, uint64_t value, struct admin_call *call) {
+    if (id == ADMIN_VALID)
+        call->request.seconds = (uint32_t)(value / 1000);
+    else if (id == ADMIN_LIMIT)
+        call->limit = (uint32_t)value;
+    else
+        (void)snprintf(call->request.cursor, sizeof(call->request.cursor), "%" PRIu64, value);
+}
+
+static enum tm_err set_by_rule(enum admin_field_id id, const char *text, struct admin_call *call,
+                               char allowed[CONF_ERROR_MAX]) {
+    const struct conf_row *rule = &rules[id];
+    char *place = text_of(id, &call->request);
+    AUTO_MEM char *copy = NULL;
+    uint64_t number = 0;
+    enum tm_err err = place && has_control(text) ? TM_EPARSE : TM_OK;
+    if (!err)
+        err = conf_value_parse(rule, text, "/", place ? (void *)&copy : (void *)&number);
+    if (err) {
+        conf_value_allowed(rule, allowed);
+        return err;
+    }
+    if (place)
+        (void)strcpy(place, copy); /* the rule's limit is the member's size */
+    else
+        set_number(id, number, call);
+    return TM_OK;
+}
+
+enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct admin_call *call,
+                            char allowed[CONF_ERROR_MAX]) {
+    switch (id) {
+    case ADMIN_CONF:
+        call->conf = text;
+        return TM_OK;
+    case ADMIN_SOCKET:
+        call->socket = text;
+        return TM_OK;
+    case ADMIN_JSON:
+        call->json = true;
+        return TM_OK;
+    case ADMIN_PEM:
+        call->pem = true;
+        return TM_OK;
+    case ADMIN_OFFLINE:
+        call->offline = true;
+        return TM_OK;
+    case ADMIN_SERIAL:
+        return set_serial(text, call, allowed);
+    default:
+        return set_by_rule(id, text, call, allowed);
+    }
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request to the core over the administration socket, and its replies on the terminal. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <openssl/pem.h>
+
+#include "admin/command.h"
+#include "admin/render.h"
+#include "base/auto.h"
+#include "conf/conf.h"
+#include "ipc/link.h"
+
+#define REPLY_MS 30000
+#define CHECK_MS (3600 * 1000) /* a check takes time in proportion to the store */
+#define PAGE_ROWS 200
+
+typedef struct conf conf_t;
+AUTO_DEFINE(json_t, json_decref)
+AUTO_DEFINE(conf_t, conf_close)
+
+struct exchange {
+    struct admin_call *call;
+    int fd;
+    json_t *rows; /* of the page at hand */
+    uint8_t packet[IPC_MESSAGE_MAX];
+};
+
+static int refused(const char *text) {
+    fprintf(stderr, "touchmark: %s\n", text);
+    return ADMIN_EXIT_REFUSED;
+}
+
+/* The address of the core: --socket, or what the configuration says. */
+static int find_socket(const struct admin_call *call, struct sockaddr_un *ret) {
+    struct conf conf = {0};
+    AUTO(conf_t) owned = &conf;
+    char error[CONF_ERROR_MAX];
+    const char *path = call->socket;
+    if (!path && conf_open_file(call->conf, owned, error)) {
+        fprintf(stderr, "touchmark: %s\n", error);
+        return EX_CONFIG;
+    }
+    path = path ? path : conf.core.admin_socket;
+    if (strlen(path) >= sizeof(ret->sun_path)) {
+        fprintf(stderr, "touchmark: the path of the socket is too long: %s\n", path);
+        return EX_USAGE;
+    }
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    (void)strcpy(ret->sun_path, path);
+    return EX_OK;
+}
+
+static int reach(const struct sockaddr_un *address, int *ret_fd) {
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address))) {
+        fprintf(stderr, "touchmark: touchmarkd does not answer at %s: %s\n", address->sun_path,
+                strerror(errno));
+        return EX_UNAVAILABLE;
+    }
+    *ret_fd = TAKE_FD(fd);
+    return EX_OK;
+}
+
+static int lost(enum tm_err err) {
+    fprintf(stderr, "touchmark: no answer from touchmarkd (%s)\n", tm_err_name(err));
+    return EX_UNAVAILABLE;
+}
+
+static int receive(struct exchange *x, struct ipc_admin_reply *ret) {
+    int timeout = x->call->request.verb == IPC_ADMIN_STORE_CHECK ? CHECK_MS : REPLY_MS;
+    struct bytes message;
+    enum tm_err err = ipc_receive(x->fd, x->packet, sizeof(x->packet), timeout, &message);
+    if (!err)
+        err = codec_decode(&ipc_admin_reply_schema, message, ret);
+    return err ? lost(err) : EX_OK;
+}
+
+static int print_json(struct bytes json) {
+    printf("%.*s\n", (int)json.n, (const char *)json.p);
+    return EX_OK;
+}
+
+static int print_pem(struct bytes der) {
+    if (der.n == 0)
+        return refused("this serial was burned: there is no certificate");
+    return PEM_write(stdout, PEM_STRING_X509, "", der.p, (long)der.n) > 0 ? EX_OK : EX_IOERR;
+}
+
+/* The core makes secrets of hex digits, so they need no escaping. Straight to the descriptor,
+ * so that no copy stays in stdio's buffer. */
+static int print_secret(const struct admin_call *call, struct bytes secret) {
+    char text[2 * (IPC_NAME_MAX + IPC_SECRET_MAX)];
+    const char *user = call->request.device, *p = (const char *)secret.p;
+    int n = call->json
+                ? snprintf(text, sizeof(text), "{\"user\":\"%s\",\"secret\":\"%.*s\"}\n", user,
+                           (int)secret.n, p)
+                : snprintf(text, sizeof(text), "user=%s\nsecret=%.*s\n", user, (int)secret.n, p);
+    ssize_t written = write(STDOUT_FILENO, text, (size_t)n);
+    bytes_wipe(text, sizeof(text));
+    return written == n ? EX_OK : EX_IOERR;
+}
+
+static json_t *parse(struct bytes json) {
+    return json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+}
+
+static int print_row(struct exchange *x, struct bytes json) {
+    if (x->call->json)
+        return print_json(json);
+    if (json_array_append_new(x->rows, parse(json)))
+        return lost(TM_EPARSE);
+    return EX_OK;
+}
+
+/* The last reply: of a single answer, or the end of a page. */
+static int print_answer(const struct exchange *x, const struct ipc_admin_reply *reply) {
+    if (reply->secret.n > 0)
+        return print_secret(x->call, reply->secret);
+    if (x->call->pem)
+        return print_pem(reply->der);
+    if (reply->json.n == 0)
+        return EX_OK;
+    if (x->call->json)
+        return print_json(reply->json);
+    AUTO(json_t) object = parse(reply->json);
+    if (!object)
+        return lost(TM_EPARSE);
+    admin_render_object(object, stdout);
+    return EX_OK;
+}
+
+/* Receives replies until the page is over; rows are printed even if a refusal follows them. */
+static int receive_page(struct exchange *x, char cursor[IPC_NAME_MAX + 1], size_t *ret_rows) {
+    struct ipc_admin_reply reply = {.more = 1};
+    int code = EX_OK;
+    size_t rows = 0;
+    while (code == EX_OK && reply.more) {
+        code = receive(x, &reply);
+        if (code == EX_OK && reply.more && ++rows)
+            code = print_row(x, reply.json);
+    }
+    admin_render_table(x->rows, stdout);
+    (void)json_array_clear(x->rows);
+    if (code == EX_OK)
+        code = reply.ok ? print_answer(x, &reply) : refused(reply.text);
+    (void)strcpy(cursor, reply.cursor);
+    *ret_rows = rows;
+    return code;
+}
+
+static int ask(struct exchange *x) {
+    struct ipc_admin_request *request = &x->call->request;
+    uint32_t left = x->call->limit ? x->call->limit : UINT32_MAX;
+    char cursor[IPC_NAME_MAX + 1];
+    int code = EX_OK;
+    for (bool more = true; more && code == EX_OK;) {
+        size_t rows;
+        request->limit = left < PAGE_ROWS ? left : PAGE_ROWS;
+        enum tm_err err = ipc_send(x->fd, &ipc_admin_request_schema, request);
+        if (err)
+            return lost(err);
+        code = receive_page(x, cursor, &rows);
+        left -= rows < left ? (uint32_t)rows : left;
+        /* A page without rows ends it too, so that a wrong cursor cannot ask for ever. */
+        more = cursor[0] != '\0' && rows > 0 && left > 0;
+        (void)strcpy(request->cursor, cursor);
+    }
+    return code;
+}
+
+int admin_request(struct admin_call *call) {
+    struct sockaddr_un address;
+    struct exchange x = {.call = call, .fd = -1};
+    int code = find_socket(call, &address);
+    if (code == EX_OK)
+        code = reach(&address, &x.fd);
+    if (code != EX_OK)
+        return code;
+    x.rows = json_array();
+    code = x.rows ? ask(&x) : lost(TM_ENOMEM);
+    json_decref(x.rows);
+    (void)close(x.fd);
+    bytes_wipe(x.packet, sizeof(x.packet));
+    if (fflush(stdout) && code == EX_OK)
+        code = EX_IOERR;
+    return code;
+}
