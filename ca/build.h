@@ -10,6 +10,9 @@
 #include "ca/profile.h"
 #include "pki/csr.h"
 
+#define CA_SAN_NAMES_MAX 32
+#define CA_SAN_MAX 4096 /* octets of a whole GeneralNames */
+
 struct ca_build {
     const struct ca_profile *profile;
     const struct ca_issuer *issuer;
@@ -24,9 +27,11 @@ struct ca_build {
     int64_t *ret_not_after_ms; /* may be NULL */
 };
 
-/* Appends the DER TBSCertificate to out. TM_ELIMIT, TM_EINVAL (a template gives an
- * empty or over-long value: RFC 5280, appendix A upper bounds). notAfter never passes the
- * issuer's own, except 99991231235959Z for IDevIDs as IEEE 802.1AR asks. */
+/* Appends the DER TBSCertificate to out. TM_ELIMIT (out, or too many names); TM_EINVAL (a template
+ * gives an empty or over-long value: RFC 5280, appendix A upper bounds); TM_EDENIED (the issuer or
+ * the profile's not_after is not in its time at now_ms, or a requested name is of a kind
+ * that the profile does not take); TM_ECRYPTO. notAfter never passes the issuer's own, except
+ * 99991231235959Z for IDevIDs as IEEE 802.1AR asks. */
 MUST_USE enum tm_err ca_build_tbs(const struct ca_build *b, struct buf *out);
 
 /* Appends SEQUENCE { tbs, signatureAlgorithm of the issuer, signature }. */
@@ -37,8 +42,14 @@ MUST_USE enum tm_err ca_build_certificate(const struct ca_issuer *issuer, struct
 MUST_USE enum tm_err ca_build_subject(const struct ca_profile *profile,
                                       const struct ca_device *device, struct buf *out);
 
+/* The subjectAltName that a device gets under a profile without asking, as whole GeneralNames;
+ * nothing is appended when it has none. */
+MUST_USE enum tm_err ca_build_san(const struct ca_profile *profile, const struct ca_device *device,
+                                  struct buf *out);
+
 /* New serial: 6 octets of wall milliseconds (first bit 0), then 10 random octets: 16 octets,
- * positive, time-ordered, 80 random bits. TM_ECRYPTO when there is no randomness. */
+ * positive, time-ordered, 80 random bits. TM_ECRYPTO when there is no randomness;
+ * TM_EINVAL when the clock says a time before 2005. */
 MUST_USE enum tm_err ca_serial_make(int64_t now_ms, struct ca_serial *ret);
 
 #endif

@@ -31,6 +31,10 @@ void ca_issuer_free(struct ca_issuer *issuer);
 /* Verifies a signature over tbs with the pinned key. TM_ECRYPTO when it is not good. */
 MUST_USE enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
                                       struct bytes signature);
+/* The AlgorithmIdentifier of a signature algorithm, whole: parameters NULL for RSA (RFC 4055, 5),
+ * absent else (RFC 5758, 3.2; RFC 8410, 3). */
+void ca_put_signature_algorithm(struct der_writer *w, enum pki_oid signature);
+
 /* Does the token's key (whole SubjectPublicKeyInfo) belong to this certificate? */
 bool ca_issuer_has_key(const struct ca_issuer *issuer, struct bytes spki);
 

@@ -7,6 +7,9 @@
 
 #include "ca/types.h"
 
+/* The names by state, NULL-terminated, as words of an option table; [0] is "stay". */
+extern const char *const ca_state_words[];
+
 const char *ca_state_name(enum ca_state state); /* "registered", ...; never NULL */
 /* TM_ENOTFOUND when no state has this name. */
 MUST_USE enum tm_err ca_state_find(const char *name, enum ca_state *ret);

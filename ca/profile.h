@@ -9,6 +9,7 @@
 
 #include "ca/types.h"
 #include "conf/schema.h"
+#include "pki/cert.h"
 
 enum ca_profile_kind { CA_KIND_IDEVID, CA_KIND_LDEVID, CA_KIND_TLS_SERVER };
 enum ca_profile_link { CA_LINK_OFF, CA_LINK_OPTIONAL, CA_LINK_REQUIRED };
@@ -36,8 +37,8 @@ struct ca_profile {
     unsigned kind;            /* enum ca_profile_kind */
     unsigned keys;            /* CA_KEY_* */
     struct conf_list subject; /* struct ca_profile_attribute, in order */
-    char *hw_type; /* OID for id-on-hardwareModuleName in the SAN, hwSerialNum = device ID; "" =
-                      none */
+    char *hw_type; /* OID for id-on-hardwareModuleName in the SAN, hwSerialNum = device ID;
+                      NULL = none */
     struct conf_strings san_uri; /* URI templates */
     bool san_from_request;       /* dNSName, iPAddress and URI of the request's SAN are taken */
     unsigned key_usage;          /* word index bits; see ca_profile_key_usage() */
@@ -45,13 +46,13 @@ struct ca_profile {
     int64_t validity;     /* ms; 0 when not_after is set */
     int64_t not_after;    /* wall ms, e.g. 99991231235959Z; 0 when validity is set */
     int64_t backdate;     /* ms that notBefore lies before now */
-    char *crl_url;        /* CDP; "" = no extension */
+    char *crl_url;        /* CDP; NULL = no extension */
     char *ocsp_url;       /* AIA */
     char *issuers_url;    /* AIA caIssuers */
     unsigned credentials; /* CA_CRED_*: which are taken */
     bool both;            /* certificate and secret together are demanded */
     unsigned link;        /* enum ca_profile_link */
-    unsigned states;      /* bit (enum ca_state): states in which it may be issued */
+    unsigned states;      /* 1u << enum ca_state: states in which it may be issued */
     unsigned next_state;  /* enum ca_state after issuance from another state; 0 = stays */
     unsigned existing;    /* enum ca_profile_existing: a live one of this profile exists */
     bool reenroll;        /* simplereenroll allowed */
@@ -63,11 +64,17 @@ struct ca_profile {
     uint8_t hash[CA_HASH_SIZE];
 };
 
+/* 99991231235959Z, in milliseconds: no well-defined end (RFC 5280, 4.1.2.5). */
+#define CA_FOREVER_MS INT64_C(253402300799000)
+
+#define CA_SUBJECT_MAX 8 /* attributes of a subject */
+#define CA_SAN_URI_MAX 4
+
 extern const struct conf_row ca_profile_rows[];
 
-/* Loads, checks what can be checked (an RSA-only IDevID with keyAgreement, a leaf with
- * keyCertSign, both validities set, an unknown placeholder ...) and hashes. `error` as
- * in conf_load_file. */
+/* The name is the file's, without folder and .yaml. Loads, checks what can be checked (an RSA-only
+ * IDevID with keyAgreement, a leaf with keyCertSign, both validities set, an unknown placeholder
+ * ...) and hashes. `error` as in conf_load_file. */
 MUST_USE enum tm_err ca_profile_load(const char *path, struct ca_profile *ret_profile,
                                      char error[CONF_ERROR_MAX]);
 MUST_USE enum tm_err ca_profile_load_text(const char *text, size_t n, const char *path,
@@ -76,5 +83,13 @@ MUST_USE enum tm_err ca_profile_load_text(const char *text, size_t n, const char
 void ca_profile_free(struct ca_profile *profile);
 
 uint16_t ca_profile_key_usage(const struct ca_profile *profile); /* PKI_KU_* */
+/* The key purposes of extKeyUsage in the order in which they stand there; how many. */
+size_t ca_profile_purposes(const struct ca_profile *profile, enum pki_oid ret[PKI_EKU_MAX]);
+/* A word for a CA_KEY_* bit, as the profile writes it ("p256"). */
+const char *ca_profile_key_word(unsigned key);
+
+/* What is wrong with a profile that its rows alone cannot say; one sentence to text. For the
+ * loader. */
+MUST_USE bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX]);
 
 #endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See ca/key.h. */
+#include "ca/key.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "ca/profile.h"
+
+#define EC_UNCOMPRESSED 0x04 /* SEC 1, 2.3.3 */
+#define ED25519_OCTETS 32
+#define RSA_EXPONENT_MIN 65537
+#define RSA_EXPONENT_OCTETS_MAX 8 /* a longer one only makes each verification slower */
+
+unsigned ca_key_kind(const struct pki_spki *spki) {
+    switch (spki->algorithm) {
+    case PKI_OID_EC_PUBLIC_KEY:
+        return spki->curve == PKI_OID_PRIME256V1  ? CA_KEY_P256
+               : spki->curve == PKI_OID_SECP384R1 ? CA_KEY_P384
+                                                  : 0;
+    case PKI_OID_ED25519:
+        return CA_KEY_ED25519;
+    case PKI_OID_RSA_ENCRYPTION:
+        return spki->bits >= CA_RSA_BITS_MIN && spki->bits <= CA_RSA_BITS_MAX ? CA_KEY_RSA2048 : 0;
+    default:
+        return 0;
+    }
+}
+
+static const char *ec_fault(const struct pki_spki *spki) {
+    if (spki->key.n != 1 + 2 * (size_t)(spki->bits / 8) || spki->key.p[0] != EC_UNCOMPRESSED)
+        return "RFC 5480 2.2: the EC point is not in uncompressed form";
+    return NULL;
+}
+
+enum tm_err ca_key_rsa(const struct pki_spki *spki, struct bytes *ret_modulus,
+                       struct bytes *ret_exponent) {
+    struct der key, n, e;
+    struct bytes modulus, exponent;
+    if (der_only(spki->key, DER_SEQUENCE, &key) || der_expect(&key.value, DER_INTEGER, &n) ||
+        der_expect(&key.value, DER_INTEGER, &e) || key.value.n || der_integer(&n, &modulus) ||
+        der_integer(&e, &exponent) || modulus.n == 0 || exponent.n == 0)
+        return TM_EPARSE;
+    *ret_modulus = modulus;
+    *ret_exponent = exponent;
+    return TM_OK;
+}
+
+static const char *rsa_fault(const struct pki_spki *spki) {
+    struct bytes n, e;
+    if (ca_key_rsa(spki, &n, &e))
+        return "RFC 8017 A.1.1: the RSA key is malformed";
+    if (n.p[n.n - 1] % 2 == 0)
+        return "RFC 8017 3.1: the RSA modulus is even";
+    if (e.n > RSA_EXPONENT_OCTETS_MAX || e.p[e.n - 1] % 2 == 0)
+        return "RFC 8017 3.1: the RSA exponent is even or longer than 64 bits";
+    struct reader r = {.in = e};
+    if (reader_be(&r, e.n) < RSA_EXPONENT_MIN)
+        return "FIPS 186-5 A.1.1: the RSA exponent is less than 65537";
+    return NULL;
+}
+
+static const char *ed25519_fault(const struct pki_spki *spki) {
+    return spki->key.n == ED25519_OCTETS ? NULL : "RFC 8410 4: an Ed25519 key is not 32 octets";
+}
+
+const char *ca_key_fault(const struct pki_spki *spki) {
+    switch (ca_key_kind(spki)) {
+    case CA_KEY_P256:
+    case CA_KEY_P384:
+        return ec_fault(spki);
+    case CA_KEY_RSA2048:
+        return rsa_fault(spki);
+    case CA_KEY_ED25519:
+        return ed25519_fault(spki);
+    default:
+        return "RFC 5280 4.1.2.7: the key is of a kind that is not certified";
+    }
+}
+
+enum tm_err ca_key_id(const struct pki_spki *spki, uint8_t ret[CA_KEY_ID_SIZE]) {
+    uint8_t hash[CA_HASH_SIZE];
+    if (EVP_Digest(spki->key.p, spki->key.n, hash, NULL, EVP_sha256(), NULL) != 1)
+        return TM_ECRYPTO;
+    memcpy(ret, hash, CA_KEY_ID_SIZE);
+    return TM_OK;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What makes a profile one that can be issued under: rules over several of its keys. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ca/attribute.h"
+#include "ca/lifecycle.h"
+#include "ca/profile.h"
+#include "ca/san.h"
+#include "ca/template.h"
+
+struct check {
+    const struct ca_profile *profile;
+    char *text; /* CONF_ERROR_MAX octets */
+};
+
+/* false, so that a rule can end with it. */
+__attribute__((format(printf, 2, 3))) static bool wrong(const struct check *c, const char *format,
+                                                        ...) {
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(c->text, CONF_ERROR_MAX, format, args);
+    va_end(args);
+    return false;
+}
+
+/* A device whose every field is filled, to try templates on. */
+static const struct ca_device sample = {
+    .id = "XX", .sku = "XX", .hardware_revision = "XX", .batch = "XX", .site = "XX"};
+
+static bool attribute_good(const struct check *c, const struct ca_profile_attribute *a) {
+    char value[512];
+    const struct ca_attribute *attribute = ca_attribute_named(a->type);
+    if (!attribute)
+        return wrong(c,
+                     "subject: %s is not a type; known are CN, serialNumber, O, OU, C, L, ST, UID",
+                     a->type);
+    if (ca_template_expand(a->value, &sample, value, sizeof value))
+        return wrong(c,
+                     "subject: \"%.100s\" has an unknown placeholder; known are {id}, {sku}, "
+                     "{hardware_revision}, {batch}, {site}",
+                     a->value);
+    const char *fault = ca_attribute_fault(attribute, attribute->tag, bytes_str(value));
+    if (fault)
+        return wrong(c, "subject: %s \"%.100s\": %s (RFC 5280, appendix A)", a->type, a->value,
+                     fault);
+    return true;
+}
+
+static bool subject_good(const struct check *c) {
+    const struct ca_profile_attribute *attributes = c->profile->subject.items;
+    bool serial_number = false, id = false;
+    for (size_t i = 0; i < c->profile->subject.count; i++) {
+        if (!attribute_good(c, &attributes[i]))
+            return false;
+        serial_number |= strcmp(attributes[i].type, "serialNumber") == 0;
+        id |= strstr(attributes[i].value, "{id}") != NULL;
+    }
+    if (c->profile->kind == CA_KIND_IDEVID && !serial_number)
+        return wrong(c, "subject: an IDevID has a serialNumber (IEEE 802.1AR, 8.6)");
+    if (c->profile->kind != CA_KIND_TLS_SERVER && !id)
+        return wrong(c, "subject: {id} is in none of its values, so two devices would share it");
+    return true;
+}
+
+static bool names_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    uint8_t oid[64];
+    struct buf b = BUF_ON(oid);
+    if (p->hw_type && pki_oid_parse(p->hw_type, &b))
+        return wrong(c, "hw_type: \"%s\" is not an object identifier in dotted decimal",
+                     p->hw_type);
+    for (size_t i = 0; i < p->san_uri.count; i++) {
+        char uri[512];
+        struct der name = {.tag = CA_SAN_URI};
+        if (ca_template_expand(p->san_uri.items[i], &sample, uri, sizeof uri))
+            return wrong(c, "san_uri: \"%.100s\" is too long or has an unknown placeholder",
+                         p->san_uri.items[i]);
+        name.value = bytes_str(uri);
+        const char *fault = ca_san_fault(&name);
+        if (fault)
+            return wrong(c, "san_uri: \"%.100s\": %s (RFC 3986)", p->san_uri.items[i], fault);
+    }
+    if (p->kind == CA_KIND_TLS_SERVER && !p->san_from_request)
+        return wrong(c, "san_from_request: a TLS server's names come from its request (RFC 6125)");
+    return true;
+}
+
+#define USAGE_SIGN (PKI_KU_DIGITAL_SIGNATURE | PKI_KU_NON_REPUDIATION)
+#define USAGE_ENCIPHER (PKI_KU_KEY_ENCIPHERMENT | PKI_KU_DATA_ENCIPHERMENT)
+
+static bool usage_good(const struct check *c) {
+    unsigned keys = c->profile->keys, usage = ca_profile_key_usage(c->profile);
+    if (!keys)
+        return wrong(c, "keys: none is given, so that nothing could be certified");
+    if (!usage)
+        return wrong(c, "key_usage: none is given (RFC 5280, 4.2.1.3)");
+    if ((keys & (CA_KEY_P256 | CA_KEY_P384)) && (usage & USAGE_ENCIPHER))
+        return wrong(c, "key_usage: an EC key does not encipher (RFC 8813, 3); give RSA keys a "
+                        "profile of their own");
+    if ((keys & CA_KEY_ED25519) && (usage & ~(unsigned)USAGE_SIGN))
+        return wrong(c, "key_usage: an Ed25519 key only signs (RFC 9295, 3)");
+    if ((keys & CA_KEY_RSA2048) && (usage & PKI_KU_KEY_AGREEMENT))
+        return wrong(c, "key_usage: an RSA key does not agree on keys (RFC 3279, 2.3.1)");
+    return true;
+}
+
+static bool has_purpose(const struct ca_profile *profile, enum pki_oid purpose) {
+    enum pki_oid purposes[PKI_EKU_MAX];
+    size_t count = ca_profile_purposes(profile, purposes);
+    for (size_t i = 0; i < count; i++)
+        if (purposes[i] == purpose)
+            return true;
+    return count == 0; /* RFC 5280, 4.2.1.12: without the extension every purpose is good */
+}
+
+static bool purposes_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    if ((p->reenroll || p->renew_by_enroll) && !has_purpose(p, PKI_OID_KP_CLIENT_AUTH))
+        return wrong(c, "ext_key_usage: without clientAuth a device cannot renew with this "
+                        "certificate");
+    if (p->kind == CA_KIND_TLS_SERVER && !has_purpose(p, PKI_OID_KP_SERVER_AUTH))
+        return wrong(c, "ext_key_usage: a TLS server needs serverAuth");
+    return true;
+}
+
+static bool validity_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    if (!p->validity == !p->not_after)
+        return wrong(c, "validity, not_after: one of the two is given, not both");
+    if (p->kind == CA_KIND_IDEVID && p->not_after != CA_FOREVER_MS)
+        return wrong(c, "not_after: an IDevID ends at 99991231235959Z (IEEE 802.1AR, 8.5)");
+    return true;
+}
+
+static bool url_good(const struct check *c, const char *key, const char *url) {
+    struct der name = {.tag = CA_SAN_URI};
+    if (!url)
+        return true;
+    name.value = bytes_str(url);
+    if (strncmp(url, "http://", 7) == 0 && !ca_san_fault(&name))
+        return true;
+    return wrong(c,
+                 "%s: \"%.100s\" is not an http address; https would need a checked path to check "
+                 "a path (RFC 5280, 8)",
+                 key, url);
+}
+
+static bool urls_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    return url_good(c, "crl_url", p->crl_url) && url_good(c, "ocsp_url", p->ocsp_url) &&
+           url_good(c, "issuers_url", p->issuers_url);
+}
+
+static bool credentials_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    unsigned certificates = CA_CRED_IDEVID | CA_CRED_LDEVID | CA_CRED_FOREIGN;
+    if (!p->credentials && p->kind != CA_KIND_TLS_SERVER)
+        return wrong(c, "credentials: none is given, so that no device could enroll");
+    if (p->both && (!(p->credentials & CA_CRED_SECRET) || !(p->credentials & certificates)))
+        return wrong(c, "both: credentials must then name secret and a kind of certificate");
+    return true;
+}
+
+static bool states_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    enum ca_state to = (enum ca_state)p->next_state;
+    if (!p->states)
+        return wrong(c, "states: none is given, so that no device could enroll");
+    for (unsigned from = CA_REGISTERED; from <= CA_STATE_LAST; from++) {
+        enum ca_state state = (enum ca_state)from;
+        char targets[160];
+        if (!(p->states & 1u << from))
+            continue;
+        if (!ca_state_serves(state))
+            return wrong(c, "states: a device that is %s gets no certificate",
+                         ca_state_name(state));
+        ca_transitions_from(state, targets, sizeof targets);
+        if (p->next_state && to != state && !ca_transition_allowed(state, to))
+            return wrong(c, "next_state: %s cannot become %s, only %s", ca_state_name(state),
+                         ca_state_name(to), targets);
+    }
+    return true;
+}
+
+static bool renewal_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    if (p->grace && !p->reenroll && !p->renew_by_enroll)
+        return wrong(c, "grace: this profile's certificates are never renewed");
+    if (p->change_subject && !p->reenroll)
+        return wrong(c, "change_subject: needs reenroll, the request that it belongs to");
+    return true;
+}
+
+bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX]) {
+    const struct check c = {profile, text};
+    return subject_good(&c) && names_good(&c) && usage_good(&c) && purposes_good(&c) &&
+           validity_good(&c) && urls_good(&c) && credentials_good(&c) && states_good(&c) &&
+           renewal_good(&c);
+}

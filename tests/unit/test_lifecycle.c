@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lifecycle against a second, independent account of it: one row of letters per state, as
+ * the requirement tells the story.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ca/lifecycle.h"
+
+static const char *const order[] = {"registered",  "provisioning", "manufactured", "stocked",
+                                    "shipped",     "activated",    "suspended",    "returned",
+                                    "refurbished", "retired",      "revoked"};
+#define COUNT (sizeof order / sizeof order[0])
+
+/* Columns as in `order`; x = may go there. */
+static const char *const story[] = {
+    /*              rpmshasufex: reg prov manu stock ship act susp ret refurb retired revoked */
+    /* registered   */ ".xx..x...xx",
+    /* provisioning */ "x.x......xx",
+    /* manufactured */ "...xxx.x.xx",
+    /* stocked      */ "....xx.x.xx",
+    /* shipped      */ ".....x.x.xx",
+    /* activated    */ "......xx.xx",
+    /* suspended    */ ".....x.x.xx",
+    /* returned     */ "........xxx",
+    /* refurbished  */ ".x.xxx.x.xx",
+    /* retired      */ "..........x",
+    /* revoked      */ "...........",
+};
+
+static enum ca_state named(const char *name) {
+    enum ca_state state = 0;
+    assert_int_equal(ca_state_find(name, &state), TM_OK);
+    return state;
+}
+
+static void every_pair_is_as_told(void **ctx) {
+    (void)ctx;
+    for (size_t from = 0; from < COUNT; from++)
+        for (size_t to = 0; to < COUNT; to++)
+            if (ca_transition_allowed(named(order[from]), named(order[to])) !=
+                (story[from][to] == 'x'))
+                fail_msg("%s -> %s", order[from], order[to]);
+}
+
+static void names_are_those_of_the_requirement(void **ctx) {
+    (void)ctx;
+    assert_int_equal(COUNT, CA_STATE_LAST);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(named(order[i]), i + 1);
+        assert_string_equal(ca_state_name((enum ca_state)(i + 1)), order[i]);
+        assert_string_equal(ca_state_words[i + 1], order[i]);
+    }
+    assert_null(ca_state_words[COUNT + 1]);
+    enum ca_state untouched = CA_SHIPPED;
+    assert_int_equal(ca_state_find("sold", &untouched), TM_ENOTFOUND);
+    assert_int_equal(ca_state_find("stay", &untouched), TM_ENOTFOUND);
+    assert_int_equal(untouched, CA_SHIPPED);
+}
+
+static void values_out_of_the_table_are_nothing(void **ctx) {
+    (void)ctx;
+    const unsigned outside[] = {0, CA_STATE_LAST + 1, 31, 255};
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+        enum ca_state state = (enum ca_state)outside[i];
+        assert_string_equal(ca_state_name(state), "unknown");
+        assert_false(ca_state_serves(state));
+        assert_false(ca_transition_allowed(state, CA_RETIRED));
+        assert_false(ca_transition_allowed(CA_ACTIVATED, state));
+    }
+}
+
+static void only_devices_in_use_are_served(void **ctx) {
+    (void)ctx;
+    static const char *const refused[] = {"suspended", "returned", "retired", "revoked"};
+    for (size_t i = 0; i < COUNT; i++) {
+        bool expect = true;
+        for (size_t j = 0; j < sizeof refused / sizeof refused[0]; j++)
+            expect = expect && strcmp(order[i], refused[j]) != 0;
+        assert_int_equal(ca_state_serves(named(order[i])), expect);
+    }
+}
+
+static void targets_are_listed(void **ctx) {
+    (void)ctx;
+    char text[80];
+    ca_transitions_from(CA_STOCKED, text, sizeof text);
+    assert_string_equal(text, "shipped, activated, returned, retired, revoked");
+    ca_transitions_from(CA_DEVICE_REVOKED, text, sizeof text);
+    assert_string_equal(text, "");
+    memset(text, '#', sizeof text);
+    ca_transitions_from(CA_STOCKED, text, 12);
+    assert_string_equal(text, "shipped, ac");
+    assert_int_equal(text[12], '#');
+}
+
+static void events_have_names(void **ctx) {
+    (void)ctx;
+    for (unsigned a = CA_EVENT_STARTED; a <= CA_EVENT_LAST; a++) {
+        assert_string_not_equal(ca_event_name((enum ca_event)a), "unknown");
+        for (unsigned b = a + 1; b <= CA_EVENT_LAST; b++)
+            assert_string_not_equal(ca_event_name((enum ca_event)a),
+                                    ca_event_name((enum ca_event)b));
+    }
+    assert_string_equal(ca_event_name((enum ca_event)(CA_EVENT_LAST + 1)), "unknown");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_pair_is_as_told),
+        cmocka_unit_test(names_are_those_of_the_requirement),
+        cmocka_unit_test(values_out_of_the_table_are_nothing),
+        cmocka_unit_test(only_devices_in_use_are_served),
+        cmocka_unit_test(targets_are_listed),
+        cmocka_unit_test(events_have_names),
+    };
+    return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
+}
