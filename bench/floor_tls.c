@@ -101,7 +101,7 @@ static SSL_CTX *context(const struct hierarchy *h, const struct entity *own, boo
         SSL_CTX_use_PrivateKey(ctx, own->key) != 1 ||
         SSL_CTX_set_min_proto_version(ctx, tls_version) != 1 ||
         SSL_CTX_set_max_proto_version(ctx, tls_version) != 1 ||
-        SSL_CTX_set1_groups_list(ctx, "X25519") != 1 || !trust(ctx, h))
+        SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1 || !trust(ctx, h))
         return NULL;
     /* The server sends its intermediate; the device, as devices do, its leaf alone. */
     if (server && SSL_CTX_add1_chain_cert(ctx, h->intermediate.certificate) != 1)

@@ -396,7 +396,8 @@ static int measure(const struct options *o) {
         err = bench_floor_hsm(&o->hsm, &signatures, text);
     if (err != TM_OK)
         return complain(text, err);
-    bench_report(stdout, &result, o->floor ? &tls : NULL, token ? &signatures : NULL);
+    bench_report(stdout, o->url ? &result : NULL, o->floor ? &tls : NULL,
+                 token ? &signatures : NULL);
     return 0;
 }
 

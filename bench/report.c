@@ -46,23 +46,22 @@ static void print_server(FILE *out, const struct bench_load_result *r) {
 
 static void print_floors(FILE *out, const struct bench_load_result *r,
                          const struct bench_floor_tls *tls, const double *signatures) {
-    double rate = r->seconds > 0 ? (double)r->done / r->seconds : 0;
     if (tls) {
         fprintf(out, "floor, bare mutual handshake: %.1f us server CPU, %.1f us client CPU\n",
                 tls->server_us, tls->client_us);
-        if (r->has_server && r->done)
+        if (r && r->has_server && r->done)
             fprintf(out, "ratio, server CPU per enrollment to bare handshake: %.2f\n",
                     per_enrollment_us(r, r->before.cpu_ns, r->after.cpu_ns) / tls->server_us);
     }
     if (signatures) {
         fprintf(out, "floor, bare token: %.0f signatures/s\n", *signatures);
-        if (r->done)
-            fprintf(out, "ratio, enrollments/s to bare signatures/s: %.3f\n", rate / *signatures);
+        if (r && r->seconds > 0)
+            fprintf(out, "ratio, enrollments/s to bare signatures/s: %.3f\n",
+                    (double)r->done / r->seconds / *signatures);
     }
 }
 
-void bench_report(FILE *out, const struct bench_load_result *r, const struct bench_floor_tls *tls,
-                  const double *signatures_per_second) {
+static void print_load(FILE *out, const struct bench_load_result *r) {
     fprintf(out, "enrollments: %zu in %.2f s\n", r->done, r->seconds);
     fprintf(out, "rate: %.0f enrollments/s\n", r->seconds > 0 ? (double)r->done / r->seconds : 0);
     fprintf(out, "latency: p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms\n", r->p50_ms, r->p99_ms,
@@ -71,5 +70,11 @@ void bench_report(FILE *out, const struct bench_load_result *r, const struct ben
     print_errors(out, r);
     fprintf(out, "client CPU: %.1f us per enrollment\n", r->client_cpu_us);
     print_server(out, r);
-    print_floors(out, r, tls, signatures_per_second);
+}
+
+void bench_report(FILE *out, const struct bench_load_result *result,
+                  const struct bench_floor_tls *tls, const double *signatures_per_second) {
+    if (result)
+        print_load(out, result);
+    print_floors(out, result, tls, signatures_per_second);
 }

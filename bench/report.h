@@ -10,7 +10,7 @@
 #include "bench/floor.h"
 #include "bench/load.h"
 
-/* Either floor may be NULL. */
+/* What was not measured is NULL. */
 void bench_report(FILE *out, const struct bench_load_result *result,
                   const struct bench_floor_tls *tls, const double *signatures_per_second);
 
