@@ -55,7 +55,7 @@ static void list_processes(struct table *table) {
 }
 
 /* Adds up the first field of task/TID/schedstat: nanoseconds on a CPU. */
-static uint64_t cpu_of(pid_t pid) {
+uint64_t bench_cpu_ns(pid_t pid) {
     char path[320], text[128];
     uint64_t sum = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
@@ -101,7 +101,7 @@ static enum tm_err add(struct bench_use *use, pid_t pid) {
         use->role_count++;
         memcpy(role->role, name, sizeof name);
     }
-    uint64_t cpu = cpu_of(pid), rss = rss_of(pid);
+    uint64_t cpu = bench_cpu_ns(pid), rss = rss_of(pid);
     role->processes++;
     role->cpu_ns += cpu;
     role->rss += rss;

@@ -29,6 +29,9 @@ struct bench_use {
     uint64_t rss;
 };
 
+/* CPU time of one process, nanoseconds; 0 when it is gone. */
+uint64_t bench_cpu_ns(pid_t pid);
+
 /* TM_ENOTFOUND: no such process; TM_ELIMIT: more processes or roles than the bounds. */
 MUST_USE enum tm_err bench_use_read(pid_t root, struct bench_use *ret_use);
 

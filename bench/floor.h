@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The floors that no server on these libraries can go below, measured in this process and
- * its child in the same run as the load: CPU of a bare OpenSSL mutual handshake on the server's
- * side, and signatures per second of the bare PKCS#11 token. Not thread-safe.
+ * its children in the same run as the load: the bare OpenSSL mutual handshake, its rate and its
+ * CPU on the server's side, and signatures per second of the bare PKCS#11 token. Not thread-safe.
  */
 #ifndef TOUCHMARK_BENCH_FLOOR_H
 #define TOUCHMARK_BENCH_FLOOR_H
@@ -10,15 +10,15 @@
 #include "bench/est_client.h"
 
 struct bench_floor_tls {
-    unsigned handshakes; /* measured per round */
-    unsigned rounds;
-    double server_us; /* CPU of the server's side per handshake: median of the rounds */
-    double client_us; /* the same of the client's side */
+    double per_second; /* handshakes, clients and servers together on all cores */
+    double server_us;  /* CPU of the server's side per handshake */
+    double client_us;  /* the same of the client's side */
 };
-/* A child process serves TLS with OpenSSL as it comes (P-256 leaf, intermediate and root, client
- * certificate demanded, path building by OpenSSL, no tickets, X25519), this one connects.
- * tls_version as in bench_client_config. TM_ECRYPTO, TM_EIO. */
-MUST_USE enum tm_err bench_floor_tls(unsigned handshakes, unsigned rounds, int tls_version,
+/* One server process per core serves TLS with OpenSSL as it comes (P-256 leaf, intermediate and
+ * root, client certificate demanded, path building by OpenSSL, no tickets, X25519); twice as
+ * many clients connect, shake hands and leave, for `seconds`. tls_version as in
+ * bench_client_config. TM_ECRYPTO, TM_EIO. */
+MUST_USE enum tm_err bench_floor_tls(unsigned seconds, int tls_version,
                                      struct bench_floor_tls *ret);
 
 struct bench_floor_hsm_config {

@@ -5,16 +5,19 @@
 #include <openssl/x509v3.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/auto.h"
+#include "bench/cpu.h"
 #include "bench/csr.h"
 #include "bench/floor.h"
 
-#define ROUNDS_MAX 32
+#define CORES_MAX 64
+#define WARM_UP_MS 300
 
 AUTO_DEFINE(X509, X509_free)
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
@@ -114,13 +117,6 @@ static SSL_CTX *context(const struct hierarchy *h, const struct entity *own, boo
     return TAKE(ctx);
 }
 
-static uint64_t cpu_us(void) {
-    struct rusage use;
-    (void)getrusage(RUSAGE_SELF, &use);
-    return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000u +
-           (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
-}
-
 /* One handshake, and the client's good-bye. */
 static bool serve_one(SSL_CTX *ctx, int listen_fd) {
     AUTO_FD int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -140,54 +136,6 @@ static bool connect_one(SSL_CTX *ctx, const struct sockaddr_storage *address, so
     return true;
 }
 
-/* The child: serves all rounds, and reports each round's CPU. */
-static _Noreturn void serve(SSL_CTX *ctx, int listen_fd, int report, unsigned handshakes,
-                            unsigned rounds) {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    bool ok = serve_one(ctx, listen_fd);
-    for (unsigned r = 0; ok && r < rounds; r++) {
-        uint64_t before = cpu_us();
-        for (unsigned i = 0; ok && i < handshakes; i++)
-            ok = serve_one(ctx, listen_fd);
-        uint64_t used = cpu_us() - before;
-        ok = ok && write(report, &used, sizeof used) == (ssize_t)sizeof used;
-    }
-    _exit(ok ? 0 : 1);
-}
-
-static int by_size(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_us(uint64_t *used, unsigned rounds, unsigned handshakes) {
-    qsort(used, rounds, sizeof *used, by_size);
-    return (double)used[rounds / 2] / handshakes;
-}
-
-static enum tm_err drive(SSL_CTX *ctx, int listen_fd, int report, struct bench_floor_tls *ret) {
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    uint64_t server[ROUNDS_MAX], client[ROUNDS_MAX];
-    if (getsockname(listen_fd, (struct sockaddr *)&address, &size) != 0)
-        return TM_EIO;
-    if (!connect_one(ctx, &address, size)) /* first use of everything, not measured */
-        return TM_ECRYPTO;
-    for (unsigned r = 0; r < ret->rounds; r++) {
-        uint64_t before = cpu_us();
-        for (unsigned i = 0; i < ret->handshakes; i++)
-            if (!connect_one(ctx, &address, size))
-                return TM_ECRYPTO;
-        client[r] = cpu_us() - before;
-        if (read(report, &server[r], sizeof server[r]) != (ssize_t)sizeof server[r])
-            return TM_EIO;
-    }
-    ret->server_us = median_us(server, ret->rounds, ret->handshakes);
-    ret->client_us = median_us(client, ret->rounds, ret->handshakes);
-    return TM_OK;
-}
-
 /* A listening socket on a port of the kernel's choice on the loopback. */
 static int listen_on_loopback(void) {
     AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -197,37 +145,129 @@ static int listen_on_loopback(void) {
     return TAKE_FD(fd);
 }
 
-static enum tm_err measure(SSL_CTX *server, SSL_CTX *client, struct bench_floor_tls *ret) {
-    AUTO_FD int listen_fd = listen_on_loopback();
-    int report[2];
-    int status = 0;
-    if (listen_fd < 0 || pipe(report) != 0)
+struct worker {
+    pid_t pid;
+    bool server;
+};
+struct crew {
+    struct worker workers[3 * CORES_MAX];
+    unsigned count;
+    volatile uint64_t *done; /* shared memory: handshakes of each client, by its index */
+};
+
+static _Noreturn void serve(SSL_CTX *ctx, int listen_fd) {
+    while (serve_one(ctx, listen_fd))
+        ;
+    _exit(1);
+}
+
+static _Noreturn void drive(SSL_CTX *ctx, int listen_fd, volatile uint64_t *done) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(listen_fd, (struct sockaddr *)&address, &size) != 0)
+        _exit(1);
+    while (connect_one(ctx, &address, size))
+        ++*done;
+    _exit(1);
+}
+
+static enum tm_err start(struct crew *crew, bool server, SSL_CTX *ctx, int listen_fd) {
+    struct worker *worker = &crew->workers[crew->count];
+    worker->server = server;
+    worker->pid = fork();
+    if (worker->pid < 0)
         return TM_EIO;
-    pid_t pid = fork();
-    if (pid == 0)
-        serve(server, listen_fd, report[1], ret->handshakes, ret->rounds);
-    (void)close(report[1]);
-    enum tm_err err = pid > 0 ? drive(client, listen_fd, report[0], ret) : TM_EIO;
-    (void)close(report[0]);
-    if (pid > 0 && err != TM_OK)
-        (void)kill(pid, SIGKILL);
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && err == TM_OK && status != 0)
-        err = TM_EIO;
+    if (worker->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)signal(SIGPIPE, SIG_IGN);
+        if (server)
+            serve(ctx, listen_fd);
+        drive(ctx, listen_fd, &crew->done[crew->count]);
+    }
+    crew->count++;
+    return TM_OK;
+}
+
+/* Ends all; false = one had ended by itself, so the figures are not to be trusted. */
+static bool end(const struct crew *crew) {
+    bool all = true;
+    for (unsigned i = 0; i < crew->count; i++) {
+        int status = 0;
+        (void)kill(crew->workers[i].pid, SIGKILL);
+        (void)waitpid(crew->workers[i].pid, &status, 0);
+        all = all && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    }
+    return all;
+}
+
+struct sample {
+    double seconds;
+    uint64_t done, server_ns, client_ns;
+};
+
+static struct sample take(const struct crew *crew) {
+    struct timespec t;
+    struct sample sample = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    sample.seconds = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    for (unsigned i = 0; i < crew->count; i++) {
+        uint64_t ns = bench_cpu_ns(crew->workers[i].pid);
+        *(crew->workers[i].server ? &sample.server_ns : &sample.client_ns) += ns;
+        sample.done += crew->done[i];
+    }
+    return sample;
+}
+
+static void wait_ms(long ms) {
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    (void)nanosleep(&t, NULL);
+}
+
+static enum tm_err measure(struct crew *crew, unsigned seconds, struct bench_floor_tls *ret) {
+    wait_ms(WARM_UP_MS); /* first use of everything is not counted */
+    struct sample from = take(crew);
+    wait_ms(1000L * seconds);
+    struct sample to = take(crew);
+    double done = (double)(to.done - from.done);
+    if (done < 1)
+        return TM_ECRYPTO;
+    ret->per_second = done / (to.seconds - from.seconds);
+    ret->server_us = (double)(to.server_ns - from.server_ns) / 1000 / done;
+    ret->client_us = (double)(to.client_ns - from.client_ns) / 1000 / done;
+    return TM_OK;
+}
+
+static enum tm_err run(SSL_CTX *server, SSL_CTX *client, unsigned seconds,
+                       struct bench_floor_tls *ret) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned servers = cores < 1 ? 1 : cores > CORES_MAX ? CORES_MAX : (unsigned)cores;
+    struct crew crew = {.count = 0};
+    size_t size = sizeof crew.workers / sizeof crew.workers[0] * sizeof *crew.done;
+    AUTO_FD int listen_fd = listen_on_loopback();
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    enum tm_err err = listen_fd >= 0 && map != MAP_FAILED ? TM_OK : TM_EIO;
+    crew.done = map;
+    for (unsigned i = 0; err == TM_OK && i < 3 * servers; i++)
+        err = i < servers ? start(&crew, true, server, listen_fd)
+                          : start(&crew, false, client, listen_fd);
+    if (err == TM_OK)
+        err = measure(&crew, seconds, ret);
+    if (!end(&crew) && err == TM_OK)
+        err = TM_ECRYPTO;
+    if (map != MAP_FAILED)
+        (void)munmap(map, size);
     return err;
 }
 
-enum tm_err bench_floor_tls(unsigned handshakes, unsigned rounds, int tls_version,
-                            struct bench_floor_tls *ret) {
+enum tm_err bench_floor_tls(unsigned seconds, int tls_version, struct bench_floor_tls *ret) {
     struct hierarchy h = {0};
-    struct bench_floor_tls result = {.handshakes = handshakes, .rounds = rounds};
-    if (handshakes == 0 || rounds == 0 || rounds > ROUNDS_MAX)
-        return TM_EINVAL;
+    struct bench_floor_tls result = {0};
     enum tm_err err = TM_ECRYPTO;
     if (hierarchy_make(&h)) {
         AUTO(SSL_CTX) server = context(&h, &h.server, true, tls_version);
         AUTO(SSL_CTX) client = context(&h, &h.device, false, tls_version);
         if (server && client)
-            err = measure(server, client, &result);
+            err = run(server, client, seconds, &result);
     }
     hierarchy_free(&h);
     if (err == TM_OK)

@@ -47,8 +47,9 @@ static void print_server(FILE *out, const struct bench_load_result *r) {
 static void print_floors(FILE *out, const struct bench_load_result *r,
                          const struct bench_floor_tls *tls, const double *signatures) {
     if (tls) {
-        fprintf(out, "floor, bare mutual handshake: %.1f us server CPU, %.1f us client CPU\n",
-                tls->server_us, tls->client_us);
+        fprintf(out,
+                "floor, bare mutual handshake: %.0f/s, %.1f us server CPU, %.1f us client CPU\n",
+                tls->per_second, tls->server_us, tls->client_us);
         if (r && r->has_server && r->done)
             fprintf(out, "ratio, server CPU per enrollment to bare handshake: %.2f\n",
                     per_enrollment_us(r, r->before.cpu_ns, r->after.cpu_ns) / tls->server_us);
