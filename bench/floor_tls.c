@@ -188,16 +188,19 @@ static enum tm_err start(struct crew *crew, bool server, SSL_CTX *ctx, int liste
     return TM_OK;
 }
 
-/* Ends all; false = one had ended by itself, so the figures are not to be trusted. */
-static bool end(const struct crew *crew) {
-    bool all = true;
-    for (unsigned i = 0; i < crew->count; i++) {
-        int status = 0;
+/* One that has ended by itself met a failure, and the figures are not to be trusted. */
+static bool all_alive(const struct crew *crew) {
+    for (unsigned i = 0; i < crew->count; i++)
+        if (waitpid(crew->workers[i].pid, NULL, WNOHANG) != 0)
+            return false;
+    return true;
+}
+
+static void end(const struct crew *crew) {
+    for (unsigned i = 0; i < crew->count; i++)
         (void)kill(crew->workers[i].pid, SIGKILL);
-        (void)waitpid(crew->workers[i].pid, &status, 0);
-        all = all && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    }
-    return all;
+    for (unsigned i = 0; i < crew->count; i++)
+        (void)waitpid(crew->workers[i].pid, NULL, 0);
 }
 
 struct sample {
@@ -252,8 +255,9 @@ static enum tm_err run(SSL_CTX *server, SSL_CTX *client, unsigned seconds,
                           : start(&crew, false, client, listen_fd);
     if (err == TM_OK)
         err = measure(&crew, seconds, ret);
-    if (!end(&crew) && err == TM_OK)
+    if (err == TM_OK && !all_alive(&crew))
         err = TM_ECRYPTO;
+    end(&crew);
     if (map != MAP_FAILED)
         (void)munmap(map, size);
     return err;
