@@ -22,23 +22,20 @@ static bool operation_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     if (r->message.operation == IPC_OP_REENROLL) {
         if (!profile->reenroll) {
-            ca_refusal_set(ret, IPC_WRONG_CREDENTIAL, "certificates of profile %s are not renewed",
-                           profile->name);
-            return false;
+            return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
+                             "certificates of profile %s are not renewed", profile->name);
         }
         if (!r->who.renews) {
-            ca_refusal_set(ret, IPC_WRONG_CREDENTIAL,
-                           "simplereenroll needs the certificate of profile %s that is to be "
-                           "renewed (RFC 7030, 4.2.2); others use simpleenroll",
-                           profile->name);
-            return false;
+            return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
+                             "simplereenroll needs the certificate of profile %s that is to be "
+                             "renewed (RFC 7030, 4.2.2); others use simpleenroll",
+                             profile->name);
         }
         return true;
     }
     if (r->who.renews && !profile->renew_by_enroll) {
-        ca_refusal_set(ret, IPC_WRONG_CREDENTIAL,
-                       "a certificate of profile %s is renewed by simplereenroll", profile->name);
-        return false;
+        return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
+                         "a certificate of profile %s is renewed by simplereenroll", profile->name);
     }
     return true;
 }
@@ -50,34 +47,30 @@ static bool operation_fits(struct ca_request *r, struct ca_refusal *ret) {
 static bool renewal_names(struct ca_request *r, struct ca_refusal *ret) {
     struct pki_cert own;
     if (pki_cert_parse(r->who.own.der, &own)) {
-        ca_refusal_set(ret, IPC_FAILED, "the registry's copy of the certificate cannot be read");
-        return false;
+        return ca_refuse(ret, IPC_FAILED, "the registry's copy of the certificate cannot be read");
     }
     if (!pki_name_equal(r->csr.subject, own.subject)) {
         char subject[128];
         pki_name_format(own.subject, subject, sizeof subject);
-        ca_refusal_set(ret, IPC_BAD_SUBJECT,
-                       "the subject is not that of the certificate being renewed: it must be %s "
-                       "(RFC 7030, 4.2.2)",
-                       subject);
-        return false;
+        return ca_refuse(ret, IPC_BAD_SUBJECT,
+                         "the subject is not that of the certificate being renewed: it must be %s "
+                         "(RFC 7030, 4.2.2)",
+                         subject);
     }
     r->keep_subject = own.subject;
     if (pki_cert_san(&own, &r->keep_san))
         r->keep_san = (struct bytes){0};
     struct bytes san = csr_san(&r->csr);
     if (san.n && !bytes_equal(san, r->keep_san)) {
-        ca_refusal_set(ret, IPC_BAD_SAN,
-                       "the subjectAltName is not that of the certificate being renewed "
-                       "(RFC 7030, 4.2.2)");
-        return false;
+        return ca_refuse(ret, IPC_BAD_SAN,
+                         "the subjectAltName is not that of the certificate being renewed "
+                         "(RFC 7030, 4.2.2)");
     }
     if (!r->csr.change_subject_name.n)
         return true;
     if (!r->label->profile->change_subject) {
-        ca_refusal_set(ret, IPC_BAD_SUBJECT, "profile %s does not take changeSubjectName",
-                       r->label->profile->name);
-        return false;
+        return ca_refuse(ret, IPC_BAD_SUBJECT, "profile %s does not take changeSubjectName",
+                         r->label->profile->name);
     }
     /* What it changes to is the registry's word, not the device's. */
     r->keep_subject = r->keep_san = (struct bytes){0};
@@ -99,19 +92,16 @@ static bool first_names(struct ca_request *r, struct ca_refusal *ret) {
             continue;
         if (attribute_is(&attribute, r->device.id))
             continue;
-        ca_refusal_set(ret, IPC_BAD_SUBJECT,
-                       "the subject's %s is not the device ID %s; use that, or an empty subject",
-                       pki_oid_name(attribute.type), r->device.id);
-        return false;
+        return ca_refuse(ret, IPC_BAD_SUBJECT,
+                         "the subject's %s is not the device ID %s; use that, or an empty subject",
+                         pki_oid_name(attribute.type), r->device.id);
     }
     if (err != TM_ENOTFOUND) {
-        ca_refusal_set(ret, IPC_BAD_CSR, "the subject cannot be read (RFC 5280, 4.1.2.4)");
-        return false;
+        return ca_refuse(ret, IPC_BAD_CSR, "the subject cannot be read (RFC 5280, 4.1.2.4)");
     }
     if (r->csr.change_subject_name.n) {
-        ca_refusal_set(ret, IPC_BAD_SUBJECT,
-                       "changeSubjectName belongs to a re-enrollment (RFC 7030, 4.2.2)");
-        return false;
+        return ca_refuse(ret, IPC_BAD_SUBJECT,
+                         "changeSubjectName belongs to a re-enrollment (RFC 7030, 4.2.2)");
     }
     r->requested_san = csr_san(&r->csr);
     return true;
@@ -125,17 +115,31 @@ static bool names_fit(struct ca_request *r, struct ca_refusal *ret) {
 
 /* ---- the request itself ---- */
 
+/* A name may be asked for that the certificate will have anyway. */
+static bool extensions_fit(struct ca_request *r, struct ca_refusal *ret) {
+    const struct ca_profile *profile = r->label->profile;
+    uint8_t san[CA_SAN_MAX];
+    struct buf own_san = BUF_ON(san);
+    if (r->keep_subject.n)
+        return ca_check_extensions(&r->csr, profile, r->keep_san, ret);
+    if (ca_build_san(profile, &r->device, &own_san))
+        return ca_refuse(ret, IPC_FAILED,
+                         "profile %s does not fit device %s: a name is empty or too long",
+                         profile->name, r->device.id);
+    return ca_check_extensions(&r->csr, profile, buf_bytes(&own_san), ret);
+}
+
 static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     if (pki_csr_parse(r->message.csr, &r->csr)) {
-        ca_refusal_set(ret, IPC_BAD_CSR, "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");
-        return false;
+        return ca_refuse(ret, IPC_BAD_CSR,
+                         "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");
     }
     return ca_check_key(&r->csr, profile, ret) &&
            ca_check_link(&r->csr, profile, r->message.tls_exporter, r->message.tls_unique, false,
                          ret) &&
-           names_fit(r, ret) && ca_check_extensions(&r->csr, profile, ret) &&
-           ca_check_pop(&r->csr, ret);
+           names_fit(r, ret) && extensions_fit(r, ret) &&
+           ca_check_pop(r->service->checker, &r->csr, ret);
 }
 
 /* What makes two requests the same: key, subject and proven identity; not the request's bytes,
@@ -180,7 +184,7 @@ static enum ca_decision repeat(struct ca_request *r, const struct ca_cert_ref *r
     struct buf der = BUF_ON(r->certificate_der);
     if (r->service->store->ops->certificate(r->service->store, &ref->serial, &r->certificate,
                                             &der)) {
-        ca_refusal_set(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
+        (void)ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
         return CA_DECIDE_REFUSE;
     }
     return CA_DECIDE_REPEAT;
@@ -190,12 +194,10 @@ static bool secret_unused(struct ca_request *r, struct ca_refusal *ret) {
     if (!(r->who.credential & CA_CRED_SECRET))
         return true;
     if (r->device.secret.used) {
-        ca_refusal_set(ret, IPC_SECRET_USED, "the enrollment secret was used before");
-        return false;
+        return ca_refuse(ret, IPC_SECRET_USED, "the enrollment secret was used before");
     }
     if (r->now_ms > r->device.secret.expires_ms) {
-        ca_refusal_set(ret, IPC_SECRET_USED, "the enrollment secret is over");
-        return false;
+        return ca_refuse(ret, IPC_SECRET_USED, "the enrollment secret is over");
     }
     return true;
 }
@@ -206,9 +208,9 @@ static bool state_fits(struct ca_request *r, struct ca_refusal *ret) {
     enum ca_state to = profile->next_state ? (enum ca_state)profile->next_state : from;
     if (profile->states & (1u << from) && (to == from || ca_transition_allowed(from, to)))
         return true;
-    ca_refusal_set(ret, IPC_WRONG_STATE, "device %s is %s; profile %s is not issued in that state",
-                   r->device.id, ca_state_name(from), profile->name);
-    return false;
+    return ca_refuse(ret, IPC_WRONG_STATE,
+                     "device %s is %s; profile %s is not issued in that state", r->device.id,
+                     ca_state_name(from), profile->name);
 }
 
 static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
@@ -217,10 +219,9 @@ static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
     for (size_t i = 0; i < r->device.cert_count; i++)
         if (r->device.certs[i].status == CA_CERT_ACTIVE &&
             strcmp(r->device.certs[i].profile, r->label->profile->name) == 0) {
-            ca_refusal_set(ret, IPC_ALREADY_ISSUED,
-                           "device %s has its certificate of profile %s, for another key",
-                           r->device.id, r->label->profile->name);
-            return false;
+            return ca_refuse(ret, IPC_ALREADY_ISSUED,
+                             "device %s has its certificate of profile %s, for another key",
+                             r->device.id, r->label->profile->name);
         }
     return true;
 }
@@ -230,7 +231,7 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     if (!operation_fits(r, ret) || !request_fits(r, ret))
         return CA_DECIDE_REFUSE;
     if (!make_key(r)) {
-        ca_refusal_set(ret, IPC_FAILED, "the server could not hash the request");
+        (void)ca_refuse(ret, IPC_FAILED, "the server could not hash the request");
         return CA_DECIDE_REFUSE;
     }
     const struct ca_cert_ref *before = find_repeat(r);
@@ -239,7 +240,7 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     if (!secret_unused(r, ret) || !none_exists(r, ret) || !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval) {
-        ca_refusal_set(ret, IPC_PENDING, "an officer has to approve this request");
+        (void)ca_refuse(ret, IPC_PENDING, "an officer has to approve this request");
         return CA_DECIDE_REFUSE;
     }
     return CA_DECIDE_ISSUE;

@@ -60,7 +60,7 @@ static enum verdict judge_own_validity(struct ca_request *r, struct ca_refusal *
     int64_t end = r->who.own.not_after_ms + (r->who.renews ? profile->grace : 0);
     if (r->now_ms <= end)
         return GOOD;
-    ca_refusal_set(
+    (void)ca_refuse(
         ret, IPC_EXPIRED,
         r->who.renews && profile->grace
             ? "the certificate expired longer ago than profile %s's grace; enroll with the IDevID"
@@ -72,17 +72,17 @@ static enum verdict judge_own_validity(struct ca_request *r, struct ca_refusal *
 static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_certificate *own = &r->who.own;
     if (own->status == CA_CERT_REVOKED) {
-        ca_refusal_set(ret, IPC_REVOKED, "the certificate is revoked");
+        (void)ca_refuse(ret, IPC_REVOKED, "the certificate is revoked");
         return REFUSED;
     }
     if (strcmp(own->tenant, r->label->tenant->name) != 0) {
-        ca_refusal_set(ret, IPC_WRONG_TENANT, "the certificate is not valid for this label");
+        (void)ca_refuse(ret, IPC_WRONG_TENANT, "the certificate is not valid for this label");
         return REFUSED;
     }
     const struct ca_profile *profile = profile_named(r->service, own->profile);
     if (!profile || profile->kind == CA_KIND_TLS_SERVER) {
-        ca_refusal_set(ret, IPC_WRONG_CREDENTIAL,
-                       "certificates of profile %s do not authenticate devices", own->profile);
+        (void)ca_refuse(ret, IPC_WRONG_CREDENTIAL,
+                        "certificates of profile %s do not authenticate devices", own->profile);
         return REFUSED;
     }
     r->who.renews = strcmp(own->profile, r->label->profile->name) == 0;
@@ -118,18 +118,18 @@ static enum verdict judge_foreign(struct ca_request *r, const struct pki_cert *l
         anchors ? ca_anchors_verify(anchors, r->message.peer_leaf, r->message.peer_chain, r->now_ms)
                 : TM_EDENIED;
     if (err == TM_ETIMEOUT) {
-        ca_refusal_set(ret, IPC_EXPIRED, "the certificate is outside its validity");
+        (void)ca_refuse(ret, IPC_EXPIRED, "the certificate is outside its validity");
         return USELESS;
     }
     if (err) {
-        ca_refusal_set(ret, IPC_UNTRUSTED,
-                       "the certificate was neither issued here nor under this label's anchors");
+        (void)ca_refuse(ret, IPC_UNTRUSTED,
+                        "the certificate was neither issued here nor under this label's anchors");
         return USELESS;
     }
     if (!foreign_device(r, leaf->subject)) {
         r->who.device[0] = 0;
-        ca_refusal_set(ret, IPC_UNKNOWN_DEVICE,
-                       "the certificate's subject has no serialNumber or CN that is a device ID");
+        (void)ca_refuse(ret, IPC_UNKNOWN_DEVICE,
+                        "the certificate's subject has no serialNumber or CN that is a device ID");
         return REFUSED;
     }
     r->who.credential |= CA_CRED_FOREIGN;
@@ -139,7 +139,7 @@ static enum verdict judge_foreign(struct ca_request *r, const struct pki_cert *l
 static enum verdict judge_certificate(struct ca_request *r, struct ca_refusal *ret) {
     struct pki_cert leaf;
     if (!fingerprint_leaf(r) || pki_cert_parse(r->message.peer_leaf, &leaf)) {
-        ca_refusal_set(ret, IPC_UNTRUSTED, "the certificate cannot be read (RFC 5280, 4.1)");
+        (void)ca_refuse(ret, IPC_UNTRUSTED, "the certificate cannot be read (RFC 5280, 4.1)");
         return USELESS;
     }
     switch (find_own(r, &leaf)) {
@@ -148,7 +148,7 @@ static enum verdict judge_certificate(struct ca_request *r, struct ca_refusal *r
     case TM_ENOTFOUND:
         return judge_foreign(r, &leaf, ret);
     default:
-        ca_refusal_set(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
+        (void)ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
         return REFUSED;
     }
 }
@@ -176,19 +176,16 @@ static bool judge_secret(struct ca_request *r, struct ca_refusal *ret) {
                                 r->service->store, r->label->tenant->name, r->message.user, &device)
                           : TM_ENOTFOUND;
     if (err && err != TM_ENOTFOUND) {
-        ca_refusal_set(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
-        return false;
+        return ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
     }
     if (!secret_matches(r, &device.secret) || err) {
         name_actor(r, "unproven", r->message.user);
-        ca_refusal_set(ret, IPC_BAD_SECRET, "user or enrollment secret is wrong");
-        return false;
+        return ca_refuse(ret, IPC_BAD_SECRET, "user or enrollment secret is wrong");
     }
     name_actor(r, "secret", r->message.user);
     if (r->who.device[0] && strcmp(r->who.device, r->message.user) != 0) {
-        ca_refusal_set(ret, IPC_WRONG_CREDENTIAL,
-                       "certificate and secret belong to different devices");
-        return false;
+        return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
+                         "certificate and secret belong to different devices");
     }
     (void)strcpy(r->who.device, r->message.user);
     r->who.credential |= CA_CRED_SECRET;
@@ -221,7 +218,7 @@ static bool enough(const struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     unsigned shown = r->who.credential;
     if (!shown) {
-        ca_refusal_set(
+        return ca_refuse(
             ret, IPC_NO_CREDENTIAL, "profile %s needs %s%s%s", profile->name,
             profile->credentials & certificates ? "a client certificate" : "",
             !(profile->credentials & certificates && profile->credentials & CA_CRED_SECRET) ? ""
@@ -230,21 +227,18 @@ static bool enough(const struct ca_request *r, struct ca_refusal *ret) {
             profile->credentials & CA_CRED_SECRET
                 ? "the device's one-time enrollment secret (HTTP Basic)"
                 : "");
-        return false;
     }
     if (shown & ~profile->credentials) {
-        ca_refusal_set(ret, IPC_WRONG_CREDENTIAL, "profile %s does not take %s", profile->name,
-                       shown & CA_CRED_SECRET    ? "enrollment secrets"
-                       : shown & CA_CRED_FOREIGN ? "certificates of other makers"
-                       : shown & CA_CRED_IDEVID  ? "IDevID certificates"
-                                                 : "LDevID certificates");
-        return false;
+        return ca_refuse(ret, IPC_WRONG_CREDENTIAL, "profile %s does not take %s", profile->name,
+                         shown & CA_CRED_SECRET    ? "enrollment secrets"
+                         : shown & CA_CRED_FOREIGN ? "certificates of other makers"
+                         : shown & CA_CRED_IDEVID  ? "IDevID certificates"
+                                                   : "LDevID certificates");
     }
     if (profile->both && !(shown & certificates && shown & CA_CRED_SECRET)) {
-        ca_refusal_set(ret, IPC_NO_CREDENTIAL,
-                       "profile %s needs a client certificate and an enrollment secret together",
-                       profile->name);
-        return false;
+        return ca_refuse(ret, IPC_NO_CREDENTIAL,
+                         "profile %s needs a client certificate and an enrollment secret together",
+                         profile->name);
     }
     return true;
 }
@@ -262,21 +256,17 @@ static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
         return true;
     }
     if (err == TM_ENOTFOUND) {
-        ca_refusal_set(ret, IPC_UNKNOWN_DEVICE, "device %s is not registered", r->who.device);
-        return false;
+        return ca_refuse(ret, IPC_UNKNOWN_DEVICE, "device %s is not registered", r->who.device);
     }
     if (err) {
-        ca_refusal_set(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
-        return false;
+        return ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
     }
     if (r->device.state == CA_DEVICE_REVOKED) {
-        ca_refusal_set(ret, IPC_REVOKED, "device %s is revoked", r->who.device);
-        return false;
+        return ca_refuse(ret, IPC_REVOKED, "device %s is revoked", r->who.device);
     }
     if (!ca_state_serves((enum ca_state)r->device.state)) {
-        ca_refusal_set(ret, IPC_WRONG_STATE, "device %s is %s and gets no certificate",
-                       r->who.device, ca_state_name((enum ca_state)r->device.state));
-        return false;
+        return ca_refuse(ret, IPC_WRONG_STATE, "device %s is %s and gets no certificate",
+                         r->who.device, ca_state_name((enum ca_state)r->device.state));
     }
     return true;
 }

@@ -81,16 +81,16 @@ static void record_durable(struct ca_batch *batch, enum tm_err result) {
         ca_request_end(r, IPC_ISSUED, "", r->certificate.der);
         return;
     case TM_ECONFLICT: /* the device changed while the signature was made: decide again */
-        ca_refusal_set(&r->end, IPC_CONFLICT, "device %s changed meanwhile; send the request again",
-                       r->device.id);
+        (void)ca_refuse(&r->end, IPC_CONFLICT,
+                        "device %s changed meanwhile; send the request again", r->device.id);
         break;
     case TM_EFULL:
-        ca_refusal_set(&r->end, IPC_UNAVAILABLE,
-                       "the registry is full; send the same request later");
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the registry is full; send the same request later");
         break;
     default:
-        ca_refusal_set(&r->end, IPC_UNAVAILABLE,
-                       "the registry failed; send the same request again later");
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the registry failed; send the same request again later");
         break;
     }
     burn(r);
@@ -169,15 +169,15 @@ static bool assemble(struct ca_request *r, struct bytes signature) {
 static void sign_failed(struct ca_request *r, enum ipc_sign_status status) {
     switch (status) {
     case IPC_SIGN_REFUSED:
-        ca_refusal_set(&r->end, IPC_FAILED, "the signer refused the certificate");
+        (void)ca_refuse(&r->end, IPC_FAILED, "the signer refused the certificate");
         break;
     case IPC_SIGN_CEILING:
-        ca_refusal_set(&r->end, IPC_UNAVAILABLE,
-                       "the signer's ceiling is reached; send the same request again later");
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the signer's ceiling is reached; send the same request again later");
         break;
     default:
-        ca_refusal_set(&r->end, IPC_UNAVAILABLE,
-                       "the signer failed; send the same request again later");
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the signer failed; send the same request again later");
         break;
     }
     burn(r);
@@ -203,7 +203,7 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
     }
     crash_point("core.verified");
     if (!assemble(r, signature)) {
-        ca_refusal_set(&r->end, IPC_FAILED, "the certificate could not be assembled");
+        (void)ca_refuse(&r->end, IPC_FAILED, "the certificate could not be assembled");
         burn(r);
         return;
     }
@@ -226,15 +226,13 @@ static bool build(struct ca_request *r) {
     struct buf tbs = BUF_ON(r->tbs);
     enum tm_err err = ca_build_tbs(&b, &tbs);
     if (err) {
-        ca_refusal_set(&r->end, IPC_FAILED, "the certificate cannot be built: %s",
-                       tm_err_name(err));
-        return false;
+        return ca_refuse(&r->end, IPC_FAILED, "the certificate cannot be built: %s",
+                         tm_err_name(err));
     }
     r->tbs_n = tbs.n;
     char text[CA_LINT_TEXT_MAX];
     if (ca_lint(tbs_of(r), b.profile, b.issuer, &r->ticket.lint, text)) {
-        ca_refusal_set(&r->end, IPC_FAILED, "the certificate would break a rule: %.200s", text);
-        return false;
+        return ca_refuse(&r->end, IPC_FAILED, "the certificate would break a rule: %.200s", text);
     }
     return true;
 }
@@ -247,7 +245,7 @@ static void sign(struct ca_request *r) {
     r->ticket.done = signed_done;
     r->ticket.arg = r;
     if (r->service->signer->ops->sign(r->service->signer, &r->ticket)) {
-        ca_refusal_set(&r->end, IPC_BUSY, "the signer is busy; send the same request again later");
+        (void)ca_refuse(&r->end, IPC_BUSY, "the signer is busy; send the same request again later");
         burn(r);
         return;
     }
@@ -260,17 +258,17 @@ enum { CHANGE_INTENT, CHANGE_KEY, CHANGE_DEVICE, CHANGE_LEAF };
 
 static void intent_failed(struct ca_request *r, enum tm_err result) {
     if (result == TM_ECONFLICT && r->batch.failed == CHANGE_KEY)
-        ca_refusal_set(&r->end, IPC_DUPLICATE_KEY,
-                       "the key belongs to another device; make a new one in this device");
+        (void)ca_refuse(&r->end, IPC_DUPLICATE_KEY,
+                        "the key belongs to another device; make a new one in this device");
     else if (result == TM_ECONFLICT)
-        ca_refusal_set(&r->end, IPC_CONFLICT, "device %s changed meanwhile; send the request again",
-                       r->device.id);
+        (void)ca_refuse(&r->end, IPC_CONFLICT,
+                        "device %s changed meanwhile; send the request again", r->device.id);
     else if (result == TM_EFULL)
-        ca_refusal_set(&r->end, IPC_BUSY,
-                       "the registry is busy; send the same request again later");
+        (void)ca_refuse(&r->end, IPC_BUSY,
+                        "the registry is busy; send the same request again later");
     else
-        ca_refusal_set(&r->end, IPC_UNAVAILABLE,
-                       "the registry failed; send the same request again later");
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the registry failed; send the same request again later");
     if (r->end.outcome == IPC_CONFLICT && ++r->attempts < ATTEMPTS_MAX)
         ca_request_run(r);
     else
@@ -325,7 +323,7 @@ void ca_issue(struct ca_request *r) {
         .kind = CA_CLAIM_KEY, .u.key = {.tenant = r->label->tenant->name, .device = r->device.id}};
     if (!fill_intent(r) ||
         ca_hash(r->service->hasher, &r->csr.spki.whole, 1, changes[CHANGE_KEY].u.key.spki_hash)) {
-        ca_refusal_set(&r->end, IPC_FAILED, "the server has no randomness");
+        (void)ca_refuse(&r->end, IPC_FAILED, "the server has no randomness");
         ca_request_refuse(r, &r->end);
         return;
     }

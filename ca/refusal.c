@@ -4,28 +4,12 @@
  * durable; beyond a ceiling per second refusals are counted and the count is written
  * as one leaf, so that nobody can fill the log by being refused.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "ca/request.h"
-
-void ca_printable(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
-
-void ca_refusal_set(struct ca_refusal *ret, enum ipc_outcome outcome, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(ret->text, sizeof ret->text, format, args);
-    va_end(args);
-    ca_printable(ret->text);
-    ret->outcome = outcome;
-}
 
 bool ca_refusal_admit(struct ca_service *s, int64_t now_ms) {
     if (now_ms / 1000 != s->refusal_second) {

@@ -78,6 +78,7 @@ struct ca_service {
     struct ca_store *store;
     struct ca_signer *signer;
     struct ca_hasher *hasher;
+    struct ca_checker *checker;
     struct ca_anchors **anchors; /* per label, NULL = none */
     struct ca_request *first;    /* under way */
     size_t active;
@@ -116,14 +117,10 @@ void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *
                     struct bytes certificate); /* answers and frees r */
 
 /* refusal.c */
-void ca_refusal_set(struct ca_refusal *ret, enum ipc_outcome outcome, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 /* Writes the leaf, answers when it is durable, frees r. */
 void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal);
 /* Leaf fields that every leaf about r has. */
 void ca_request_leaf(const struct ca_request *r, enum ca_event event, struct ca_leaf *ret);
-/* Replaces control characters, which came from the peer, by '?'. */
-void ca_printable(char *text);
 /* May a refusal leaf be written now, or is it only counted? */
 bool ca_refusal_admit(struct ca_service *s, int64_t now_ms);
 /* Once a second: writes what was only counted. */

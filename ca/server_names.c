@@ -36,14 +36,12 @@ bool ca_server_names_fit(struct ca_request *r, struct ca_refusal *ret) {
     struct bytes in = san ? san->value : (struct bytes){0};
     struct der names;
     if (der_expect(&in, DER_SEQUENCE, &names) || in.n || !names.value.n) {
-        ca_refusal_set(ret, IPC_BAD_SAN, "the server's certificate needs a subjectAltName");
-        return false;
+        return ca_refuse(ret, IPC_BAD_SAN, "the server's certificate needs a subjectAltName");
     }
     for (struct bytes rest = names.value; rest.n;) {
         struct der name;
         if (der_next(&rest, &name) || !is_configured(&r->service->config->server_names, &name)) {
-            ca_refusal_set(ret, IPC_BAD_SAN, "a name of the server is not among tls.names");
-            return false;
+            return ca_refuse(ret, IPC_BAD_SAN, "a name of the server is not among tls.names");
         }
     }
     r->requested_san = san->value;

@@ -45,6 +45,8 @@ enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_sto
     s->buckets = calloc(s->bucket_mask + 1, sizeof *s->buckets);
     enum tm_err err = s->buckets ? ca_hasher_new(&s->hasher) : TM_ENOMEM;
     if (!err)
+        err = ca_checker_new(&s->checker);
+    if (!err)
         err = open_anchors(s);
     if (err) {
         ca_service_free(s);
@@ -61,6 +63,7 @@ void ca_service_free(struct ca_service *service) {
         ca_anchors_free(service->anchors[i]);
     free(service->anchors);
     free(service->buckets);
+    ca_checker_free(service->checker);
     ca_hasher_free(service->hasher);
     free(service);
 }
@@ -150,7 +153,6 @@ static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *t
                               .retry_after_s = retry_after(outcome, r),
                               .certificate = certificate};
     (void)strncpy(reply.text, text, sizeof reply.text - 1);
-    ca_printable(reply.text);
     ca_reply_fn *fn = r->reply;
     r->reply = NULL;
     fn(r->reply_arg, &reply);
@@ -274,8 +276,8 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
     if (!r->label) {
         struct ca_refusal refusal;
         r->now_ms = service->config->now_ms();
-        ca_refusal_set(&refusal, IPC_UNKNOWN_LABEL, "there is no label \"%s\" here",
-                       request->label);
+        (void)ca_refuse(&refusal, IPC_UNKNOWN_LABEL, "there is no label \"%s\" here",
+                        request->label);
         ca_request_refuse(r, &refusal);
         return;
     }

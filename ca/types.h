@@ -87,10 +87,11 @@ struct ca_device {
     struct ca_cert_ref certs[CA_DEVICE_CERTS_MAX]; /* newest first */
 };
 
-/* A certificate, or a burned serial (then der is empty). Keyed by serial. */
+/* A certificate, or a burned serial (then der is empty). Keyed by serial. That a newer one took its
+ * place stands in the device's record alone: this record changes when it is revoked, else never. */
 struct ca_certificate {
     struct ca_serial serial;
-    uint8_t status; /* enum ca_cert_status */
+    uint8_t status; /* enum ca_cert_status, never SUPERSEDED */
     char tenant[IPC_NAME_MAX + 1];
     char device[IPC_NAME_MAX + 1];
     char profile[IPC_NAME_MAX + 1];

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The issuing service on real parts in one process: LMDB on disk, a SoftHSM token behind the
+ * signer's own threads, and the core's link to it. Only TLS and HTTP are missing.
+ */
+#ifndef TOUCHMARK_TESTS_HSM_SERVICE_RIG_H
+#define TOUCHMARK_TESTS_HSM_SERVICE_RIG_H
+
+#include <openssl/x509.h>
+
+#include "ca/registry.h"
+#include "ca/service.h"
+#include "pkcs11/signer.h"
+#include "server/core/core.h"
+#include "softhsm.h"
+
+struct rig {
+    struct softhsm hsm;
+    char store_path[128];
+    struct loop *loop;
+    struct ca_store *store;
+    struct core_setup setup;
+    struct ca_service_config config;
+    struct core_signer *signer_link;
+    struct hsm_signer_issuer hsm_issuer;
+    struct hsm_signer *signer;
+    struct ca_service *service;
+    struct ca_registry registry;
+    unsigned distrusted;
+};
+
+/* One tenant "acme" with labels idevid, ldevid (default) and strict (PoP linking required); another
+ * tenant "other" with label elsewhere. The service's wall clock is rig_now_ms, which the test
+ * moves. */
+void rig_open(struct rig *rig);
+void rig_close(struct rig *rig);
+int64_t rig_now_ms(void);
+void rig_set_clock(int64_t wall_ms); /* 0 = the real one */
+
+/* Stops the signer and its link; rig_signer_start brings another. */
+void rig_signer_stop(struct rig *rig);
+void rig_signer_start(struct rig *rig);
+
+/* A device, and a request with its answer. */
+void rig_device_add(struct rig *rig, const char *id, char ret_secret[CA_SECRET_TEXT]);
+void rig_transition(struct rig *rig, const char *id, enum ca_state to);
+void rig_revoke(struct rig *rig, const struct ca_serial *serial);
+
+struct rig_answer {
+    bool done;
+    enum ipc_outcome outcome;
+    uint32_t retry_after_s;
+    char text[IPC_TEXT_MAX + 1];
+    uint8_t der[IPC_CERT_MAX];
+    size_t der_n;
+};
+
+struct rig_request {
+    const char *label;
+    bool reenroll;
+    const char *user, *secret; /* NULL = none */
+    struct bytes certificate;  /* the peer's */
+    EVP_PKEY *key;
+    const char *cn;        /* subject CN, and serialNumber; NULL = empty subject */
+    const char *dns;       /* dNSName asked for, NULL = none */
+    const char *challenge; /* challengePassword, NULL = none */
+    struct bytes exporter;
+};
+/* Sends; the answer comes while the loop runs. */
+void rig_send(struct rig *rig, const struct rig_request *request, struct rig_answer *answer);
+/* Runs the loop until all n answers are there, at most 20 s. */
+void rig_wait(struct rig *rig, struct rig_answer *answers, size_t n);
+/* Both. */
+void rig_enroll(struct rig *rig, const struct rig_request *request, struct rig_answer *answer);
+
+/* Certificates (not burned serials) and burned serials in the store; leaves of an event. */
+size_t rig_count(struct rig *rig, enum ca_cert_status status);
+size_t rig_leaves(struct rig *rig, enum ca_event event, enum ipc_outcome outcome);
+void rig_check_store(struct rig *rig);
+
+#endif
