@@ -22,19 +22,23 @@ struct est_csrattrs {
     bool template_form;         /* also the RFC 9908 template */
     size_t subject_count;       /* RDN types of the template subject, in order, values open */
     enum pki_oid subject[EST_CSRATTRS_OIDS_MAX];
-    size_t eku_count; /* extKeyUsage in the template's extensions */
+    size_t eku_count; /* extKeyUsage among the extensions */
     enum pki_oid eku[EST_CSRATTRS_OIDS_MAX];
     uint16_t key_usage; /* PKI_KU_* bits, 0 = not asked */
 };
+/* Appends the CsrAttrs to out, or nothing when nothing is asked. Extensions are asked for by one
+ * id-ExtensionReq (RFC 9908, 3.2): in the template when there is one, else in the old form.
+ * TM_ELIMIT: out has no room, or over EST_CSRATTRS_MAX octets; TM_EINVAL: a curve without
+ * EC_PUBLIC_KEY, rsa_bits without RSA_ENCRYPTION or not 1024 to 8192, a count over its bound. */
 MUST_USE enum tm_err est_csrattrs_write(const struct est_csrattrs *attrs, struct buf *out);
 
 /* Reading, for clients: iterates AttrOrOID elements. Start with *rest = the CsrAttrs
- * message's content (est_csrattrs_open). TM_ENOTFOUND at the end. */
+ * message's content (est_csrattrs_open). TM_ENOTFOUND at the end, TM_EPARSE. */
 struct est_attr_or_oid {
     enum pki_oid type;
     struct bytes oid;
     bool has_values;
-    struct bytes values; /* content of the SET */
+    struct bytes values; /* content of the SET; empty for an OID, and may be for an Attribute */
 };
 MUST_USE enum tm_err est_csrattrs_open(struct bytes der, struct bytes *ret_rest);
 MUST_USE enum tm_err est_csrattrs_next(struct bytes *rest, struct est_attr_or_oid *ret);
