@@ -78,6 +78,7 @@ static uint64_t rss_of(pid_t pid) {
     return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+/* "front-1" counts as "front". */
 static void role_of(pid_t pid, char *ret, size_t cap) {
     static const char option[] = "--role";
     char path[64], text[1024];
@@ -85,7 +86,7 @@ static void role_of(pid_t pid, char *ret, size_t cap) {
     (void)slurp(path, text, sizeof text);
     const char *value = strstr(text, option);
     value = value ? value + sizeof option : "supervisor";
-    (void)snprintf(ret, cap, "%.*s", (int)strcspn(value, " "), value);
+    (void)snprintf(ret, cap, "%.*s", (int)strcspn(value, " -"), value);
 }
 
 static enum tm_err add(struct bench_use *use, pid_t pid) {

@@ -17,7 +17,7 @@
 #define BENCH_PROCESSES_MAX 256
 
 struct bench_role_use {
-    char role[32]; /* value of --role; "supervisor" for the root process */
+    char role[32]; /* value of --role without its number; "supervisor" for the root process */
     unsigned processes;
     uint64_t cpu_ns; /* of all its threads, user and system, since they started */
     uint64_t rss;    /* octets; shared pages count in every process */

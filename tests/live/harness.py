@@ -131,6 +131,11 @@ def serial_of(pem):
     return field(pem, "-serial").split("=")[1].lower()
 
 
+def subject_of(pem):
+    """The subject as `openssl req -subj` takes it."""
+    return field(pem, "-subject", "-nameopt", "compat").split("=", 1)[1]
+
+
 def public_of(pem):
     text = openssl("x509", "-noout", "-pubkey", stdin=pem.encode())
     return openssl("pkey", "-pubin", "-outform", "DER", stdin=text)
@@ -331,7 +336,7 @@ class Site:
         self.foreign_ca()
         self.ceremony()
         self.write_config()
-        run(TOUCHMARK, "store", "create", "--config", self.config, env=self.env)
+        run(TOUCHMARK, "store", "create", "--conf", self.config, env=self.env)
 
     def secret_file(self, name, text):
         path = self.folder / name
@@ -394,7 +399,7 @@ class Site:
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
                                  "refusals_per_second": 10000, **self.core})
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
-                 f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/root.pem\n")
+                 f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
         text += ("tenants:\n"
                  f"  - name: acme\n    issuer: manufacturing\n    client_anchors: {f}/foreign.pem\n"
                  "  - name: globex\n    issuer: manufacturing\n")
@@ -410,7 +415,39 @@ class Site:
 
 CEREMONY = """\
 environment: test
-module: {module}
+transcript: {folder}/ceremony.transcript
+out: {folder}/ca
+tokens:
+  - name: offline
+    module: {module}
+    softhsm_conf: {folder}/softhsm2.conf
+    label: touchmark-root
+    pin: {folder}/pin
+    so_pin: {folder}/so-pin
+    init: true
+  - name: issuing
+    module: {module}
+    softhsm_conf: {folder}/softhsm2.conf
+    label: touchmark-test
+    pin: {folder}/pin
+    so_pin: {folder}/so-pin
+    init: true
+root:
+  name: root
+  token: offline
+  key_label: root
+  years: 30
+  subject:
+    - {{type: O, value: Touchmark tests}}
+    - {{type: CN, value: Test Root CA}}
+intermediates:
+  - name: manufacturing
+    token: issuing
+    key_label: manufacturing
+    years: 20
+    subject:
+      - {{type: O, value: Touchmark tests}}
+      - {{type: CN, value: Test Manufacturing CA}}
 """
 
 
@@ -433,7 +470,7 @@ class Server:
             self.ready_file.unlink()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [TOUCHMARKD, "--config", self.site.config], stdin=subprocess.DEVNULL, stdout=log,
+                [TOUCHMARKD, "--conf", self.site.config], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, env={**self.site.env, **self.site.extra_env, **env},
                 start_new_session=True)
         self.sessions.append(self.process.pid)
@@ -491,7 +528,7 @@ class Server:
     # ---- administration ----
 
     def touchmark(self, *args, check=True):
-        done = run(TOUCHMARK, *args, "--config", self.site.config, "--json", env=self.site.env,
+        done = run(TOUCHMARK, *args, "--conf", self.site.config, "--json", env=self.site.env,
                    check=check)
         return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
@@ -510,7 +547,7 @@ class Server:
         self.touchmark("device", "transition", name, state, "--tenant", tenant, "--reason", "test")
 
     def leaves(self, since=0):
-        return self.touchmark("audit", "list", "--from", since, "--all")
+        return self.touchmark("audit", "list", "--from", since)
 
     def head(self):
         return self.touchmark("audit", "head")[-1]["size"]
@@ -535,6 +572,12 @@ class Server:
         path = f"{WELL_KNOWN}/{label}/{operation}" if label else f"{WELL_KNOWN}/{operation}"
         return self.ask("POST", path, body_of(der) if body is None else body, own, **kw)
 
+    def estc(self, *args, label="ldevid", check=True):
+        """One request by the C client; its name=value lines."""
+        done = run(ESTC, "--url", f"https://127.0.0.1:{self.port}{WELL_KNOWN}/{label}", "--cacert",
+                   self.site.root, *args, check=check)
+        return dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+
     def enrolled(self, name, label="ldevid", tenant="acme", secret=None):
         """A device with a certificate; returns (certificate path, key)."""
         secret = secret or self.add_device(name, tenant)
@@ -545,6 +588,49 @@ class Server:
         path = self.site.folder / f"{label}-{name}.pem"
         path.write_text(answer.pem())
         return path, key
+
+
+class Bench:
+    """touchmark-bench against a server: prepared devices, and runs in the background."""
+
+    def __init__(self, server, label="ldevid", tenant="acme"):
+        self.server, self.label, self.tenant = server, label, tenant
+        self.folder = server.site.folder / f"bench-{label}"
+
+    def arguments(self):
+        return ["--url", f"https://127.0.0.1:{self.server.port}{WELL_KNOWN}/{self.label}",
+                "--cacert", self.server.site.root, "--dir", self.folder]
+
+    def prepare(self, count, *more):
+        """Registers and enrolls devices, which then hold a certificate each."""
+        run(BENCH, "--prepare", count, *self.arguments(), "--admin",
+            self.server.site.folder / "run" / "admin.sock", "--tenant", self.tenant, "--prefix",
+            f"B{self.label}", *more)
+        return self
+
+    def start(self, *more):
+        return subprocess.Popen([str(x) for x in (BENCH, *self.arguments(), *more)],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, *more):
+        return self.finish(self.start(*more))
+
+    @staticmethod
+    def finish(process):
+        """Its figures by name; errors by kind are under "errors: kind"."""
+        text, _ = process.communicate(timeout=PATIENCE)
+        if process.returncode != 0:
+            raise AssertionError(f"touchmark-bench ended with {process.returncode}\n{text}")
+        figures = {"text": text}
+        section = ""
+        for line in text.splitlines():
+            name, _, value = line.partition(": ")
+            if not line.startswith("  "):
+                section = name
+                figures[name] = value
+            else:
+                figures[f"{section}: {name.strip()}"] = value
+        return figures
 
 
 class Case(unittest.TestCase):
@@ -596,7 +682,7 @@ def finish(server):
 
 
 def check_store(server):
-    run(TOUCHMARK, "store", "check", "--offline", "--config", server.site.config,
+    run(TOUCHMARK, "store", "check", "--offline", "--conf", server.site.config,
         env=server.site.env)
 
 

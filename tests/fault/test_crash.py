@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of each process at every step of an issuance: after the restart a retry gives exactly one
+certificate, every intent is one certificate or one burned serial, and the store is sound."""
+
+import http.client
+import os
+import pathlib
+import signal
+import ssl
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
+
+from harness import (Bench, Case, Key, body_of, certificates_in, finish, main,  # noqa: E402
+                     public_of, serial_of, subject_of, until)
+
+# Every named point (base/crash.h), and how often it is passed before the issuance under test: the
+# core records its own start in the store.
+POINTS = {
+    "core": ["core.received", "core.intent_submitted", "core.intent_durable", "core.ticket_sent",
+             "core.signed", "core.verified", "core.record_submitted", "core.recorded",
+             "core.replied"],
+    "signer": ["signer.ticket_received", "signer.signed", "signer.answered"],
+    "front": ["front.request_sent", "front.reply_received", "front.response_started"],
+}
+STORE_POINTS = ["store.before_commit", "store.after_commit"]
+STORE_PASSES = range(1, 7)
+GONE = (ConnectionError, ssl.SSLError, http.client.HTTPException, TimeoutError)
+
+
+class Crash(Case):
+    listen = {"workers": 1}
+
+    @classmethod
+    def prepare(cls, site):
+        """One start without crashes, so that the server has its own certificate and the
+        issuance under test is the only one."""
+        cls.server.start()
+        cls.cert, cls.key = cls.server.enrolled("C0001")
+        cls.count = 0
+        cls.server.stop()
+
+    def setUp(self):
+        self.server.stop()
+
+    def restarted(self, role, before):
+        """The role's process that was killed has a successor."""
+        pids = self.server.pids(role)
+        return pids and before not in pids and pids
+
+    def ask_until_answered(self, operation, body, **kw):
+        """As a device does: the same request again until there is an answer that is final."""
+        trouble = []
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                answer = self.server.enroll("ldevid", None, body=body, operation=operation, **kw)
+            except GONE as error:
+                trouble.append(repr(error))
+                time.sleep(0.02)  # a device's back-off
+                continue
+            if answer.status not in (503, 409):
+                return answer, trouble
+            self.assertTrue(answer.status == 409 or int(answer.headers["Retry-After"]) > 0)
+            trouble.append(answer.status)
+            time.sleep(0.02)
+        raise AssertionError(f"never answered: {trouble[-5:]}")
+
+    def issue_over_a_crash(self, role, crash, must_crash=True):
+        type(self).count += 1
+        fresh = Key(self.site.folder, f"fresh{self.count}")
+        body = body_of(fresh.csr(subject_of(self.cert.read_text())))
+        who = {"cert": self.cert, "key": self.key.path}
+        self.server.start(TOUCHMARK_CRASH=crash)
+        [before] = self.server.pids(role)
+        head = self.server.head()
+        answer, trouble = self.ask_until_answered("simplereenroll", body, **who)
+        self.assertEqual(answer.status, 200, f"{answer} after {trouble}")
+        [pem] = certificates_in(answer.body)
+        self.assertEqual(public_of(pem), fresh.public())
+        if must_crash:
+            until(f"{role} was killed at {crash}", lambda: self.restarted(role, before), 20)
+        again, _ = self.ask_until_answered("simplereenroll", body, **who)
+        self.assertEqual(again.body, answer.body, "a retry gave another certificate")
+        self.check_books(head, pem)
+        self.server.stop()
+        finish(self.server)
+        return trouble
+
+    def check_books(self, head, pem):
+        """Every intent ended as one certificate or one burned serial; one certificate in all."""
+        leaves = self.server.leaves(head)
+        serials = {event: [x["serial"] for x in leaves if x["event"] == event]
+                   for event in ("intent", "issued", "burned")}
+        self.assertEqual(serials["issued"], [serial_of(pem)])
+        self.assertEqual(sorted(serials["intent"]),
+                         sorted(serials["issued"] + serials["burned"]))
+        self.assertEqual(self.server.intents(), [])
+
+    def test_core(self):
+        for point in POINTS["core"]:
+            with self.subTest(point=point):
+                self.issue_over_a_crash("core", point)
+
+    def test_signer(self):
+        for point in POINTS["signer"]:
+            with self.subTest(point=point):
+                self.issue_over_a_crash("signer", point)
+
+    def test_front(self):
+        for point in POINTS["front"]:
+            with self.subTest(point=point):
+                trouble = self.issue_over_a_crash("front", point)
+                self.assertTrue(trouble, "the connection outlived its process")
+
+    def test_store(self):
+        """Some of these commits are the core's own at its start, then that one is hit."""
+        for point in STORE_POINTS:
+            for n in STORE_PASSES:
+                with self.subTest(point=point, n=n):
+                    self.issue_over_a_crash("core", f"{point}:{n}", must_crash=False)
+
+    def test_supervisor(self):
+        """Without its supervisor nothing goes on; the next start takes up where it ended."""
+        self.server.start()
+        os.kill(self.server.process.pid, signal.SIGKILL)
+        self.server.process.wait()
+        until("no process is left", lambda: not self.server.leftovers(), 20)
+        self.server.start()
+        self.server.enrolled("after-supervisor")
+        self.server.stop()
+        finish(self.server)
+
+    def test_killed_under_load(self):
+        """Not at a named point but in the middle of much work, each process in turn."""
+        self.server.start()
+        bench = Bench(self.server).prepare(32)
+        head = self.server.head()
+        for role in ("signer", "core", "front"):
+            load = bench.start("--seconds", 4, "--count", 100000, "--threads", 8)
+            mark = self.server.head()
+            until("the load is on", lambda mark=mark: self.head_or_zero() > mark + 30)
+            [victim] = self.server.pids(role)
+            os.kill(victim, signal.SIGKILL)
+            until(f"{role} is back", lambda: self.restarted(role, victim), 20)
+            figures = bench.finish(load)
+            self.assertNotIn("errors: certificate for another key", figures)
+            self.assertNotIn("errors: malformed answer", figures)
+            print(f"{role} killed under load: {figures['enrollments']}, "
+                  f"errors {figures['errors']}", flush=True)
+        until("no intent is open", lambda: not self.server.intents())
+        leaves = self.server.leaves(head)
+        serials = {event: [x["serial"] for x in leaves if x["event"] == event]
+                   for event in ("intent", "issued", "burned")}
+        self.assertEqual(sorted(serials["intent"]),
+                         sorted(serials["issued"] + serials["burned"]))
+
+    def head_or_zero(self):
+        try:
+            return self.server.head()
+        except AssertionError:
+            return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lost answer never costs a second certificate: the connection is cut after every octet of the
+response (of what comes over TCP, TLS records and all), then the same request is sent again."""
+
+import socket
+import ssl
+import struct
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import (Case, Key, PATIENCE, SLOW, WELL_KNOWN, basic, body_of, main, public_of,
+                     subject_of)
+
+STRIDE = 97 if SLOW else 1
+PATH = f"{WELL_KNOWN}/ldevid/"
+
+
+class Cable:
+    """TLS whose octets pass through the test, so that it can be cut anywhere."""
+
+    def __init__(self, port, root, cert=None, key=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(root)
+        if cert:
+            context.load_cert_chain(cert, key)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="127.0.0.1")
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.incoming.write(self.sock.recv(65536))
+        self.flush()
+
+    def flush(self):
+        self.sock.sendall(self.outgoing.read())
+
+    def send(self, octets):
+        self.tls.write(octets)
+        self.flush()
+
+    def take(self, count):
+        """count octets as they come from the wire; fewer at its end."""
+        got = b""
+        while len(got) < count:
+            part = self.sock.recv(count - len(got))
+            if not part:
+                break
+            got += part
+        return got
+
+    def length(self):
+        """Octets of a whole response on the wire."""
+        text, total = b"", 0
+        while True:
+            part = self.sock.recv(1)
+            total += len(part)
+            self.incoming.write(part)
+            try:
+                text += self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                continue
+            head, _, body = text.partition(b"\r\n\r\n")
+            size = int(head.lower().split(b"content-length:")[1].split()[0])
+            if len(body) == size:
+                return total
+
+    def cut(self):
+        """A reset: what is on its way is lost."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+def request(operation, body, user=None, secret=None):
+    lines = [f"POST {PATH}{operation} HTTP/1.1", "Host: 127.0.0.1",
+             "Content-Type: application/pkcs10", f"Content-Length: {len(body)}"]
+    if user:
+        lines.append(f"Authorization: {basic(user, secret)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+class Retry(Case):
+    def make_keys(self, prefix, count):
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda i: Key(self.site.folder, f"{prefix}{i}"), range(count)))
+
+    def issued(self, device):
+        return [x for x in self.server.leaves() if x["event"] == "issued"
+                and x.get("device") == device]
+
+    def test_reenroll_cut_after_every_octet(self):
+        cert, key = self.server.enrolled("R0001")
+        subject = subject_of(cert.read_text())
+        who = {"cert": cert, "key": key.path}
+        probe = Cable(self.server.port, self.site.root, **who)
+        probe.send(request("simplereenroll", body_of(key.csr(subject))))
+        length = probe.length()
+        probe.cut()
+        cuts = list(range(0, length + 1, STRIDE))
+        keys = self.make_keys("cut", len(cuts))
+        before = len(self.issued("R0001"))
+        for cut, new in zip(cuts, keys):
+            body = body_of(new.csr(subject))
+            cable = Cable(self.server.port, self.site.root, **who)
+            cable.send(request("simplereenroll", body))
+            got = cable.take(cut)
+            cable.cut()
+            self.assertEqual(len(got), cut)
+            answers = [self.server.enroll("ldevid", None, body=body, operation="simplereenroll",
+                                          **who) for _ in range(2)]
+            for answer in answers:
+                self.assertEqual(answer.status, 200, f"after a cut at {cut}: {answer}")
+            self.assertEqual(answers[0].body, answers[1].body, f"after a cut at {cut}")
+            self.assertEqual(public_of(answers[0].pem()), new.public())
+        self.assertEqual(len(self.issued("R0001")) - before, len(cuts))
+
+    def test_first_enrollment_cut_and_sent_again(self):
+        for i in range(0, 1400, 1400 if SLOW else 70):
+            name = f"F{i:04}"
+            secret = self.server.add_device(name)
+            new = Key(self.site.folder, name)
+            body = body_of(new.csr(f"/CN={name}"))
+            cable = Cable(self.server.port, self.site.root)
+            cable.send(request("simpleenroll", body, name, secret))
+            cable.take(i)
+            cable.cut()
+            first, second = (self.server.enroll("ldevid", None, name, secret, body=body)
+                             for _ in range(2))
+            self.assertEqual(first.status, 200, first)
+            self.assertEqual(first.body, second.body)
+            self.assertEqual(len(self.issued(name)), 1)
+            self.assertEqual(self.server.device(name)["secret"], "used")
+
+    def test_another_signature_over_the_same_request(self):
+        """ECDSA signs anew each time: what is asked for, not its octets, makes it the same."""
+        secret = self.server.add_device("S0001")
+        new = Key(self.site.folder, "S0001")
+        one, two = new.csr("/CN=S0001"), new.csr("/CN=S0001")
+        self.assertNotEqual(one, two)
+        bodies = [self.server.enroll("ldevid", der, "S0001", secret).body for der in (one, two)]
+        self.assertEqual(bodies[0], bodies[1])
+        self.assertEqual(len(self.issued("S0001")), 1)
+
+    def test_the_same_request_at_once(self):
+        """Ten connections ask for the same at the same time."""
+        secret = self.server.add_device("P0001")
+        der = Key(self.site.folder, "P0001").csr("/CN=P0001")
+
+        def ask(_):
+            answer = self.server.enroll("ldevid", der, "P0001", secret)
+            while answer.status in (409, 503):
+                answer = self.server.enroll("ldevid", der, "P0001", secret)
+            return answer
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(ask, range(10)))
+        self.assertEqual({a.status for a in answers}, {200})
+        self.assertEqual(len({a.body for a in answers}), 1)
+        self.assertEqual(len(self.issued("P0001")), 1)
+
+
+if __name__ == "__main__":
+    main()
