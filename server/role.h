@@ -27,6 +27,7 @@ struct role {
     struct loop *loop;
     struct ipc_link *control;
     int listen_fd; /* or -1 */
+    int exit_code; /* what the process will end with: 0 until role_fail */
     void *self;    /* the role's own state */
     /* A new link to a peer role; the callee owns fd. Replaces an older link to the same peer and
      * index. */
@@ -35,16 +36,28 @@ struct role {
     void (*drain)(struct role *role);
 };
 
-/* Drops privileges to conf->process.user (when root), makes the process non-dumpable, installs
- * the role's seccomp filter (server/sandbox.h) and tells the supervisor. Call it when all files are
- * open. */
+/* Becomes conf->process.user when root; otherwise, and the second time, nothing happens. role_ready
+ * does it too: call it before for files that must belong to that user. TM_EDENIED. */
+MUST_USE enum tm_err role_drop(struct role *role);
+/* Drops privileges as role_drop, makes the process non-dumpable, installs the role's seccomp
+ * filter (server/sandbox.h; other threads get it too) and tells the supervisor. Call it when all
+ * files are open. */
 MUST_USE enum tm_err role_ready(struct role *role);
-/* Ends role_run with success. */
+/* Ends the loop and the process: with success, or with an exit code of those below. */
 void role_exit(struct role *role);
+void role_fail(struct role *role, int exit_code);
 
 /* Exit codes that the supervisor understands. */
 #define ROLE_EXIT_CONFIG 78 /* EX_CONFIG: trying again will not help soon */
 #define ROLE_EXIT_FAILED 70 /* EX_SOFTWARE: restart at once, with backoff */
+#define ROLE_EXIT_SERVES 75 /* EX_TEMPFAIL, tlscert: no new certificate, the present one serves */
+
+/* "front", "core", ...; never NULL. */
+const char *role_name(enum ipc_role kind);
+
+/* The whole life of a role process, from --role=`spec` ("core", "front-3") on: its exit code.
+ * conf_path names the configuration in messages and is what its relative paths refer to. */
+int role_main(const char *spec, const char *conf_path);
 
 /* One per role: sets role->linked and ->drain, sets up, calls role_ready. Returns after setup
  * (the caller runs the loop) or an error that was logged. _stop frees after the loop ended. */

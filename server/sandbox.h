@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seccomp filter of a role: the system calls that it needs once it is set up. Others fail
+ * with EPERM; those that only an intruder makes (execve, ptrace, mount, bpf, ...) kill the
+ * process. Works on descriptors that are open already: nothing may be opened, executed or connected
+ * afterwards, except by the signer (server/sandbox.c says what and why).
+ */
+#ifndef TOUCHMARK_SERVER_SANDBOX_H
+#define TOUCHMARK_SERVER_SANDBOX_H
+
+#include <stdbool.h>
+
+#include "ipc/messages.h"
+
+/* Installs the filter on all threads of this process, for good. network: the signer's PKCS#11
+ * module may use sockets. Does nothing in a sanitizer build (server/sanitized.h). TM_EIO, logged.
+ */
+MUST_USE enum tm_err sandbox_enter(enum ipc_role kind, bool network);
+
+#endif

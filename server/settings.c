@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See settings.h. */
+#include "server/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/log.h"
+#include "server/core/core.h"
+#include "server/privileges.h"
+
+#define TEXT_MAX ((size_t)1 << 20)
+
+/* The whole content of fd from its start, at most TEXT_MAX octets. */
+static enum tm_err read_all(int fd, char **ret_text, size_t *ret_n) {
+    AUTO_MEM char *text = malloc(TEXT_MAX + 1);
+    size_t n = 0;
+    if (!text)
+        return TM_ENOMEM;
+    for (;;) {
+        ssize_t got = pread(fd, text + n, TEXT_MAX + 1 - n, (off_t)n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return TM_EIO;
+        if (got == 0)
+            break;
+        n += (size_t)got;
+        if (n > TEXT_MAX)
+            return TM_ELIMIT;
+    }
+    *ret_text = TAKE(text);
+    *ret_n = n;
+    return TM_OK;
+}
+
+static enum tm_err seal_text(const char *text, size_t n, int *ret_fd) {
+    AUTO_FD int fd = memfd_create("touchmark.yaml", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    size_t done = 0;
+    while (fd >= 0 && done < n) {
+        ssize_t put = write(fd, text + done, n - done);
+        if (put < 0 && errno != EINTR)
+            break;
+        done += put > 0 ? (size_t)put : 0;
+    }
+    if (fd < 0 || done < n ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
+        log_error("cannot keep the configuration in memory: %s", strerror(errno));
+        return TM_EIO;
+    }
+    *ret_fd = TAKE_FD(fd);
+    return TM_OK;
+}
+
+/* Processors that this process may use: what a container or taskset leaves of them. */
+static unsigned processors(void) {
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : (unsigned)n;
+}
+
+static enum tm_err check_user(const struct conf *conf) {
+    const char *user = conf->process.user;
+    if (geteuid() != 0 || !user || !user[0])
+        return TM_OK;
+    return privileges_user(user, NULL, NULL);
+}
+
+static enum tm_err settings_read(const char *path, struct settings *settings,
+                                 char error[CONF_ERROR_MAX]) {
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_MEM char *text = NULL;
+    size_t n = 0;
+    enum tm_err err = fd < 0 ? TM_EIO : read_all(fd, &text, &n);
+    if (err == TM_ELIMIT)
+        (void)snprintf(error, CONF_ERROR_MAX, "%s: larger than 1 MiB", path);
+    else if (err)
+        (void)snprintf(error, CONF_ERROR_MAX, "%s: %s", path, strerror(errno));
+    if (!err)
+        err = conf_open(text, n, path, &settings->conf, error);
+    if (err)
+        return err;
+    (void)snprintf(error, CONF_ERROR_MAX, "%s: process.user: there is no system user \"%.64s\"",
+                   path, settings->conf.process.user ? settings->conf.process.user : "");
+    err = check_user(&settings->conf);
+    if (err)
+        return err;
+    (void)snprintf(error, CONF_ERROR_MAX, "%s: cannot be kept in memory", path);
+    return seal_text(text, n, &settings->text_fd);
+}
+
+enum tm_err settings_load(const char *path, struct settings *ret, char error[CONF_ERROR_MAX]) {
+    struct settings settings = {.text_fd = -1};
+    enum tm_err err = settings_read(path, &settings, error);
+    if (err) {
+        settings_close(&settings);
+        return err;
+    }
+    settings.workers =
+        settings.conf.listen.workers ? (unsigned)settings.conf.listen.workers : processors();
+    *ret = settings;
+    return TM_OK;
+}
+
+void settings_close(struct settings *settings) {
+    conf_close(&settings->conf);
+    if (settings->text_fd >= 0)
+        (void)close(settings->text_fd);
+    settings->text_fd = -1;
+}
+
+enum tm_err settings_check(const struct settings *settings) {
+    struct core_setup setup;
+    enum tm_err err = core_setup_load(&settings->conf, &setup);
+    if (!err)
+        core_setup_free(&setup);
+    return err;
+}
+
+enum tm_err settings_check_apart(const struct settings *settings) {
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(settings_check(settings) ? 1 : 0);
+    if (pid > 0)
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    if (pid < 0 || !WIFEXITED(status)) {
+        log_error("the configuration could not be checked");
+        return TM_EIO;
+    }
+    return WEXITSTATUS(status) ? TM_EPARSE : TM_OK;
+}
+
+enum tm_err settings_receive(int text_fd, const char *path, struct conf *ret_conf) {
+    AUTO_MEM char *text = NULL;
+    size_t n = 0;
+    char error[CONF_ERROR_MAX];
+    enum tm_err err = read_all(text_fd, &text, &n);
+    if (err) {
+        log_error("no configuration from the supervisor: %s", tm_err_name(err));
+        return err;
+    }
+    err = conf_open(text, n, path, ret_conf, error);
+    if (err)
+        log_error("%s", error);
+    return err;
+}

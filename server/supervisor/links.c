@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which roles talk to which: see supervisor.h. */
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/role.h"
+#include "server/supervisor/supervisor.h"
+
+static const enum ipc_role pairs[][2] = {
+    {IPC_ROLE_FRONT, IPC_ROLE_CORE},
+    {IPC_ROLE_TLSCERT, IPC_ROLE_CORE},
+    {IPC_ROLE_BRIDGE, IPC_ROLE_CORE},
+    {IPC_ROLE_CORE, IPC_ROLE_SIGNER},
+};
+
+static bool are_pair(enum ipc_role a, enum ipc_role b) {
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if ((pairs[i][0] == a && pairs[i][1] == b) || (pairs[i][0] == b && pairs[i][1] == a))
+            return true;
+    return false;
+}
+
+static bool fit(const struct child *a, const struct child *b) {
+    if (!are_pair(a->kind, b->kind))
+        return false;
+    /* A signer refuses for ever what it does not know, so core and signer have to hold the
+     * same profiles. A draining core takes nothing new; a draining front waits for its answers. */
+    if (a->kind == IPC_ROLE_SIGNER || b->kind == IPC_ROLE_SIGNER)
+        return a->generation == b->generation;
+    const struct child *core = a->kind == IPC_ROLE_CORE ? a : b;
+    return core->state != CHILD_DRAINING;
+}
+
+static enum tm_err hand_over(struct child *to, const struct child *peer, int fd) {
+    const struct ipc_control link = {
+        .verb = IPC_CONTROL_LINK, .peer = (uint8_t)peer->kind, .peer_index = (uint16_t)peer->index};
+    if (!to->control) {
+        (void)close(fd);
+        return TM_ECLOSED;
+    }
+    return ipc_link_send_fd(to->control, &ipc_control_schema, &link, fd);
+}
+
+/* When one of the two cannot take its end, the other sees it closed; and whoever died
+ * meanwhile gets a successor, which is linked anew. */
+static void link_two(struct child *a, struct child *b) {
+    int ends[2];
+    enum tm_err err = ipc_pair(ends);
+    if (!err) {
+        err = hand_over(a, b, ends[0]);
+        enum tm_err other = hand_over(b, a, ends[1]);
+        err = err ? err : other;
+    }
+    if (err && err != TM_ECLOSED)
+        log_error("%s and %s could not be linked: %s", role_name(a->kind), role_name(b->kind),
+                  tm_err_name(err));
+}
+
+void links_make(struct supervisor *s, struct child *child) {
+    for (struct child *other = s->children; other; other = other->next)
+        if (other != child && fit(child, other))
+            link_two(child, other);
+}
