@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Base64 (RFC 4648, section 4) as EST bodies carry it (RFC 8951, 2.1): decoding
+ * Base64 (RFC 4648, section 4) as EST bodies carry it (RFC 8951, 3 and 3.1): decoding
  * skips CR, LF, space and tab and, when asked, one PEM armour; encoding makes the
  * layouts that clients need. Own code because devices without OpenSSL share it and
  * because no common library is both strict about the alphabet and tolerant of
