@@ -142,14 +142,23 @@ void hsm_token_close(hsm_token *token) {
     free(token);
 }
 
-enum tm_err hsm_token_exists(const struct hsm_token_config *config, bool *ret_exists,
-                             char text[HSM_TEXT_MAX]) {
+static bool is_softhsm(const CK_UTF8CHAR *manufacturer) {
+    return memcmp(manufacturer, "SoftHSM", 7) == 0;
+}
+
+enum tm_err hsm_token_look(const struct hsm_token_config *config, bool *ret_exists,
+                           bool *ret_softhsm, char text[HSM_TEXT_MAX]) {
     AUTO(hsm_token) token = NULL;
     enum tm_err err = new_token(config, &token, text);
     if (err)
         return err;
+    CK_INFO library;
+    err = hsm_module_result(token->module.f->C_GetInfo(&library), "C_GetInfo", text);
+    if (err)
+        return err;
     PKCS11_SLOT *last;
     *ret_exists = count_labelled(token, config->label, &last) > 0;
+    *ret_softhsm = is_softhsm(library.manufacturerID);
     return TM_OK;
 }
 
@@ -245,7 +254,7 @@ enum tm_err hsm_token_describe(hsm_token *token, struct hsm_token_info *ret_info
                 sizeof t.manufacturerID);
     copy_padded(info.model, sizeof info.model, t.model, sizeof t.model);
     copy_padded(info.serial, sizeof info.serial, t.serialNumber, sizeof t.serialNumber);
-    info.softhsm = strncmp(info.manufacturer, "SoftHSM", 7) == 0;
+    info.softhsm = is_softhsm(library.manufacturerID) || is_softhsm(t.manufacturerID);
     *ret_info = info;
     return TM_OK;
 }

@@ -26,10 +26,10 @@ MUST_USE enum tm_err hsm_token_open(const struct hsm_token_config *config, const
                                     struct hsm_token **ret_token, char text[HSM_TEXT_MAX]);
 void hsm_token_close(struct hsm_token *token); /* NULL-safe; logs out, wipes */
 
-/* Is there an initialised token of this label? Needs no PIN; no token may be open. TM_ENOTFOUND:
- * no such module. */
-MUST_USE enum tm_err hsm_token_exists(const struct hsm_token_config *config, bool *ret_exists,
-                                      char text[HSM_TEXT_MAX]);
+/* Is there an initialised token of this label, and is the module SoftHSM, whose keys are files?
+ * Needs no PIN; no token may be open. TM_ENOTFOUND: no such module. */
+MUST_USE enum tm_err hsm_token_look(const struct hsm_token_config *config, bool *ret_exists,
+                                    bool *ret_softhsm, char text[HSM_TEXT_MAX]);
 
 /* Initialises an uninitialised token slot with label, SO PIN and user PIN (SoftHSM's
  * first free slot). TM_EEXISTS: a token of that label exists; TM_EFULL: no free slot; TM_EDENIED: a

@@ -76,11 +76,12 @@ static bool verifies(const struct hsm_key *key, const char *digest, struct bytes
 
 static void init_refuses_an_existing_label(void **state) {
     struct fixture *f = *state;
-    bool exists = true;
-    assert_int_equal(hsm_token_exists(&f->config, &exists, f->text), TM_OK);
+    bool exists = true, softhsm = false;
+    assert_int_equal(hsm_token_look(&f->config, &exists, &softhsm, f->text), TM_OK);
     assert_false(exists);
+    assert_true(softhsm);
     assert_int_equal(hsm_token_init(&f->config, SOFTHSM_SO_PIN, SOFTHSM_PIN, f->text), TM_OK);
-    assert_int_equal(hsm_token_exists(&f->config, &exists, f->text), TM_OK);
+    assert_int_equal(hsm_token_look(&f->config, &exists, &softhsm, f->text), TM_OK);
     assert_true(exists);
     assert_int_equal(hsm_token_init(&f->config, SOFTHSM_SO_PIN, SOFTHSM_PIN, f->text), TM_EEXISTS);
     assert_non_null(strstr(f->text, "works"));
