@@ -87,3 +87,9 @@ uint64_t reader_be(struct reader *r, size_t width) {
 size_t reader_left(const struct reader *r) {
     return r->bad ? 0 : r->in.n - r->at;
 }
+
+void text_copy(char *ret, size_t cap, const char *text) {
+    size_t n = strnlen(text, cap - 1);
+    memcpy(ret, text, n);
+    ret[n] = '\0';
+}

@@ -66,6 +66,11 @@ uint64_t reader_be(struct reader *r, size_t width); /* width 1..8 octets, big en
 struct bytes reader_take(struct reader *r, size_t n);
 size_t reader_left(const struct reader *r);
 
+/* Copies a NUL-terminated string into ret of cap octets, cut where it does not fit; ret is always
+ * terminated. TEXT_SET does it for an array, whose size the compiler knows. */
+void text_copy(char *ret, size_t cap, const char *text);
+#define TEXT_SET(array, text) text_copy((array), sizeof(array), (text))
+
 /* Lower-case hex of `in` into ret (2 * in.n + 1 octets needed, NUL-terminated).
  * TM_ELIMIT when cap is too small. */
 MUST_USE enum tm_err hex_encode(struct bytes in, char *ret, size_t cap);

@@ -90,7 +90,7 @@ static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
     if (verdict != GOOD)
         return verdict;
     r->who.credential |= profile->kind == CA_KIND_IDEVID ? CA_CRED_IDEVID : CA_CRED_LDEVID;
-    (void)strcpy(r->who.device, own->device);
+    TEXT_SET(r->who.device, own->device);
     return GOOD;
 }
 
@@ -187,7 +187,7 @@ static bool judge_secret(struct ca_request *r, struct ca_refusal *ret) {
         return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
                          "certificate and secret belong to different devices");
     }
-    (void)strcpy(r->who.device, r->message.user);
+    TEXT_SET(r->who.device, r->message.user);
     r->who.credential |= CA_CRED_SECRET;
     return true;
 }
@@ -249,8 +249,8 @@ static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
                         (r->who.credential & CA_CRED_FOREIGN && r->label->tenant->register_unknown);
     if (err == TM_ENOTFOUND && may_register) {
         memset(&r->device, 0, sizeof r->device);
-        (void)strcpy(r->device.tenant, r->label->tenant->name);
-        (void)strcpy(r->device.id, r->who.device);
+        TEXT_SET(r->device.tenant, r->label->tenant->name);
+        TEXT_SET(r->device.id, r->who.device);
         r->device.state = r->message.origin == IPC_ORIGIN_LOCAL ? CA_ACTIVATED : CA_REGISTERED;
         r->device.created_ms = r->now_ms;
         return true;
@@ -275,8 +275,8 @@ bool ca_identify(struct ca_request *r, struct ca_refusal *ret) {
     memset(&r->who, 0, sizeof r->who);
     memset(&r->device, 0, sizeof r->device);
     if (r->message.origin == IPC_ORIGIN_LOCAL) {
-        (void)strcpy(r->who.actor, "touchmarkd");
-        (void)strcpy(r->who.device, "touchmarkd");
+        TEXT_SET(r->who.actor, "touchmarkd");
+        TEXT_SET(r->who.device, "touchmarkd");
         return device_serves(r, ret);
     }
     return collect(r, ret) && enough(r, ret) && device_serves(r, ret);

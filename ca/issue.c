@@ -40,19 +40,19 @@ void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t no
     memset(certificate, 0, sizeof *certificate);
     certificate->serial = intent->serial;
     certificate->status = CA_CERT_BURNED;
-    (void)strcpy(certificate->tenant, intent->tenant);
-    (void)strcpy(certificate->device, intent->device);
-    (void)strcpy(certificate->profile, intent->profile);
+    TEXT_SET(certificate->tenant, intent->tenant);
+    TEXT_SET(certificate->device, intent->device);
+    TEXT_SET(certificate->profile, intent->profile);
     memcpy(certificate->profile_hash, intent->profile_hash, CA_HASH_SIZE);
-    (void)strcpy(certificate->issuer, issuer);
+    TEXT_SET(certificate->issuer, issuer);
     certificate->issued_ms = now_ms;
     leaf->event = CA_EVENT_BURNED;
     leaf->time_ms = now_ms;
     leaf->serial = intent->serial;
-    (void)strcpy(leaf->tenant, intent->tenant);
-    (void)strcpy(leaf->device, intent->device);
-    (void)strcpy(leaf->profile, intent->profile);
-    (void)strncpy(leaf->reason, reason, sizeof leaf->reason - 1);
+    TEXT_SET(leaf->tenant, intent->tenant);
+    TEXT_SET(leaf->device, intent->device);
+    TEXT_SET(leaf->profile, intent->profile);
+    TEXT_SET(leaf->reason, reason);
     batch->count = 3;
     batch->changes[0] = (struct ca_change){.kind = CA_END_INTENT, .u.serial = intent->serial};
     batch->changes[1] = (struct ca_change){.kind = CA_PUT_CERT, .u.certificate = certificate};
@@ -112,7 +112,7 @@ static void update_device(struct ca_request *r) {
                                 .status = CA_CERT_ACTIVE,
                                 .issued_ms = r->certificate.issued_ms,
                                 .not_after_ms = r->certificate.not_after_ms};
-    (void)strcpy(ref->profile, r->intent.profile);
+    TEXT_SET(ref->profile, r->intent.profile);
     memcpy(ref->request, r->key, CA_HASH_SIZE);
     if (r->who.credential & CA_CRED_SECRET) {
         d->secret.used = true;
@@ -127,11 +127,11 @@ static void fill_certificate(struct ca_request *r) {
     struct ca_certificate *c = &r->certificate;
     c->serial = r->intent.serial;
     c->status = CA_CERT_ACTIVE;
-    (void)strcpy(c->tenant, r->intent.tenant);
-    (void)strcpy(c->device, r->intent.device);
-    (void)strcpy(c->profile, r->intent.profile);
+    TEXT_SET(c->tenant, r->intent.tenant);
+    TEXT_SET(c->device, r->intent.device);
+    TEXT_SET(c->profile, r->intent.profile);
     memcpy(c->profile_hash, r->intent.profile_hash, CA_HASH_SIZE);
-    (void)strcpy(c->issuer, r->label->tenant->issuer->name);
+    TEXT_SET(c->issuer, r->label->tenant->issuer->name);
     c->issued_ms = r->now_ms;
 }
 
@@ -292,9 +292,9 @@ static bool fill_intent(struct ca_request *r) {
     const struct ca_profile *profile = r->label->profile;
     struct ca_intent *intent = &r->intent;
     memset(intent, 0, sizeof *intent);
-    (void)strcpy(intent->tenant, r->label->tenant->name);
-    (void)strcpy(intent->device, r->device.id);
-    (void)strncpy(intent->profile, profile->name, sizeof intent->profile - 1);
+    TEXT_SET(intent->tenant, r->label->tenant->name);
+    TEXT_SET(intent->device, r->device.id);
+    TEXT_SET(intent->profile, profile->name);
     memcpy(intent->profile_hash, profile->hash, CA_HASH_SIZE);
     memcpy(intent->request, r->key, CA_HASH_SIZE);
     intent->from_state = r->device.state;

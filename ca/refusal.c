@@ -33,13 +33,13 @@ void ca_request_leaf(const struct ca_request *r, enum ca_event event, struct ca_
     ret->origin = r->message.origin;
     ret->operation = r->message.operation;
     if (r->label) {
-        (void)strcpy(ret->tenant, r->label->tenant->name);
-        (void)strncpy(ret->profile, r->label->profile->name, sizeof ret->profile - 1);
+        TEXT_SET(ret->tenant, r->label->tenant->name);
+        TEXT_SET(ret->profile, r->label->profile->name);
     }
-    (void)strcpy(ret->device, r->who.device);
-    (void)strcpy(ret->actor, r->who.actor);
-    (void)strcpy(ret->remote, r->message.remote);
-    (void)strcpy(ret->site, r->device.site);
+    TEXT_SET(ret->device, r->who.device);
+    TEXT_SET(ret->actor, r->who.actor);
+    TEXT_SET(ret->remote, r->message.remote);
+    TEXT_SET(ret->site, r->device.site);
 }
 
 static void refused_durable(struct ca_batch *batch, enum tm_err result) {
@@ -58,7 +58,7 @@ void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal) {
     }
     ca_request_leaf(r, CA_EVENT_REFUSED, &r->leaf);
     r->leaf.outcome = (uint8_t)r->end.outcome;
-    (void)strcpy(r->leaf.reason, r->end.text);
+    TEXT_SET(r->leaf.reason, r->end.text);
     r->batch = (struct ca_batch){.count = 1, .done = refused_durable, .arg = r};
     r->batch.changes[0] = (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = &r->leaf};
     if (r->service->store->ops->submit(r->service->store, &r->batch)) {
@@ -118,8 +118,8 @@ void ca_service_refused(struct ca_service *service, const struct ipc_refused *re
                            .origin = refused->origin,
                            .operation = refused->operation,
                            .outcome = refused->outcome};
-    (void)strcpy(leaf.remote, refused->remote);
-    (void)strcpy(leaf.reason, refused->text);
+    TEXT_SET(leaf.remote, refused->remote);
+    TEXT_SET(leaf.reason, refused->text);
     uint8_t hash[CA_HASH_SIZE];
     char hex[2 * CA_HASH_SIZE + 1] = "";
     if (refused->peer_leaf.n && !ca_hash(service->hasher, &refused->peer_leaf, 1, hash) &&

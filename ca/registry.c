@@ -78,10 +78,10 @@ static struct act *act_new(const struct ca_registry *registry, const char *tenan
     if (!act)
         return NULL;
     act->registry = registry;
-    (void)strncpy(act->wanted.tenant, tenant, sizeof act->wanted.tenant - 1);
-    (void)strncpy(act->wanted.id, id, sizeof act->wanted.id - 1);
-    (void)strncpy(act->actor, actor, sizeof act->actor - 1);
-    (void)strncpy(act->words, words, sizeof act->words - 1);
+    TEXT_SET(act->wanted.tenant, tenant);
+    TEXT_SET(act->wanted.id, id);
+    TEXT_SET(act->actor, actor);
+    TEXT_SET(act->words, words);
     return act;
 }
 
@@ -103,11 +103,11 @@ static void fill_leaf(struct act *act, enum ca_event event) {
                                  .time_ms = act->registry->now_ms(),
                                  .from_state = act->device.state,
                                  .to_state = act->device.state};
-    (void)strcpy(act->leaf.tenant, act->device.tenant);
-    (void)strcpy(act->leaf.device, act->device.id);
-    (void)strcpy(act->leaf.site, act->device.site);
-    (void)strcpy(act->leaf.actor, act->actor);
-    (void)strcpy(act->leaf.reason, act->words);
+    TEXT_SET(act->leaf.tenant, act->device.tenant);
+    TEXT_SET(act->leaf.device, act->device.id);
+    TEXT_SET(act->leaf.site, act->device.site);
+    TEXT_SET(act->leaf.actor, act->actor);
+    TEXT_SET(act->leaf.reason, act->words);
 }
 
 static void add_change(struct act *act, struct ca_change change) {
@@ -162,10 +162,10 @@ enum tm_err ca_registry_add(const struct ca_registry *registry, const struct ca_
                             const char *actor, ca_registry_fn *done, void *arg) {
     struct act *act = act_new(registry, device->tenant, device->id, actor, "");
     if (act) {
-        (void)strcpy(act->wanted.sku, device->sku);
-        (void)strcpy(act->wanted.hardware_revision, device->hardware_revision);
-        (void)strcpy(act->wanted.batch, device->batch);
-        (void)strcpy(act->wanted.site, device->site);
+        TEXT_SET(act->wanted.sku, device->sku);
+        TEXT_SET(act->wanted.hardware_revision, device->hardware_revision);
+        TEXT_SET(act->wanted.batch, device->batch);
+        TEXT_SET(act->wanted.site, device->site);
     }
     return act_start(act, decide_add, done, arg);
 }
@@ -236,7 +236,7 @@ static enum tm_err decide_secret(struct act *act, char text[IPC_TEXT_MAX + 1]) {
     }
     err = make_secret(act);
     if (err) {
-        (void)strcpy(text, "no randomness for a secret");
+        text_copy(text, IPC_TEXT_MAX + 1, "no randomness for a secret");
         return err;
     }
     fill_leaf(act, CA_EVENT_SECRET_MADE);
@@ -276,8 +276,8 @@ static enum tm_err decide_revoke(struct act *act, char text[IPC_TEXT_MAX + 1]) {
                        act->certificate.status == CA_CERT_BURNED ? "burned" : "revoked");
         return TM_EDENIED;
     }
-    (void)strcpy(act->wanted.tenant, act->certificate.tenant);
-    (void)strcpy(act->wanted.id, act->certificate.device);
+    TEXT_SET(act->wanted.tenant, act->certificate.tenant);
+    TEXT_SET(act->wanted.id, act->certificate.device);
     err = load_device(act, text);
     if (err)
         return err;
@@ -287,7 +287,7 @@ static enum tm_err decide_revoke(struct act *act, char text[IPC_TEXT_MAX + 1]) {
     act->certificate.revoked_reason = act->reason;
     revoke_ref(act);
     fill_leaf(act, CA_EVENT_REVOKED);
-    (void)strcpy(act->leaf.profile, act->certificate.profile);
+    TEXT_SET(act->leaf.profile, act->certificate.profile);
     act->leaf.serial = act->serial;
     memcpy(act->leaf.fingerprint, act->certificate.fingerprint, CA_HASH_SIZE);
     add_change(act, (struct ca_change){.kind = CA_CERT_STATUS, .u.certificate = &act->certificate});

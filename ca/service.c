@@ -100,7 +100,7 @@ static bool take_device(struct ca_request *r) {
     r->bucket_next = *bucket;
     *bucket = r;
     r->bucket = index;
-    (void)strcpy(r->held, r->who.device);
+    TEXT_SET(r->held, r->who.device);
     r->holds_device = true;
     return true;
 }
@@ -152,7 +152,7 @@ static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *t
                               .outcome = (uint8_t)outcome,
                               .retry_after_s = retry_after(outcome, r),
                               .certificate = certificate};
-    (void)strncpy(reply.text, text, sizeof reply.text - 1);
+    TEXT_SET(reply.text, text);
     ca_reply_fn *fn = r->reply;
     r->reply = NULL;
     fn(r->reply_arg, &reply);

@@ -75,7 +75,7 @@ static void send_reply(struct client *client, const struct ipc_admin_reply *repl
 
 static void refuse(struct client *client, const char *text) {
     struct ipc_admin_reply reply = {0};
-    (void)strncpy(reply.text, text, sizeof reply.text - 1);
+    TEXT_SET(reply.text, text);
     send_reply(client, &reply);
 }
 
@@ -86,7 +86,7 @@ static void send_object(struct client *client, json_t *object, bool more, const 
     struct ipc_admin_reply reply = {.ok = true, .more = more, .secret = secret, .der = der};
     if (text)
         reply.json = bytes_str(text);
-    (void)strncpy(reply.cursor, cursor, sizeof reply.cursor - 1);
+    TEXT_SET(reply.cursor, cursor);
     send_reply(client, &reply);
     free(text);
     json_decref(object);
@@ -148,12 +148,12 @@ static void start_act(struct client *client, enum tm_err err) {
 static void do_add(struct client *client, const struct ipc_admin_request *q) {
     struct ca_device device;
     memset(&device, 0, sizeof device);
-    (void)strcpy(device.tenant, q->tenant);
-    (void)strcpy(device.id, q->device);
-    (void)strcpy(device.sku, q->sku);
-    (void)strcpy(device.hardware_revision, q->hardware_revision);
-    (void)strcpy(device.batch, q->batch);
-    (void)strcpy(device.site, q->site);
+    TEXT_SET(device.tenant, q->tenant);
+    TEXT_SET(device.id, q->device);
+    TEXT_SET(device.sku, q->sku);
+    TEXT_SET(device.hardware_revision, q->hardware_revision);
+    TEXT_SET(device.batch, q->batch);
+    TEXT_SET(device.site, q->site);
     client->acts++;
     start_act(client,
               ca_registry_add(&client->admin->registry, &device, client->actor, act_done, client));
@@ -253,7 +253,7 @@ static void do_device_list(struct client *client, const struct ipc_admin_request
     struct ca_store *store = client->admin->config.store;
     struct ca_device device;
     char cursor[IPC_NAME_MAX + 1];
-    (void)strcpy(cursor, q->cursor);
+    TEXT_SET(cursor, q->cursor);
     for (uint32_t i = 0; i < rows_wanted(q); i++) {
         if (store->ops->next_device(store, q->tenant, cursor, &device)) {
             end_rows(client, "");
@@ -401,7 +401,7 @@ static void do_check(struct client *client) {
 
 static void dispatch(struct client *client, struct ipc_admin_request *q) {
     if (!q->tenant[0])
-        (void)strncpy(q->tenant, client->admin->config.default_tenant, sizeof q->tenant - 1);
+        TEXT_SET(q->tenant, client->admin->config.default_tenant);
     switch ((enum ipc_admin_verb)q->verb) {
     case IPC_ADMIN_STATUS:
         do_status(client);

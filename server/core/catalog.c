@@ -54,7 +54,7 @@ static enum tm_err send_label(const struct ca_label *label, struct ipc_catalog *
     if (err)
         return err;
     memset(entry->label, 0, sizeof entry->label);
-    (void)strncpy(entry->label, label->label, sizeof entry->label - 1);
+    TEXT_SET(entry->label, label->label);
     entry->is_default = label->is_default;
     entry->wants_link = (uint8_t)label->profile->link;
     entry->cacerts = buf_bytes(&cacerts_buf);

@@ -34,8 +34,8 @@ static struct core_signer *of(struct ca_signer *base) {
 
 static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
     struct ipc_ticket message = {.id = ticket->id, .tbs = ticket->tbs};
-    (void)strncpy(message.issuer, ticket->issuer, sizeof message.issuer - 1);
-    (void)strncpy(message.profile, ticket->profile, sizeof message.profile - 1);
+    TEXT_SET(message.issuer, ticket->issuer);
+    TEXT_SET(message.profile, ticket->profile);
     memcpy(message.profile_hash, ticket->profile_hash, sizeof message.profile_hash);
     return ipc_link_send(s->link, &ipc_ticket_schema, &message);
 }
