@@ -2,7 +2,6 @@
 /* Key and certificate files, replaced as a whole: see tlscert.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -32,16 +31,18 @@ struct tlscert_output {
     struct place key, certificate;
 };
 
-/* dirname and basename write into what they are given. */
+/* conf/ made the path absolute: there is a slash. */
 static enum tm_err split(const char *path, char folder[PATH_MAX], char name[NAME_MAX + 1]) {
-    char copy[PATH_MAX];
-    int n = snprintf(folder, PATH_MAX, "%s", path);
-    if (n < 0 || n >= PATH_MAX)
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (!slash || n >= PATH_MAX || strlen(slash + 1) > NAME_MAX)
         return TM_ELIMIT;
-    memcpy(copy, folder, (size_t)n + 1);
-    memmove(folder, dirname(folder), strlen(dirname(folder)) + 1);
-    n = snprintf(name, NAME_MAX + 1, "%s", basename(copy));
-    return n < 0 || n > NAME_MAX ? TM_ELIMIT : TM_OK;
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    if (n == 0)
+        memcpy(folder, "/", 2);
+    memcpy(name, slash + 1, strlen(slash + 1) + 1);
+    return TM_OK;
 }
 
 static enum tm_err prepare_folder(const char *path, const char *user) {
