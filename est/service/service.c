@@ -21,6 +21,9 @@
 #define RETRY_DEFAULT_S 30
 #define CERTS_ONLY_OVERHEAD 64
 
+#define TEXT_OF(number) #number
+#define DIGITS(number) TEXT_OF(number)
+
 struct est_service {
     struct catalog *current; /* whole, or NULL */
     struct catalog *next;    /* being filled, or NULL */
@@ -164,7 +167,9 @@ static void read_credentials(struct judgement *j, const struct est_request *requ
             "The Authorization header does not hold Basic credentials (RFC 7617): user, colon and "
             "password in base64.");
     if (err == TM_ELIMIT)
-        set(j, IPC_BAD_SECRET, "User name and password may have at most 64 and 128 octets.");
+        set(j, IPC_BAD_SECRET,
+            "User name and password may have at most " DIGITS(IPC_NAME_MAX) " and " DIGITS(
+                IPC_SECRET_MAX) " octets.");
     if (err)
         return;
     enroll->secret = buf_bytes(&secret);
@@ -180,7 +185,8 @@ static void read_csr(struct judgement *j, struct bytes body, struct buf *scratch
         csr.cap = IPC_CSR_MAX;
     enum tm_err err = est_base64_decode_lenient(body, &csr);
     if (err == TM_ELIMIT)
-        set(j, IPC_TOO_LARGE, "The certification request may have at most 16384 octets of DER.");
+        set(j, IPC_TOO_LARGE,
+            "The certification request may have at most " DIGITS(IPC_CSR_MAX) " octets of DER.");
     else if (err)
         set(j, IPC_BAD_BODY,
             "The request body is not base64: send the DER of a PKCS#10 request in base64, and "
