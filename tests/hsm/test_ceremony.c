@@ -1,0 +1,839 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The key ceremony on a real SoftHSM: end to end, refusals, and killed after every step. */
+#include "softhsm.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "admin/ceremony_command.h"
+#include "base/auto.h"
+#include "ca/ceremony.h"
+#include "ca/environment.h"
+#include "ca/issuer.h"
+#include "conf/conf.h"
+#include "pkcs11/keystore.h"
+#include "pkcs11/token.h"
+
+AUTO_DEFINE(BIO, BIO_free_all)
+AUTO_DEFINE(X509, X509_free)
+AUTO_DEFINE(X509_STORE, X509_STORE_free)
+AUTO_DEFINE(X509_STORE_CTX, X509_STORE_CTX_free)
+
+struct fixture {
+    struct softhsm hsm;
+    char file[128];
+    char error[CONF_ERROR_MAX];
+};
+
+static int setup(void **state) {
+    struct fixture *f = calloc(1, sizeof *f);
+    char pin[128], so_pin[128];
+    assert_non_null(f);
+    softhsm_setup(&f->hsm);
+    (void)snprintf(f->file, sizeof f->file, "%s/ceremony.yaml", f->hsm.folder);
+    (void)snprintf(pin, sizeof pin, "%s/pin", f->hsm.folder);
+    (void)snprintf(so_pin, sizeof so_pin, "%s/so-pin", f->hsm.folder);
+    write_text(pin, SOFTHSM_PIN "\n");
+    write_text(so_pin, SOFTHSM_SO_PIN "\n");
+    assert_int_equal(chmod(pin, 0600), 0);
+    assert_int_equal(chmod(so_pin, 0600), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    softhsm_teardown(&f->hsm);
+    free(f);
+    return 0;
+}
+
+/* ---- files ---- */
+
+static const char tokens_yaml[] = "tokens:\n"
+                                  "  - {name: vault, module: " SOFTHSM_MODULE
+                                  ", label: acme-root, init: true, pin: pin, so_pin: so-pin}\n"
+                                  "  - {name: works, module: " SOFTHSM_MODULE
+                                  ", label: acme-works, init: true, pin: pin, so_pin: so-pin}\n";
+static const char root_yaml[] =
+    "root:\n"
+    "  name: root\n"
+    "  token: vault\n"
+    "  key_label: root-key\n"
+    "  key_type: p384\n"
+    "  subject: [{type: O, value: Acme}, {type: CN, value: Acme Root}]\n"
+    "  years: 30\n";
+static const char intermediates_yaml[] =
+    "intermediates:\n"
+    "  - name: factory\n"
+    "    token: works\n"
+    "    key_label: factory-key\n"
+    "    subject: [{type: O, value: Acme}, {type: CN, value: Acme Factory}]\n"
+    "    years: 30\n"
+    "    scope: factory 1\n"
+    "  - name: legacy\n"
+    "    token: works\n"
+    "    key_label: legacy-key\n"
+    "    key_type: rsa3072\n"
+    "    subject: [{type: CN, value: Acme Legacy}]\n"
+    "    years: 5\n";
+
+/* The same with keys that are quickly made. */
+static const char quick_yaml[] = "intermediates:\n"
+                                 "  - name: factory\n"
+                                 "    token: works\n"
+                                 "    key_label: factory-key\n"
+                                 "    subject: [{type: CN, value: Acme Factory}]\n"
+                                 "    years: 30\n"
+                                 "    scope: factory 1\n"
+                                 "  - name: legacy\n"
+                                 "    token: works\n"
+                                 "    key_label: legacy-key\n"
+                                 "    subject: [{type: CN, value: Acme Legacy}]\n"
+                                 "    years: 5\n";
+
+static void path_of(const struct fixture *f, const char *name, char ret[160]) {
+    (void)snprintf(ret, 160, "%s/%s", f->hsm.folder, name);
+}
+
+static void write_plan(const struct fixture *f, const char *head, const char *tokens,
+                       const char *root, const char *intermediates) {
+    FILE *out = fopen(f->file, "w");
+    assert_non_null(out);
+    assert_true(fprintf(out, "%stranscript: transcript.yaml\nout: ca\n%s%s%s", head, tokens, root,
+                        intermediates) > 0);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void write_usual_plan(const struct fixture *f) {
+    write_plan(f, "environment: test\n", tokens_yaml, root_yaml, intermediates_yaml);
+}
+
+static void write_quick_plan(const struct fixture *f) {
+    write_plan(f, "environment: test\n", tokens_yaml, root_yaml, quick_yaml);
+}
+
+static char *read_text(const struct fixture *f, const char *name) {
+    char path[160], error[CONF_ERROR_MAX];
+    char *text = NULL;
+    size_t n = 0;
+    path_of(f, name, path);
+    if (conf_read_file(path, &text, &n, error))
+        fail_msg("%s", error);
+    char *whole = realloc(text, n + 1);
+    assert_non_null(whole);
+    whole[n] = '\0';
+    return whole;
+}
+
+static X509 *read_pem(const struct fixture *f, const char *name) {
+    char path[160];
+    path_of(f, name, path);
+    AUTO(BIO) in = BIO_new_file(path, "r");
+    assert_non_null(in);
+    X509 *certificate = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    assert_non_null(certificate);
+    return certificate;
+}
+
+static bool exists(const struct fixture *f, const char *name) {
+    char path[160];
+    path_of(f, name, path);
+    return access(path, F_OK) == 0;
+}
+
+/* ---- running ---- */
+
+static void no_step(void *arg, const char *line) {
+    (void)arg;
+    (void)line;
+}
+
+static const struct ca_ceremony_host quiet = {
+    .host = "vault \"1\"", .user = "officer", .program = "test", .input = "in", .step = no_step};
+
+static enum tm_err run_on(struct fixture *f, struct ca_keystore *keystore,
+                          const struct ca_ceremony_host *host) {
+    struct ca_ceremony plan;
+    f->error[0] = '\0';
+    enum tm_err err = ca_ceremony_load(f->file, &plan, f->error);
+    if (err)
+        return err;
+    err = ca_ceremony_run(&plan, keystore, host, f->error);
+    ca_ceremony_free(&plan);
+    return err;
+}
+
+static enum tm_err run(struct fixture *f) {
+    struct ca_keystore *keystore = NULL;
+    assert_int_equal(setenv("SOFTHSM2_CONF", f->hsm.conf, 1), 0);
+    assert_int_equal(hsm_keystore_new(&keystore), TM_OK);
+    enum tm_err err = run_on(f, keystore, &quiet);
+    hsm_keystore_free(keystore);
+    return err;
+}
+
+#define expect(f, call, wanted, part)                                                              \
+    do {                                                                                           \
+        assert_int_equal((call), (wanted));                                                        \
+        if (!strstr((f)->error, (part)))                                                           \
+            fail_msg("\"%s\" is not in: %s", (part), (f)->error);                                  \
+    } while (0)
+
+static void done(struct fixture *f) {
+    if (run(f) != TM_OK)
+        fail_msg("%s", f->error);
+}
+
+/* ---- what a ceremony leaves ---- */
+
+static void check_extensions(X509 *certificate, long path_len) {
+    assert_int_equal(X509_get_version(certificate), 2);
+    assert_int_equal(X509_check_ca(certificate), 1);
+    assert_int_equal(X509_get_pathlen(certificate), path_len);
+    assert_int_equal(X509_get_key_usage(certificate), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+    static const int critical[] = {NID_basic_constraints, NID_key_usage};
+    for (size_t i = 0; i < 2; i++) {
+        int at = X509_get_ext_by_NID(certificate, critical[i], -1);
+        assert_true(at >= 0);
+        assert_true(X509_EXTENSION_get_critical(X509_get_ext(certificate, at)));
+    }
+    assert_non_null(X509_get0_subject_key_id(certificate));
+    assert_non_null(X509_get0_authority_key_id(certificate));
+    assert_int_equal(X509_get_ext_count(certificate), 4);
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+    assert_true(ASN1_STRING_length(serial) >= 8 && ASN1_STRING_length(serial) <= 20);
+    assert_int_equal(ASN1_STRING_type(serial), V_ASN1_INTEGER);
+    char unit[64];
+    assert_true(X509_NAME_get_text_by_NID(X509_get_subject_name(certificate),
+                                          NID_organizationalUnitName, unit, sizeof unit) > 0);
+    assert_string_equal(unit, "Environment test");
+}
+
+static void check_path(X509 *certificate, X509 *root) {
+    AUTO(X509_STORE) store = X509_STORE_new();
+    AUTO(X509_STORE_CTX) ctx = X509_STORE_CTX_new();
+    assert_int_equal(X509_STORE_add_cert(store, root), 1);
+    assert_int_equal(X509_STORE_CTX_init(ctx, store, certificate, NULL), 1);
+    X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
+    if (X509_verify_cert(ctx) != 1)
+        fail_msg("%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+}
+
+static void check_certificates(struct fixture *f) {
+    AUTO(X509) root = read_pem(f, "ca/root.pem");
+    AUTO(X509) factory = read_pem(f, "ca/factory.pem");
+    AUTO(X509) legacy = read_pem(f, "ca/legacy.pem");
+    check_extensions(root, 1);
+    check_extensions(factory, 0);
+    check_extensions(legacy, 0);
+    check_path(root, root);
+    check_path(factory, root);
+    check_path(legacy, root);
+    assert_true(ASN1_TIME_compare(X509_get0_notAfter(factory), X509_get0_notAfter(root)) <= 0);
+    struct ca_issuer issuer;
+    char certificate[160], chain[160], text[IPC_TEXT_MAX + 1];
+    path_of(f, "ca/factory.pem", certificate);
+    path_of(f, "ca/factory-chain.pem", chain);
+    assert_int_equal(ca_issuer_load("factory", certificate, chain, &issuer, text), TM_OK);
+    assert_true(ca_environment_matches(issuer.view.subject, CONF_ENV_TEST));
+    assert_false(ca_environment_matches(issuer.view.subject, CONF_ENV_PROD));
+    ca_issuer_free(&issuer);
+}
+
+/* The key on the token is the one in the certificate, and signs for it. */
+static void check_key(struct fixture *f, const char *token_label, const char *key_label,
+                      const char *file) {
+    const struct hsm_token_config config = {SOFTHSM_MODULE, token_label};
+    char text[HSM_TEXT_MAX];
+    struct hsm_token *token = NULL;
+    struct hsm_key *key = NULL;
+    unsigned char *spki = NULL;
+    AUTO(X509) certificate = read_pem(f, file);
+    assert_int_equal(hsm_token_open(&config, SOFTHSM_PIN, &token, text), TM_OK);
+    assert_int_equal(hsm_key_find(token, key_label, &key, text), TM_OK);
+    int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &spki);
+    assert_int_equal(n, hsm_key_spki(key).n);
+    assert_memory_equal(spki, hsm_key_spki(key).p, (size_t)n);
+    OPENSSL_free(spki);
+    hsm_token_close(token);
+}
+
+static void fingerprint(X509 *certificate, char ret[65]) {
+    unsigned char hash[32];
+    unsigned n = sizeof hash;
+    assert_int_equal(X509_digest(certificate, EVP_sha256(), hash, &n), 1);
+    assert_int_equal(hex_encode(BYTES_OF(hash), ret, 65), TM_OK);
+}
+
+static size_t count_of(const char *text, const char *part) {
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, part)); at++)
+        count++;
+    return count;
+}
+
+static void check_transcript(struct fixture *f) {
+    AUTO_MEM char *text = read_text(f, "transcript.yaml");
+    static const char *const certificates[] = {"ca/root.pem", "ca/factory.pem", "ca/legacy.pem"};
+    for (size_t i = 0; i < 3; i++) {
+        char sha256[65];
+        AUTO(X509) certificate = read_pem(f, certificates[i]);
+        fingerprint(certificate, sha256);
+        assert_non_null(strstr(text, sha256));
+    }
+    assert_non_null(strstr(text, "host: \"vault \\\"1\\\"\""));
+    assert_non_null(strstr(text, "factory 1"));
+    assert_int_equal(count_of(text, "never extractable, local"), 3);
+    assert_int_equal(count_of(text, "step: ceremony finished"), 1);
+    assert_null(strstr(text, SOFTHSM_PIN));
+    assert_null(strstr(text, SOFTHSM_SO_PIN));
+}
+
+static void end_to_end(void **state) {
+    struct fixture *f = *state;
+    write_usual_plan(f);
+    done(f);
+    check_certificates(f);
+    check_key(f, "acme-root", "root-key", "ca/root.pem");
+    check_key(f, "acme-works", "factory-key", "ca/factory.pem");
+    check_key(f, "acme-works", "legacy-key", "ca/legacy.pem");
+    check_transcript(f);
+    AUTO_MEM char *before = read_text(f, "transcript.yaml");
+    expect(f, run(f), TM_EEXISTS, "is finished");
+    AUTO_MEM char *after = read_text(f, "transcript.yaml");
+    assert_string_equal(before, after);
+}
+
+/* Each of the ways in which a second ceremony could touch what a first one made. */
+static void nothing_is_overwritten(void **state) {
+    struct fixture *f = *state;
+    char path[160], moved[160];
+    write_usual_plan(f);
+    done(f);
+    path_of(f, "transcript.yaml", path);
+    path_of(f, "first.yaml", moved);
+    assert_int_equal(rename(path, moved), 0);
+    expect(f, run(f), TM_EEXISTS, "ca/root.pem exists already");
+    path_of(f, "ca", path);
+    path_of(f, "first-ca", moved);
+    assert_int_equal(rename(path, moved), 0);
+    expect(f, run(f), TM_EEXISTS, "token labelled \"acme-root\" already");
+    write_plan(f, "environment: test\n",
+               "tokens:\n"
+               "  - {name: vault, module: " SOFTHSM_MODULE ", label: acme-root, pin: pin}\n"
+               "  - {name: works, module: " SOFTHSM_MODULE ", label: acme-works, pin: pin}\n",
+               root_yaml, intermediates_yaml);
+    expect(f, run(f), TM_EEXISTS, "\"root-key\" for CA root is occupied");
+    assert_false(exists(f, "transcript.yaml"));
+    assert_false(exists(f, "ca"));
+}
+
+static void another_ceremonys_transcript_is_refused(void **state) {
+    struct fixture *f = *state;
+    char path[160];
+    write_usual_plan(f);
+    path_of(f, "transcript.yaml", path);
+    write_text(path, "a shopping list\n");
+    expect(f, run(f), TM_EPARSE, "is no transcript");
+    write_text(path, "# Transcript of a Touchmark key ceremony. Each entry was on disk before the "
+                     "next step.\ntranscript:\n\n  - step: ceremony began\n    time: \"x\"\n    "
+                     "input_sha256: \"00\"\n\n");
+    expect(f, run(f), TM_EEXISTS, "of another ceremony");
+    assert_false(exists(f, "ca"));
+}
+
+static void an_existing_root_signs_more(void **state) {
+    struct fixture *f = *state;
+    char path[160], moved[160];
+    write_usual_plan(f);
+    done(f);
+    path_of(f, "transcript.yaml", path);
+    path_of(f, "first.yaml", moved);
+    assert_int_equal(rename(path, moved), 0);
+    static const char tokens[] =
+        "tokens:\n"
+        "  - {name: vault, module: " SOFTHSM_MODULE ", label: acme-root, pin: pin}\n"
+        "  - {name: works, module: " SOFTHSM_MODULE ", label: acme-works, pin: pin}\n";
+    static const char next[] = "intermediates:\n"
+                               "  - name: next\n"
+                               "    token: works\n"
+                               "    key_label: next-key\n"
+                               "    subject: [{type: CN, value: Acme Factory 2}]\n"
+                               "    years: 20\n";
+    write_plan(f, "environment: prod\nsofthsm_in_prod: true\n", tokens,
+               "root: {name: root, token: vault, key_label: root-key, certificate: ca/root.pem}\n",
+               next);
+    expect(f, run(f), TM_EDENIED, "not of the environment prod");
+    write_plan(f, "environment: test\n", tokens,
+               "root: {name: root, token: works, key_label: factory-key, certificate: "
+               "ca/root.pem}\n",
+               next);
+    expect(f, run(f), TM_EPARSE, "no CA has its key there");
+    write_plan(f, "environment: test\n", strstr(tokens, "tokens") ? tokens : "",
+               "root: {name: root, token: vault, key_label: no-key, certificate: ca/root.pem}\n",
+               next);
+    expect(f, run(f), TM_ENOTFOUND, "no-key");
+    write_plan(
+        f, "environment: test\n", tokens,
+        "root: {name: root, token: vault, key_label: root-key, certificate: ca/legacy.pem}\n",
+        next);
+    expect(f, run(f), TM_EDENIED, "does not verify");
+    write_plan(f, "environment: test\n", tokens,
+               "root: {name: root, token: vault, key_label: root-key, certificate: ca/root.pem}\n",
+               next);
+    done(f);
+    AUTO(X509) root = read_pem(f, "ca/root.pem");
+    AUTO(X509) made = read_pem(f, "ca/next.pem");
+    check_path(made, root);
+    check_extensions(made, 0);
+    check_key(f, "acme-works", "next-key", "ca/next.pem");
+}
+
+static void production_wants_more_than_files(void **state) {
+    struct fixture *f = *state;
+    write_plan(f, "environment: prod\n", tokens_yaml, root_yaml, intermediates_yaml);
+    expect(f, run(f), TM_EDENIED, "softhsm_in_prod");
+    assert_false(exists(f, "transcript.yaml"));
+    write_plan(f, "environment: prod\nsofthsm_in_prod: true\n", tokens_yaml, root_yaml,
+               intermediates_yaml);
+    done(f);
+    AUTO_MEM char *text = read_text(f, "transcript.yaml");
+    assert_non_null(strstr(text, "note: \"softhsm_in_prod"));
+}
+
+static void a_root_may_live_in_another_softhsm(void **state) {
+    struct fixture *f = *state;
+    char conf[160], tokens[160], text[400];
+    path_of(f, "vault.conf", conf);
+    path_of(f, "vault-tokens", tokens);
+    assert_int_equal(mkdir(tokens, 0700), 0);
+    (void)snprintf(text, sizeof text, "directories.tokendir = %s\nobjectstore.backend = file\n",
+                   tokens);
+    write_text(conf, text);
+    write_plan(
+        f, "environment: test\n",
+        "tokens:\n"
+        "  - {name: vault, module: " SOFTHSM_MODULE
+        ", softhsm_conf: vault.conf, label: acme-root, init: true, pin: pin, so_pin: so-pin}\n"
+        "  - {name: works, module: " SOFTHSM_MODULE
+        ", label: acme-works, init: true, pin: pin, so_pin: so-pin}\n",
+        root_yaml, intermediates_yaml);
+    done(f);
+    check_certificates(f);
+    const struct hsm_token_config root = {SOFTHSM_MODULE, "acme-root"};
+    bool there = true, softhsm;
+    assert_int_equal(setenv("SOFTHSM2_CONF", f->hsm.conf, 1), 0);
+    assert_int_equal(hsm_token_look(&root, &there, &softhsm, text), TM_OK);
+    assert_false(there);
+    assert_int_equal(setenv("SOFTHSM2_CONF", conf, 1), 0);
+    check_key(f, "acme-root", "root-key", "ca/root.pem");
+}
+
+static void ed25519_has_its_own_token(void **state) {
+    struct fixture *f = *state;
+    write_plan(f, "environment: test\n", tokens_yaml,
+               "root:\n"
+               "  name: root\n"
+               "  token: vault\n"
+               "  key_label: root-key\n"
+               "  key_type: ed25519\n"
+               "  subject: [{type: CN, value: Acme Root}]\n"
+               "  not_after: 99991231235959Z\n",
+               "intermediates:\n"
+               "  - name: factory\n"
+               "    token: works\n"
+               "    key_label: factory-key\n"
+               "    subject: [{type: CN, value: Acme Factory}]\n"
+               "    not_after: 99991231235959Z\n");
+    done(f);
+    AUTO(X509) root = read_pem(f, "ca/root.pem");
+    AUTO(X509) factory = read_pem(f, "ca/factory.pem");
+    check_path(factory, root);
+    const ASN1_TIME *end = X509_get0_notAfter(factory);
+    assert_string_equal((const char *)ASN1_STRING_get0_data(end), "99991231235959Z");
+}
+
+/* ---- what goes wrong with PINs and tokens ---- */
+
+static void bad_pins_make_nothing(void **state) {
+    struct fixture *f = *state;
+    char pin[160];
+    write_usual_plan(f);
+    path_of(f, "pin", pin);
+    assert_int_equal(chmod(pin, 0644), 0);
+    expect(f, run(f), TM_EDENIED, "lets others in");
+    assert_int_equal(unlink(pin), 0);
+    expect(f, run(f), TM_EIO, "token vault: PIN file");
+    assert_false(exists(f, "transcript.yaml"));
+    write_text(pin, SOFTHSM_PIN);
+    assert_int_equal(chmod(pin, 0600), 0);
+    done(f);
+    write_text(pin, "another");
+    char transcript[160], moved[160];
+    path_of(f, "transcript.yaml", transcript);
+    path_of(f, "first.yaml", moved);
+    assert_int_equal(rename(transcript, moved), 0);
+    write_plan(f, "environment: test\n",
+               "tokens:\n"
+               "  - {name: vault, module: " SOFTHSM_MODULE ", label: acme-root, pin: pin}\n"
+               "  - {name: works, module: " SOFTHSM_MODULE ", label: acme-works, pin: pin}\n",
+               "root: {name: root, token: vault, key_label: root-key, certificate: ca/root.pem}\n",
+               "intermediates:\n"
+               "  - name: next\n"
+               "    token: works\n"
+               "    key_label: next-key\n"
+               "    subject: [{type: CN, value: X}]\n"
+               "    years: 20\n");
+    expect(f, run(f), TM_EDENIED, "token vault: the token refuses the PIN");
+    assert_null(strstr(f->error, "another"));
+    assert_false(exists(f, "transcript.yaml"));
+}
+
+/* ---- bad files ---- */
+
+struct bad_plan {
+    const char *head, *tokens, *root, *intermediates; /* NULL: as usual */
+    const char *says;                                 /* behind the file's path */
+};
+
+#define ROOT(rest) "root:\n  name: root\n  token: vault\n  key_label: k\n" rest
+#define SUBJECT "  subject: [{type: CN, value: R}]\n"
+#define CA(name, rest)                                                                             \
+    "  - name: " name "\n    token: works\n    subject: [{type: CN, value: I}]\n" rest
+
+static const struct bad_plan bad_plans[] = {
+    {.head = "environment: lab\n",
+     .says = ":1: environment: \"lab\" is not allowed; must be one of"},
+    {.head = "", .says = "environment: is missing"},
+    {.head = "environment: dev\nsecret: x\n", .says = ":2: secret: unknown key"},
+    {.tokens = "tokens: []\n", .says = ":4: tokens: has 0 entries"},
+    {.tokens = "tokens:\n  - {name: a, module: m, label: l, init: true, pin: prompt}\n",
+     .says = ":5: tokens.init: needs so_pin"},
+    {.tokens = "tokens:\n  - {name: a, module: m, label: l, so_pin: prompt, pin: prompt}\n",
+     .says = ":5: tokens.so_pin: is only for"},
+    {.tokens = "tokens:\n  - {name: a, module: m, label: l, pin: prompt}\n"
+               "  - {name: a, module: m, label: m, pin: prompt}\n",
+     .says = ":6: tokens.name: another token is called a"},
+    {.tokens = "tokens:\n  - {name: a, module: m, label: 012345678901234567890123456789012, pin: "
+               "prompt}\n",
+     .says = ":5: tokens.label: "},
+    {.root = ROOT("  years: 10\n"), .says = ":7: root: subject is missing"},
+    {.root = ROOT(SUBJECT), .says = ":7: root: years or not_after is missing"},
+    {.root = ROOT(SUBJECT "  years: 3\n  not_after: 99991231235959Z\n"),
+     .says = "root.not_after: years is given too"},
+    {.root = ROOT(SUBJECT "  years: 300\n"), .says = ":12: root.years: \"300\" is not allowed"},
+    {.root = ROOT(SUBJECT "  years: 3\n  key_type: p521\n"), .says = "root.key_type: \"p521\""},
+    {.root = "root:\n  name: ../root\n  token: vault\n  key_label: k\n  years: 3\n" SUBJECT,
+     .says = ":8: root.name: "},
+    {.root = "root:\n  name: .root\n  token: vault\n  key_label: k\n  years: 3\n" SUBJECT,
+     .says = ":8: root.name: .root cannot name"},
+    {.root = "root:\n  name: a-chain\n  token: vault\n  key_label: k\n  years: 3\n" SUBJECT,
+     .says = ":8: root.name: a-chain cannot name"},
+    {.root = "root:\n  name: root\n  token: safe\n  key_label: k\n  years: 3\n" SUBJECT,
+     .says = ":9: root.token: no token is called safe"},
+    {.root = ROOT("  years: 3\n  subject: [{type: XX, value: R}]\n"),
+     .says = "root.subject.type: XX is not allowed"},
+    {.root = ROOT("  years: 3\n  subject: [{type: C, value: Germany}]\n"),
+     .says = "root.subject.value: a name attribute is longer"},
+    {.root = ROOT("  years: 3\n  subject: [{type: OU, value: environment prod}]\n"),
+     .says = "root.subject.value: the environment is added"},
+    {.root = ROOT(SUBJECT "  certificate: r.pem\n"),
+     .says = "root.certificate: of a root that exists"},
+    {.root = ROOT("  certificate: r.pem\n"),
+     .intermediates = "",
+     .says = "root.certificate: of a root that exists, and no"},
+    {.intermediates = "", .says = ":6: tokens: no CA has its key there"},
+    {.intermediates = "intermediates:\n" CA("root", "    key_label: i\n    years: 3\n"),
+     .says = ":15: intermediates.name: another CA is called root"},
+    {.intermediates = "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n")
+         CA("b", "    key_label: i\n    years: 3\n"),
+     .says = ":23: intermediates.key_label: another key of token works is labelled i"},
+    {.intermediates = "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n")
+         CA("b", "    key_label: j\n    years: 3\n    key_type: ed25519\n"),
+     .says = "intermediates.token: an Ed25519 key needs a token of its own"},
+    {.intermediates =
+         "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n    path_len: 1\n"),
+     .says = ":20: intermediates.path_len: must be less than the root's"},
+    {.intermediates = "intermediates: [unclosed\n", .says = ":1"},
+};
+
+static void bad_files_name_their_line(void **state) {
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof bad_plans / sizeof bad_plans[0]; i++) {
+        const struct bad_plan *bad = &bad_plans[i];
+        write_plan(f, bad->head ? bad->head : "environment: test\n",
+                   bad->tokens ? bad->tokens : tokens_yaml, bad->root ? bad->root : root_yaml,
+                   bad->intermediates ? bad->intermediates : intermediates_yaml);
+        assert_int_equal(run(f), TM_EPARSE);
+        char file_line[160];
+        (void)snprintf(file_line, sizeof file_line, "%s:", f->file);
+        if (strncmp(f->error, file_line, strlen(file_line)) != 0 || !strstr(f->error, bad->says))
+            fail_msg("%zu: \"%s\" is not in: %s", i, bad->says, f->error);
+    }
+    assert_false(exists(f, "transcript.yaml"));
+    expect(f,
+           (write_plan(f, "environment: test\n", tokens_yaml, ROOT(SUBJECT "  years: 3\n"),
+                       intermediates_yaml),
+            run(f)),
+           TM_EDENIED, "CA factory would outlive its root");
+}
+
+/* ---- interruptions ---- */
+
+/* A keystore and a listener that end the process after so many calls, as SIGKILL would. */
+struct fuse {
+    struct ca_keystore base;
+    struct ca_keystore *real;
+    int left;
+};
+
+static void burn(struct fuse *fuse) {
+    if (--fuse->left == 0)
+        _exit(99);
+}
+static struct fuse *fuse_of(struct ca_keystore *keystore) {
+    return (struct fuse *)keystore;
+}
+static void burn_step(void *arg, const char *line) {
+    (void)line;
+    burn(arg);
+}
+static enum tm_err fuse_prepare(struct ca_keystore *k, const struct ca_ceremony_token *t, char *s) {
+    return fuse_of(k)->real->ops->prepare(fuse_of(k)->real, t, s);
+}
+static enum tm_err fuse_look(struct ca_keystore *k, const struct ca_ceremony_token *t, bool *a,
+                             bool *b, char *s) {
+    return fuse_of(k)->real->ops->look(fuse_of(k)->real, t, a, b, s);
+}
+static enum tm_err fuse_init(struct ca_keystore *k, const struct ca_ceremony_token *t, char *s) {
+    enum tm_err err = fuse_of(k)->real->ops->init(fuse_of(k)->real, t, s);
+    burn(fuse_of(k));
+    return err;
+}
+static enum tm_err fuse_open(struct ca_keystore *k, const struct ca_ceremony_token *t,
+                             struct ca_keystore_info *info, char *s) {
+    return fuse_of(k)->real->ops->open(fuse_of(k)->real, t, info, s);
+}
+static void fuse_close(struct ca_keystore *k) {
+    fuse_of(k)->real->ops->close(fuse_of(k)->real);
+}
+static enum tm_err fuse_label(struct ca_keystore *k, const char *label, bool *used, char *s) {
+    return fuse_of(k)->real->ops->label_used(fuse_of(k)->real, label, used, s);
+}
+static enum tm_err fuse_generate(struct ca_keystore *k, enum ca_ceremony_key type, const char *l,
+                                 char *s) {
+    enum tm_err err = fuse_of(k)->real->ops->generate(fuse_of(k)->real, type, l, s);
+    burn(fuse_of(k));
+    return err;
+}
+static enum tm_err fuse_find(struct ca_keystore *k, const char *label, struct ca_keystore_key *key,
+                             char *s) {
+    return fuse_of(k)->real->ops->find(fuse_of(k)->real, label, key, s);
+}
+static enum tm_err fuse_sign(struct ca_keystore *k, const char *label, struct bytes tbs,
+                             struct buf *out, char *s) {
+    enum tm_err err = fuse_of(k)->real->ops->sign(fuse_of(k)->real, label, tbs, out, s);
+    burn(fuse_of(k));
+    return err;
+}
+static const struct ca_keystore_ops fuse_ops = {fuse_prepare,  fuse_look,  fuse_init,
+                                                fuse_open,     fuse_close, fuse_label,
+                                                fuse_generate, fuse_find,  fuse_sign};
+
+static int run_with_fuse(struct fixture *f, int left) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct fuse fuse = {{&fuse_ops}, NULL, left};
+        struct ca_ceremony_host host = quiet;
+        host.step = burn_step;
+        host.arg = &fuse;
+        if (hsm_keystore_new(&fuse.real))
+            _exit(98);
+        enum tm_err err = run_on(f, &fuse.base, &host);
+        if (err)
+            fprintf(stderr, "%s\n", f->error);
+        _exit(err ? 97 : 0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void check_interrupted(struct fixture *f) {
+    check_certificates(f);
+    check_key(f, "acme-root", "root-key", "ca/root.pem");
+    check_key(f, "acme-works", "factory-key", "ca/factory.pem");
+    check_transcript(f);
+}
+
+/* Killed after every single step, one step further each time; each time a new one goes on. */
+static void killed_anywhere_it_goes_on(void **state) {
+    struct fixture *outer = *state;
+    int steps = 1;
+    for (int code = 99; code != 0; steps++) {
+        assert_true(steps < 60);
+        void *inner = NULL;
+        assert_int_equal(setup(&inner), 0);
+        struct fixture *f = inner;
+        write_quick_plan(f);
+        code = run_with_fuse(f, steps);
+        if (code != 0)
+            assert_int_equal(code, 99);
+        if (code == 99 && !exists(f, "transcript.yaml"))
+            fail_msg("stopped before anything was recorded");
+        AUTO_MEM char *text = read_text(f, "transcript.yaml");
+        if (!strstr(text, "ceremony finished")) {
+            assert_int_equal(run_with_fuse(f, 0), 0);
+            AUTO_MEM char *after = read_text(f, "transcript.yaml");
+            assert_int_equal(count_of(after, "step: ceremony resumed"), 1);
+        }
+        check_interrupted(f);
+        assert_int_equal(teardown(&inner), 0);
+    }
+    assert_true(steps > 20);
+    assert_int_equal(setenv("SOFTHSM2_CONF", outer->hsm.conf, 1), 0);
+}
+
+/* Killed again and again in one and the same ceremony. */
+static void killed_many_times_it_ends(void **state) {
+    struct fixture *f = *state;
+    write_quick_plan(f);
+    int code = 99, runs = 0;
+    for (int left = 3; code == 99 && runs < 60; runs++, left += runs % 4 == 0)
+        code = run_with_fuse(f, left);
+    assert_int_equal(code, 0);
+    assert_true(runs > 3);
+    check_interrupted(f);
+}
+
+static void a_torn_entry_is_cut_off(void **state) {
+    struct fixture *f = *state;
+    char path[160];
+    write_quick_plan(f);
+    assert_int_equal(run_with_fuse(f, 4), 99);
+    path_of(f, "transcript.yaml", path);
+    FILE *out = fopen(path, "a");
+    assert_non_null(out);
+    assert_true(fputs("  - step: key gener", out) >= 0);
+    assert_int_equal(fclose(out), 0);
+    done(f);
+    check_interrupted(f);
+}
+
+static void a_resumed_ceremony_trusts_nothing(void **state) {
+    struct fixture *f = *state;
+    char path[160], other[160];
+    write_quick_plan(f);
+    /* Each run gets one step further than the last, until the root's certificate is there. */
+    bool written = false;
+    for (int left = 3; left < 40 && !written; left++) {
+        assert_int_equal(run_with_fuse(f, left), 99);
+        AUTO_MEM char *text = read_text(f, "transcript.yaml");
+        written = strstr(text, "step: certificate written");
+    }
+    assert_true(written);
+    path_of(f, "ca/root.pem", path);
+    path_of(f, "root.kept", other);
+    assert_int_equal(rename(path, other), 0);
+    expect(f, run(f), TM_EIO, "ca/root.pem");
+    write_text(path, "not a certificate");
+    expect(f, run(f), TM_EPARSE, "ca/root.pem");
+    assert_int_equal(rename(other, path), 0);
+    /* The input may not change in between. */
+    write_plan(f, "environment: dev\n", tokens_yaml, root_yaml, intermediates_yaml);
+    expect(f, run(f), TM_EEXISTS, "of another ceremony");
+    write_quick_plan(f);
+    done(f);
+    check_interrupted(f);
+}
+
+/* ---- the command ---- */
+
+static int command(struct fixture *f, const char *option, char output[4096]) {
+    int fds[2];
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char word[] = "ceremony", file[128], flag[32];
+        (void)snprintf(file, sizeof file, "%s", f->file);
+        (void)snprintf(flag, sizeof flag, "%s", option);
+        char *argv[] = {word, flag, file, NULL};
+        (void)dup2(fds[1], STDOUT_FILENO);
+        (void)dup2(fds[1], STDERR_FILENO);
+        int code = ceremony_command(3, argv);
+        (void)fflush(stdout);
+        _exit(code);
+    }
+    assert_int_equal(close(fds[1]), 0);
+    size_t n = 0;
+    for (ssize_t got; (got = read(fds[0], output + n, 4095 - n)) > 0;)
+        n += (size_t)got;
+    output[n] = '\0';
+    assert_int_equal(close(fds[0]), 0);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void the_command_says_what_it_does(void **state) {
+    struct fixture *f = *state;
+    char output[4096];
+    write_usual_plan(f);
+    assert_int_equal(command(f, "--check", output), 0);
+    assert_non_null(strstr(output, "intermediate factory: key \"factory-key\" on token works"));
+    assert_false(exists(f, "transcript.yaml"));
+    assert_int_equal(command(f, "--", output), 0);
+    assert_non_null(strstr(output, "certificate written: factory\n"));
+    assert_null(strstr(output, SOFTHSM_PIN));
+    check_certificates(f);
+    assert_int_equal(command(f, "--", output), 1);
+    assert_non_null(strstr(output, "touchmark ceremony: this ceremony is finished"));
+    write_text(f->file, "environment: lab\n");
+    assert_int_equal(command(f, "--", output), 78);
+    assert_non_null(strstr(output, "ceremony.yaml:1: environment"));
+    assert_int_equal(command(f, "--nonsense", output), 64);
+}
+
+static void the_sample_is_a_good_plan(void **state) {
+    struct fixture *f = *state;
+    struct ca_ceremony plan;
+    const char *sample = getenv("TM_CEREMONY_SAMPLE");
+    assert_non_null(sample);
+    if (ca_ceremony_load(sample, &plan, f->error))
+        fail_msg("%s", f->error);
+    assert_int_equal(plan.tokens.count, 2);
+    assert_string_equal(((struct ca_ceremony_token *)plan.tokens.items)[0].pin, "prompt");
+    assert_int_equal(strlen(plan.input_sha256), 64);
+    ca_ceremony_free(&plan);
+}
+
+int main(void) {
+    (void)alarm(280);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(end_to_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_overwritten, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_ceremonys_transcript_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_existing_root_signs_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(production_wants_more_than_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_root_may_live_in_another_softhsm, setup, teardown),
+        cmocka_unit_test_setup_teardown(ed25519_has_its_own_token, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_pins_make_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_files_name_their_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_anywhere_it_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_many_times_it_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_torn_entry_is_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_resumed_ceremony_trusts_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_command_says_what_it_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_sample_is_a_good_plan, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
