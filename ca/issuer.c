@@ -3,7 +3,6 @@
 #include "ca/issuer.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "base/auto.h"
 #include "ca/key.h"
+#include "ca/pem.h"
 #include "pki/name.h"
 
 typedef STACK_OF(X509) x509_stack;
@@ -18,7 +18,6 @@ static void x509_stack_free(x509_stack *stack) {
     sk_X509_pop_free(stack, X509_free);
 }
 
-AUTO_DEFINE(BIO, BIO_free_all)
 AUTO_DEFINE(X509, X509_free)
 AUTO_DEFINE(x509_stack, x509_stack_free)
 AUTO_DEFINE(X509_STORE, X509_STORE_free)
@@ -34,65 +33,6 @@ fault(char text[IPC_TEXT_MAX + 1], enum tm_err err, const char *format, ...) {
     (void)vsnprintf(text, IPC_TEXT_MAX + 1, format, args);
     va_end(args);
     return err;
-}
-
-/* ---- reading ---- */
-
-/* A certificate is never encrypted: without this, OpenSSL would ask the terminal. */
-static int no_password(char *buf, int size, int writing, void *arg) {
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
-static bool is_end_of_pem(void) {
-    unsigned long error = ERR_peek_last_error();
-    return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-}
-
-/* Appends the certificates of a PEM file to `to`. */
-static enum tm_err read_pem(const char *path, x509_stack *to, char text[IPC_TEXT_MAX + 1]) {
-    AUTO(BIO) in = BIO_new_file(path, "r");
-    if (!in) {
-        ERR_clear_error();
-        return fault(text, TM_EIO, "%.200s cannot be read", path);
-    }
-    int count = 0;
-    ERR_clear_error();
-    for (;; count++) {
-        AUTO(X509) certificate = PEM_read_bio_X509(in, NULL, no_password, NULL);
-        if (!certificate)
-            break;
-        if (count == CHAIN_LENGTH_MAX || !sk_X509_push(to, certificate))
-            return fault(text, TM_EPARSE, "%.150s holds more than %d certificates", path,
-                         CHAIN_LENGTH_MAX);
-        certificate = NULL;
-    }
-    bool at_end = is_end_of_pem();
-    ERR_clear_error();
-    if (count == 0 || !at_end)
-        return fault(text, TM_EPARSE, "%.200s holds no certificate, or a damaged one (PEM)", path);
-    return TM_OK;
-}
-
-static enum tm_err encode(X509 *const *certificates, int count, struct bytes *ret) {
-    size_t n = 0;
-    for (int i = 0; i < count; i++) {
-        int size = i2d_X509(certificates[i], NULL);
-        if (size <= 0)
-            return TM_EPARSE;
-        n += (size_t)size;
-    }
-    uint8_t *der = malloc(n ? n : 1);
-    if (!der)
-        return TM_ENOMEM;
-    unsigned char *at = der;
-    for (int i = 0; i < count; i++)
-        (void)i2d_X509(certificates[i], &at);
-    *ret = (struct bytes){der, n};
-    return TM_OK;
 }
 
 /* ---- judging ---- */
@@ -176,19 +116,25 @@ static enum tm_err verify_chain(const x509_stack *certificates, const char *path
 
 /* ---- loading ---- */
 
-static enum tm_err take(const x509_stack *certificates, struct ca_issuer *issuer) {
-    X509 *list[1 + CHAIN_LENGTH_MAX];
-    int count = sk_X509_num(certificates);
-    for (int i = 0; i < count; i++)
-        list[i] = sk_X509_value(certificates, i);
-    enum tm_err err = encode(list, 1, &issuer->der);
-    if (!err)
-        err = encode(list + 1, count - 1, &issuer->chain);
-    if (!err) {
-        issuer->key = X509_get_pubkey(list[0]);
-        err = issuer->key ? TM_OK : TM_EPARSE;
+/* Appends the certificates of a PEM file to `to`, their DER to *ret_der. */
+static enum tm_err read_pem(const char *path, int most, x509_stack *to, struct bytes *ret_der,
+                            char text[IPC_TEXT_MAX + 1]) {
+    enum tm_err err = ca_pem_load(path, ret_der, text);
+    if (err)
+        return err;
+    const unsigned char *at = ret_der->p, *end = at + ret_der->n;
+    for (int count = 0; at < end; count++) {
+        AUTO(X509) certificate = d2i_X509(NULL, &at, end - at);
+        if (!certificate)
+            return fault(text, TM_EPARSE, "%.150s: a certificate cannot be read", path);
+        if (count == most)
+            return fault(text, TM_EPARSE, "%.150s holds more than %d certificate%s", path, most,
+                         most > 1 ? "s" : "");
+        if (!sk_X509_push(to, certificate))
+            return fault(text, TM_ENOMEM, "out of memory");
+        (void)TAKE(certificate);
     }
-    return err;
+    return TM_OK;
 }
 
 static enum tm_err load(const char *cert_path, const char *chain_path, struct ca_issuer *issuer,
@@ -196,19 +142,17 @@ static enum tm_err load(const char *cert_path, const char *chain_path, struct ca
     AUTO(x509_stack) certificates = sk_X509_new_null();
     if (!certificates)
         return fault(text, TM_ENOMEM, "out of memory");
-    enum tm_err err = read_pem(cert_path, certificates, text);
-    if (!err && sk_X509_num(certificates) != 1)
-        return fault(text, TM_EPARSE, "%.150s holds more than the issuer's own certificate",
-                     cert_path);
+    enum tm_err err = read_pem(cert_path, 1, certificates, &issuer->der, text);
     if (!err && chain_path && chain_path[0])
-        err = read_pem(chain_path, certificates, text);
+        err = read_pem(chain_path, CHAIN_LENGTH_MAX, certificates, &issuer->chain, text);
+    if (!err)
+        err = judge(cert_path, issuer, text);
     if (err)
         return err;
-    err = take(certificates, issuer);
-    if (err)
-        return fault(text, err, "%.150s: the certificate or its key cannot be read", cert_path);
-    err = judge(cert_path, issuer, text);
-    return err ? err : verify_chain(certificates, cert_path, text);
+    issuer->key = X509_get_pubkey(sk_X509_value(certificates, 0));
+    if (!issuer->key)
+        return fault(text, TM_EPARSE, "%.150s: the key cannot be read", cert_path);
+    return verify_chain(certificates, cert_path, text);
 }
 
 enum tm_err ca_issuer_load(const char *name, const char *cert_path, const char *chain_path,

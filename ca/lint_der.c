@@ -79,7 +79,21 @@ static const char *check_canonical(const struct lint_case *c) {
     return fault;
 }
 
+/* The only named bit list of a leaf: trailing zero bits are left out. */
+static const char *check_named_bits(const struct lint_case *c) {
+    const struct pki_extension *e = pki_cert_extension(&c->cert, PKI_OID_KEY_USAGE);
+    uint8_t octets[8];
+    struct der_writer w = der_writer_on(octets, sizeof octets);
+    uint16_t usage;
+    if (!e || pki_cert_key_usage(&c->cert, &usage))
+        return NULL; /* another rule's fault */
+    der_put_named_bits(&w, usage);
+    return bytes_equal(e->value, der_written(&w)) ? NULL
+                                                  : "keyUsage ends in zero bits that are left out";
+}
+
 const struct lint_rule lint_der_rules[] = {
     {"X.690 10, 11", check_canonical},
+    {"X.690 11.2.2", check_named_bits},
     {0},
 };

@@ -289,11 +289,7 @@ static void files_that_hold_no_certificate_are_refused(void **ctx) {
     (void)ctx;
     static const char *const contents[] = {
         "", "nothing here\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        "-----BEGIN CERTIFICATE-----\nMIIB",
-        /* encrypted: nobody is asked for a password */
-        "-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: "
-        "AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAAAAAAAAAAAAAAAAAAAA==\n-----END "
-        "CERTIFICATE-----\n"};
+        "-----BEGIN CERTIFICATE-----\nMIIB"};
     struct ca_fixture f;
     struct ca_issuer issuer;
     char text[IPC_TEXT_MAX + 1];
@@ -306,7 +302,7 @@ static void files_that_hold_no_certificate_are_refused(void **ctx) {
     X509 *two[] = {f.cert, f.root};
     ca_fixture_write(f.cert_path, two, 2);
     assert_int_equal(ca_issuer_load("x", f.cert_path, f.chain_path, &issuer, text), TM_EPARSE);
-    assert_contains(text, "more than the issuer's own");
+    assert_contains(text, "more than 1 certificate");
     ca_fixture_write(f.cert_path, &f.cert, 1);
     X509 *nine[9] = {f.root, f.root, f.root, f.root, f.root, f.root, f.root, f.root, f.root};
     ca_fixture_write(f.chain_path, nine, 9);
