@@ -13,8 +13,8 @@
  *   device-removed   calls on a session or slot answer CKR_DEVICE_REMOVED
  *   no-session       C_OpenSession answers CKR_SESSION_COUNT
  *   slow N           C_Sign takes N ms more
- *   hang             C_Sign does not return
- *   hang-login       C_Login does not return
+ *   hang             C_Sign does not return; first it makes the file $TM_SHIM_CONTROL.hanging
+ *   hang-login       C_Login likewise
  *   wrong-signature  C_Sign succeeds; one bit of the signature is changed
  *   short-signature  C_Sign succeeds; the signature lacks its last octet
  *   zero-signature   C_Sign succeeds; the signature is all zero
@@ -25,6 +25,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,6 +69,15 @@ static void wait_ms(int ms) {
     while (ms < 0);
 }
 
+static void hang(void) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s.hanging", getenv("TM_SHIM_CONTROL"));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        (void)close(fd);
+    wait_ms(-1);
+}
+
 static CK_RV shim_open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *app, CK_NOTIFY notify,
                                CK_SESSION_HANDLE *session) {
     if (fault_is("no-session"))
@@ -91,7 +101,7 @@ static CK_RV shim_get_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO *i
 static CK_RV shim_login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin,
                         CK_ULONG n) {
     if (fault_is("hang-login"))
-        wait_ms(-1);
+        hang();
     CK_RV fault = session_fault();
     return fault ? fault : real->C_Login(session, user, pin, n);
 }
@@ -126,7 +136,7 @@ static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_n
     if (fault)
         return fault;
     if (strcmp(control, "hang") == 0)
-        wait_ms(-1);
+        hang();
     if (strncmp(control, "slow ", 5) == 0)
         wait_ms((int)strtoul(control + 5, NULL, 10));
     CK_RV rv = real->C_Sign(session, data, data_n, signature, signature_n);
