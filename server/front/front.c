@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A front process put together: listener, TLS, connections, HTTP, the link to the core. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/front/conn.h"
+#include "server/front/http.h"
+#include "server/front/listener.h"
+#include "server/front/tls.h"
+#include "server/role.h"
+
+/* Per connection: its socket and both ends of the pair to HTTP. */
+#define FDS_PER_CONNECTION 3
+#define FDS_BESIDE 64
+
+struct front {
+    struct role *role;
+    size_t connections_max;
+    bool draining;
+    struct loop_timer drain_end;
+    struct front_tls *tls;
+    struct front_http *http;
+    struct front_conns *conns;
+    struct front_listener *listener;
+};
+
+static void take_connection(void *arg, int fd, const union front_address *address) {
+    struct front *front = arg;
+    front_conns_add(front->conns, fd, address);
+    if (front_conns_count(front->conns) >= front->connections_max)
+        front_listener_pause(front->listener);
+}
+
+static void connection_freed(void *arg) {
+    struct front *front = arg;
+    size_t count = front_conns_count(front->conns);
+    if (front->draining && count == 0)
+        role_exit(front->role);
+    else if (!front->draining && count < front->connections_max)
+        front_listener_resume(front->listener);
+}
+
+static void after_round(void *arg) {
+    struct front *front = arg;
+    front_conns_round(front->conns);
+}
+
+static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, int fd) {
+    struct front *front = role->self;
+    (void)peer_index;
+    if (peer == IPC_ROLE_CORE) {
+        front_http_link(front->http, fd);
+        return;
+    }
+    log_error("a front needs no link to role %d", (int)peer);
+    (void)close(fd);
+}
+
+static void drain_ended(void *arg) {
+    struct front *front = arg;
+    log_warn("%zu connections are cut: the time to finish is over",
+             front_conns_count(front->conns));
+    role_exit(front->role);
+}
+
+static void drain(struct role *role) {
+    struct front *front = role->self;
+    if (front->draining)
+        return;
+    front->draining = true;
+    front_listener_pause(front->listener);
+    front_http_drain(front->http);
+    front_conns_drain(front->conns);
+    int64_t end = clock_mono_ms() + role->conf->process.drain_timeout;
+    if (front_conns_count(front->conns) == 0 || loop_timer_set(role->loop, &front->drain_end, end))
+        role_exit(role);
+}
+
+/* As many connections as there can be descriptors for, up to the configured number. */
+static size_t connections_for_descriptors(uint64_t wanted) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return wanted;
+    rlim_t need = wanted * FDS_PER_CONNECTION + FDS_BESIDE;
+    if (limit.rlim_cur < need) {
+        limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit))
+            log_warn("cannot raise the limit of open files: %s", strerror(errno));
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= need)
+        return wanted;
+    size_t possible = limit.rlim_cur > FDS_BESIDE + FDS_PER_CONNECTION
+                          ? (limit.rlim_cur - FDS_BESIDE) / FDS_PER_CONNECTION
+                          : 1;
+    log_warn("the limit of open files (%llu) allows %zu connections, not %llu",
+             (unsigned long long)limit.rlim_cur, possible, (unsigned long long)wanted);
+    return possible;
+}
+
+static enum tm_err open_parts(struct front *front) {
+    struct role *role = front->role;
+    struct conf_listen listen = role->conf->listen;
+    listen.max_connections = front->connections_max;
+    enum tm_err err = front_tls_open(&role->conf->tls, &listen, &front->tls);
+    if (!err)
+        err = front_http_new(role->loop, &listen, &front_conn_peer, &front->http);
+    if (!err)
+        err = front_conns_new(role->loop, &listen, front->tls, front->http, connection_freed, front,
+                              &front->conns);
+    if (!err)
+        err = front_listener_open(role->loop, role->listen_fd, take_connection, front,
+                                  &front->listener);
+    return err;
+}
+
+enum tm_err front_start(struct role *role) {
+    struct front *front = calloc(1, sizeof *front);
+    if (!front)
+        return TM_ENOMEM;
+    role->self = front;
+    front->role = role;
+    front->drain_end = (struct loop_timer){.fn = drain_ended, .arg = front};
+    front->connections_max = connections_for_descriptors(role->conf->listen.max_connections);
+    enum tm_err err = open_parts(front);
+    if (err) {
+        front_stop(role);
+        return err;
+    }
+    role->linked = linked;
+    role->drain = drain;
+    loop_after_round(role->loop, after_round, front);
+    return role_ready(role);
+}
+
+void front_stop(struct role *role) {
+    struct front *front = role->self;
+    if (!front)
+        return;
+    loop_after_round(role->loop, NULL, NULL);
+    loop_timer_stop(role->loop, &front->drain_end);
+    front_listener_close(front->listener);
+    front_conns_free(front->conns);
+    front_http_free(front->http);
+    front_tls_close(front->tls);
+    free(front);
+    role->self = NULL;
+}

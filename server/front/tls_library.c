@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An OpenSSL library context in which public keys are decoded quickly. For every certificate
+ * OpenSSL 3.0 looks at all of the default provider's key types and decoders, more than a hundred,
+ * to find those that may read its key: a fifth of a handshake's time. The provider here is the
+ * default one in all but that: it shows only what TLS and a peer's certificate can need.
+ */
+#include <openssl/core_dispatch.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/log.h"
+#include "server/front/tls_internal.h"
+
+AUTO_DEFINE(OSSL_LIB_CTX, OSSL_LIB_CTX_free)
+
+#define ROWS_MAX 24
+
+/* Of certificates. */
+static const char *const decoded_keys[] = {"EC",        "RSA",       "ED25519", "ML-DSA-44",
+                                           "ML-DSA-65", "ML-DSA-87", NULL};
+/* Of certificates, key exchanges and (HMAC) binders of resumed sessions. */
+static const char *const managed_keys[] = {"EC",
+                                           "RSA",
+                                           "RSA-PSS",
+                                           "ED25519",
+                                           "ML-DSA-44",
+                                           "ML-DSA-65",
+                                           "ML-DSA-87",
+                                           "X25519",
+                                           "X448",
+                                           "DH",
+                                           "X25519MLKEM768",
+                                           "SecP256r1MLKEM768",
+                                           "SecP384r1MLKEM1024",
+                                           "ML-KEM-512",
+                                           "ML-KEM-768",
+                                           "ML-KEM-1024",
+                                           "HMAC",
+                                           NULL};
+
+/* OpenSSL gives a provider's functions nothing but the context that its algorithms are made with,
+ * which is the default provider's own: there is no other place for these. They are set while the
+ * provider is loaded and constant from then on. */
+static struct {
+    OSSL_PROVIDER *original;
+    OSSL_ALGORITHM decoders[ROWS_MAX + 1], keys[ROWS_MAX + 1]; /* end with an empty row */
+} provider;
+
+/* Names of an algorithm are separated by colons; its first one counts. */
+static bool is_among(const OSSL_ALGORITHM *algorithm, const char *const *names) {
+    size_t n = strcspn(algorithm->algorithm_names, ":");
+    for (; *names; names++)
+        if (strlen(*names) == n && strncmp(algorithm->algorithm_names, *names, n) == 0)
+            return true;
+    return false;
+}
+
+static bool reads_spki(const OSSL_ALGORITHM *decoder) {
+    return strstr(decoder->property_definition, "input=der") &&
+           strstr(decoder->property_definition, "structure=SubjectPublicKeyInfo");
+}
+
+static void choose(int operation, const char *const *names, OSSL_ALGORITHM ret[ROWS_MAX]) {
+    int no_store;
+    const OSSL_ALGORITHM *row =
+        OSSL_PROVIDER_query_operation(provider.original, operation, &no_store);
+    size_t n = 0;
+    for (; row && row->algorithm_names && n < ROWS_MAX; row++)
+        if (is_among(row, names) && (operation != OSSL_OP_DECODER || reads_spki(row)))
+            ret[n++] = *row;
+}
+
+static const OSSL_ALGORITHM *query(void *context, int operation, int *no_store) {
+    (void)context;
+    *no_store = 0;
+    if (operation == OSSL_OP_DECODER)
+        return provider.decoders;
+    if (operation == OSSL_OP_KEYMGMT)
+        return provider.keys;
+    return OSSL_PROVIDER_query_operation(provider.original, operation, no_store);
+}
+
+/* TLS finds its groups here. */
+static int capabilities(void *context, const char *capability, OSSL_CALLBACK *callback, void *arg) {
+    (void)context;
+    return OSSL_PROVIDER_get_capabilities(provider.original, capability, callback, arg);
+}
+
+static int parameters(void *context, OSSL_PARAM params[]) {
+    (void)context;
+    return OSSL_PROVIDER_get_params(provider.original, params);
+}
+
+static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+                void **ret_context) {
+    static const OSSL_DISPATCH functions[] = {
+        {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query},
+        {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))capabilities},
+        {OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))parameters},
+        {0, NULL}};
+    (void)handle;
+    (void)in;
+    *out = functions;
+    *ret_context = OSSL_PROVIDER_get0_provider_ctx(provider.original);
+    return 1;
+}
+
+/* Where the machine's OpenSSL configuration chose other providers (FIPS), its choice stands. */
+static bool default_provider_is_used(void) {
+    return OSSL_PROVIDER_available(NULL, "default") &&
+           !EVP_default_properties_is_fips_enabled(NULL);
+}
+
+enum tm_err front_tls_library(OSSL_LIB_CTX **ret_library) {
+    if (!default_provider_is_used()) {
+        *ret_library = NULL;
+        return TM_OK;
+    }
+    AUTO(OSSL_LIB_CTX) library = OSSL_LIB_CTX_new();
+    provider.original = library ? OSSL_PROVIDER_load(NULL, "default") : NULL;
+    if (!provider.original)
+        return TM_ENOMEM;
+    choose(OSSL_OP_DECODER, decoded_keys, provider.decoders);
+    choose(OSSL_OP_KEYMGMT, managed_keys, provider.keys);
+    if (!OSSL_PROVIDER_add_builtin(library, "touchmark", init) ||
+        !OSSL_PROVIDER_load(library, "touchmark")) {
+        log_error("TLS: OpenSSL does not take the provider: %s", front_tls_reason());
+        return TM_ECRYPTO;
+    }
+    *ret_library = TAKE(library);
+    return TM_OK;
+}
