@@ -87,6 +87,11 @@ static enum tm_err plan_end_intent(const struct store_writing *w, const struct c
     return TM_OK;
 }
 
+/* CA_CERT_SUPERSEDED stands in device records alone (ca/types.h). */
+static bool status_fits(uint8_t status) {
+    return status != 0 && status != CA_CERT_SUPERSEDED;
+}
+
 static bool serial_equal(const struct ca_serial *a, const struct ca_serial *b) {
     return bytes_equal(store_serial_key(a), store_serial_key(b));
 }
@@ -111,7 +116,7 @@ static uint64_t leaf_of(const struct store_writing *w, const struct ca_batch *ba
 static enum tm_err plan_certificate(const struct store_writing *w, const struct ca_batch *batch,
                                     const struct ca_certificate *certificate,
                                     struct store_plan *plan) {
-    if (!serial_fits(&certificate->serial) || certificate->status == 0)
+    if (!serial_fits(&certificate->serial) || !status_fits(certificate->status))
         return TM_ELIMIT;
     struct bytes key = store_serial_key(&certificate->serial);
     enum tm_err err = absent(w, STORE_DB_CERT, key);
@@ -123,7 +128,7 @@ static enum tm_err plan_certificate(const struct store_writing *w, const struct 
 
 static enum tm_err plan_status(const struct store_writing *w,
                                const struct ca_certificate *certificate, struct store_plan *plan) {
-    if (!serial_fits(&certificate->serial) || certificate->status == 0)
+    if (!serial_fits(&certificate->serial) || !status_fits(certificate->status))
         return TM_ELIMIT;
     struct bytes key = store_serial_key(&certificate->serial);
     struct store_certificate record;

@@ -159,8 +159,7 @@ static enum tm_err reserve(struct store_env *env, uint64_t size) {
     return err;
 }
 
-enum tm_err store_env_disk(struct store_env *env, enum store_room *ret_room) {
-    uint64_t used = used_octets(env);
+static enum tm_err disk_room(struct store_env *env, uint64_t used, enum store_room *ret_room) {
     uint64_t wanted = least_of(used + STORE_DISK_AHEAD, env->map_most);
     enum tm_err err = TM_OK;
     if (env->disk < wanted) {
@@ -178,6 +177,55 @@ enum tm_err store_env_disk(struct store_env *env, enum store_room *ret_room) {
         *ret_room = STORE_ROOM_ESSENTIAL;
     else
         *ret_room = STORE_ROOM_NONE;
+    return TM_OK;
+}
+
+/* Pages that LMDB may use again: its database 0 lists them per transaction, each list led by its
+ * length. */
+static int count_free(MDB_txn *txn, uint64_t *ret_pages) {
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, 0, &cursor);
+    if (rc)
+        return rc;
+    uint64_t pages = 0;
+    MDB_val key, value;
+    for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); !rc;
+         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        size_t length;
+        memcpy(&length, value.mv_data, sizeof length);
+        pages += length;
+    }
+    mdb_cursor_close(cursor);
+    *ret_pages = pages;
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* Pages that were taken from the headroom and came free again are headroom still: ordinary batches
+ * must not use it up bit by bit. */
+static enum tm_err into_headroom(struct store_env *env, uint64_t used, bool *ret_into) {
+    MDB_txn *txn;
+    uint64_t pages = 0;
+    enum tm_err err =
+        store_lmdb_err(mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn), "beginning to read");
+    if (err)
+        return err;
+    err = store_lmdb_err(count_free(txn, &pages), "counting free pages");
+    mdb_txn_abort(txn);
+    if (!err)
+        *ret_into = used > env->map_ordinary + pages * env->page_size;
+    return err;
+}
+
+enum tm_err store_env_room(struct store_env *env, enum store_room *ret_room) {
+    uint64_t used = used_octets(env);
+    enum store_room room;
+    bool into = false;
+    enum tm_err err = disk_room(env, used, &room);
+    if (!err && used > env->map_ordinary)
+        err = into_headroom(env, used, &into);
+    if (err)
+        return err;
+    *ret_room = into && room == STORE_ROOM_ALL ? STORE_ROOM_ESSENTIAL : room;
     return TM_OK;
 }
 

@@ -74,9 +74,9 @@ MUST_USE enum tm_err store_env_grow(struct store_env *env);
 MUST_USE enum tm_err store_env_headroom(struct store_env *env, bool open);
 
 enum store_room { STORE_ROOM_ALL, STORE_ROOM_ESSENTIAL, STORE_ROOM_NONE };
-/* Which batches the disk has room for; reserves more of it when less than STORE_DISK_AHEAD is
- * left ahead. TM_EIO: fatal. */
-MUST_USE enum tm_err store_env_disk(struct store_env *env, enum store_room *ret_room);
+/* Which batches there is room for, on the disk and in the map as far as it can grow; reserves more
+ * of the disk when less than STORE_DISK_AHEAD is left ahead. TM_EIO: fatal. */
+MUST_USE enum tm_err store_env_room(struct store_env *env, enum store_room *ret_room);
 
 /* ---- any thread ---- */
 

@@ -163,6 +163,14 @@ static bool has_essential(const struct store_group *group) {
     return false;
 }
 
+static void note_full(struct store_committer *c, bool full) {
+    if (full && !c->full)
+        log_warn("store: map or disk are full; only what ends or withdraws is stored");
+    if (!full && c->full)
+        log_info("store: there is room again");
+    c->full = full;
+}
+
 static enum tm_err set_headroom(struct store_committer *c, bool open) {
     if (c->headroom == open)
         return TM_OK;
@@ -179,7 +187,6 @@ static enum tm_err make_room(struct store_committer *c, const struct store_group
     *essential_only = true;
     if (c->headroom || !has_essential(group))
         return TM_EFULL;
-    log_warn("store: the map is full at its maximum; only what ends or withdraws is stored");
     return set_headroom(c, true);
 }
 
@@ -187,13 +194,16 @@ static enum tm_err commit_in_room(struct store_committer *c, struct store_group 
                                   bool essential_only) {
     for (;;) {
         enum attempt got = attempt(c, group, essential_only);
-        if (got == ATTEMPT_DONE)
+        if (got == ATTEMPT_DONE) {
+            note_full(c, essential_only);
             return TM_OK;
+        }
         if (got == ATTEMPT_FATAL)
             return TM_EIO;
         enum tm_err err =
             got == ATTEMPT_DISK_FULL ? TM_EFULL : make_room(c, group, &essential_only);
         if (err == TM_EFULL) {
+            note_full(c, true);
             refuse_all(group);
             return TM_OK;
         }
@@ -204,10 +214,11 @@ static enum tm_err commit_in_room(struct store_committer *c, struct store_group 
 
 enum tm_err store_group_commit(struct store_committer *committer, struct store_group *group) {
     enum store_room room;
-    enum tm_err err = store_env_disk(committer->env, &room);
+    enum tm_err err = store_env_room(committer->env, &room);
     if (err)
         return err;
     if (room == STORE_ROOM_NONE) {
+        note_full(committer, true);
         refuse_all(group);
         return TM_OK;
     }

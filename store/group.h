@@ -26,6 +26,7 @@ struct store_committer {
     struct store_frontier frontier; /* as committed */
     struct store_plan plan;
     bool headroom; /* the map is open up to map_most */
+    bool full;     /* ordinary batches did not fit the last time: said once */
 };
 
 /* Makes one for an open environment. TM_ECORRUPT: its frontier cannot be read, or does not fit

@@ -10,7 +10,6 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "store/check.h"
 #include "store/datafile.h"
 #include "store/writer.h"
@@ -157,17 +156,9 @@ static enum tm_err open_files(struct store *s, const struct store_config *config
     return err;
 }
 
-/* Reserving on the disk now shows a full one in the log; what is essential still fits then. */
-static enum tm_err prepare_disk(struct store *s) {
-    enum store_room room;
-    enum tm_err err = store_env_disk(&s->env, &room);
-    if (!err && room != STORE_ROOM_ALL)
-        log_warn("store: the disk is full; only what ends or withdraws is stored");
-    return err;
-}
-
 static enum tm_err start(struct store *s, struct loop *loop, const struct store_config *config) {
-    enum tm_err err = prepare_disk(s);
+    enum store_room room; /* the first is reserved before anything is given up or promised */
+    enum tm_err err = store_env_room(&s->env, &room);
     if (err)
         return err;
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -182,6 +173,10 @@ static enum tm_err start(struct store *s, struct loop *loop, const struct store_
 
 static enum tm_err open_all(struct store *s, struct loop *loop, const struct store_config *config,
                             char text[IPC_TEXT_MAX + 1]) {
+    if (config->queue_max == 0) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "the store's queue must hold at least one batch");
+        return TM_EINVAL;
+    }
     enum tm_err err = open_files(s, config, text);
     if (err)
         return err;

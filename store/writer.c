@@ -97,7 +97,7 @@ static int start_thread(struct store_writer *w) {
 enum tm_err store_writer_start(struct store_committer *committer, size_t queue_max, int wake_fd,
                                struct store_writer **ret_writer) {
     struct store_writer *w = NULL;
-    if (queue_max > 0 && queue_max < SIZE_MAX / sizeof w->ring[0] / 2)
+    if (queue_max < SIZE_MAX / sizeof w->ring[0] / 2)
         w = calloc(1, sizeof *w + queue_max * sizeof w->ring[0]);
     if (!w) {
         store_committer_free(committer);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the store reads from a file that may be damaged. The first octet of an input chooses the
+ * reader, the rest is what it reads. A record that decodes must encode to the same octets; a
+ * sealed one opens under its own key only; a meta page is read or refused.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/datafile.h"
+#include "store/records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct codec_schema *const SCHEMAS[] = {
+    &store_device_schema, &store_certificate_schema, &store_intent_schema,   &store_owner_schema,
+    &store_leaf_schema,   &store_format_schema,      &store_frontier_schema,
+};
+#define SCHEMA_COUNT (sizeof SCHEMAS / sizeof SCHEMAS[0])
+
+/* Large enough for every record. */
+union any_record {
+    struct ca_device device;
+    struct store_certificate certificate;
+    struct ca_intent intent;
+    struct store_owner owner;
+    struct ca_leaf leaf;
+    struct store_format format;
+    struct store_frontier frontier;
+};
+
+static void require(bool holds) {
+    if (!holds)
+        abort();
+}
+
+static void try_sealed(struct ca_hasher *hasher, const struct codec_schema *schema,
+                       const union any_record *record) {
+    uint8_t octets[STORE_RECORD_MAX];
+    struct buf value = BUF_ON(octets);
+    union any_record back;
+    require(!store_seal(hasher, bytes_str("key"), schema, record, &value));
+    require(!store_unseal(hasher, bytes_str("key"), buf_bytes(&value), schema, &back));
+    require(store_unseal(hasher, bytes_str("kez"), buf_bytes(&value), schema, &back) ==
+            TM_ECORRUPT);
+    octets[value.n - 1] ^= 1;
+    require(store_unseal(hasher, bytes_str("key"), buf_bytes(&value), schema, &back) ==
+            TM_ECORRUPT);
+}
+
+static void try_record(struct ca_hasher *hasher, const struct codec_schema *schema,
+                       struct bytes in) {
+    uint8_t octets[STORE_RECORD_MAX];
+    struct buf out = BUF_ON(octets);
+    union any_record record;
+    uint8_t root[CA_HASH_SIZE];
+    if (codec_decode(schema, in, &record))
+        return;
+    require(!codec_encode(schema, &record, &out));
+    require(bytes_equal(in, buf_bytes(&out)));
+    try_sealed(hasher, schema, &record);
+    if (schema == &store_frontier_schema && !store_merkle_root(hasher, &record.frontier, root) &&
+        record.frontier.size < UINT64_MAX)
+        require(!store_merkle_append(hasher, &record.frontier, in));
+}
+
+static void try_meta(struct bytes in) {
+    struct store_meta meta;
+    if (store_meta_parse(in, &meta))
+        return;
+    require(meta.page_size >= 512 && meta.page_size <= 65536);
+    require((meta.last_page + 1) * meta.page_size <= INT64_MAX);
+}
+
+/* A value as LMDB hands it out. */
+static void try_stored(struct ca_hasher *hasher, struct bytes in) {
+    struct ca_device device;
+    enum tm_err err = store_unseal(hasher, bytes_str("k"), in, &store_device_schema, &device);
+    require(!err || err == TM_ECORRUPT);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size == 0)
+        return 0;
+    struct bytes in = {data + 1, size - 1};
+    struct ca_hasher *hasher;
+    require(!ca_hasher_new(&hasher));
+    size_t choice = data[0] % (SCHEMA_COUNT + 2);
+    if (choice < SCHEMA_COUNT)
+        try_record(hasher, SCHEMAS[choice], in);
+    else if (choice == SCHEMA_COUNT)
+        try_meta(in);
+    else
+        try_stored(hasher, in);
+    ca_hasher_free(hasher);
+    return 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records as octets: their hash, their bounds, and that their format stays what it is. */
+#include "store/datafile.h"
+#include "store/records.h"
+#include "tests/unit/store_fixture.h"
+
+static int setup(void **state) {
+    struct ca_hasher *hasher;
+    assert_int_equal(ca_hasher_new(&hasher), TM_OK);
+    *state = hasher;
+    return 0;
+}
+
+static int teardown(void **state) {
+    ca_hasher_free(*state);
+    return 0;
+}
+
+/* One record of each kind with every member set. */
+struct samples {
+    uint8_t der[16];
+    struct ca_device device;
+    struct store_certificate certificate;
+    struct ca_intent intent;
+    struct store_owner owner;
+    struct ca_leaf leaf;
+    struct store_format format;
+    struct store_frontier frontier;
+};
+
+static void samples_init(struct samples *s) {
+    memset(s, 0, sizeof *s);
+    s->device = sample_owner(258);
+    (void)strcpy(s->device.station, "st-9");
+    (void)strcpy(s->device.operator_name, "Ada");
+    (void)strcpy(s->device.firmware, "1.2.3");
+    s->device.rma_count = 2;
+    s->device.secret.used = 1;
+    s->device.secret.hash[31] = 4;
+    s->device.secret.request[0] = 5;
+    s->certificate.certificate = sample_certificate(258, s->der, sizeof s->der);
+    s->certificate.certificate.revoked_ms = -1;
+    s->certificate.certificate.revoked_reason = 1;
+    s->certificate.leaf = 0x0102030405060708;
+    s->intent = sample_intent(258);
+    s->owner = (struct store_owner){"acme", "dev-1"};
+    s->leaf = sample_leaf(CA_EVENT_ISSUED, &s->certificate.certificate);
+    s->leaf.outcome = IPC_BAD_SECRET;
+    s->leaf.count = 6;
+    (void)strcpy(s->leaf.reason, "because");
+    s->format = (struct store_format){STORE_FORMAT, "test", 1700000000000};
+    s->frontier = (struct store_frontier){.size = 5, .count = 2, .nodes = {{{1}}, {{2}}}};
+}
+
+struct kind {
+    const struct codec_schema *schema;
+    size_t offset;
+    const char *sha256; /* of the encoded sample: changes only with a new schema version */
+};
+
+static const struct kind KINDS[] = {
+    {&store_device_schema, offsetof(struct samples, device),
+     "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d"},
+    {&store_certificate_schema, offsetof(struct samples, certificate),
+     "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
+    {&store_intent_schema, offsetof(struct samples, intent),
+     "9c35506e3df4ef3284ce062440e60f0a2abaaec99b18b5914b7129d21ccec43f"},
+    {&store_owner_schema, offsetof(struct samples, owner),
+     "5e8cfa0b548c8c795333d2240ed6a0996942db8770d061f66070b966f09a87e9"},
+    {&store_leaf_schema, offsetof(struct samples, leaf),
+     "2a2675dc2e477715b65ec5dd32ae48f730ee361ce09b57886f46aa4d0e9a7205"},
+    {&store_format_schema, offsetof(struct samples, format),
+     "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
+    {&store_frontier_schema, offsetof(struct samples, frontier),
+     "fe599ec75d182822a41133402a41f906524424d90c58b9940ee328c3d32bde31"},
+};
+#define KIND_COUNT (sizeof KINDS / sizeof KINDS[0])
+
+static void every_record_comes_back_whole(void **state) {
+    struct samples samples, decoded;
+    samples_init(&samples);
+    struct bytes key = bytes_str("some key");
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        uint8_t octets[STORE_RECORD_MAX], hash[CA_HASH_SIZE];
+        char text[2 * CA_HASH_SIZE + 1];
+        struct buf value = BUF_ON(octets);
+        const struct codec_schema *schema = KINDS[i].schema;
+        const uint8_t *record = (const uint8_t *)&samples + KINDS[i].offset;
+        assert_int_equal(store_seal(*state, key, schema, record, &value), TM_OK);
+        assert_int_equal(store_unseal(*state, key, buf_bytes(&value), schema, &decoded), TM_OK);
+        if (schema == &store_certificate_schema) /* borrowed from the value */
+            ((struct store_certificate *)&decoded)->certificate.der.p = samples.der;
+        assert_memory_equal(&decoded, record, schema->size);
+        struct bytes encoded = store_sealed_record(buf_bytes(&value));
+        assert_int_equal(ca_hash(*state, &encoded, 1, hash), TM_OK);
+        assert_int_equal(hex_encode(BYTES_OF(hash), text, sizeof text), TM_OK);
+        assert_string_equal(text, KINDS[i].sha256);
+        /* The record hash as store/records.h defines it. */
+        uint8_t length = (uint8_t)key.n;
+        struct bytes parts[] = {{&length, 1}, key, encoded};
+        assert_int_equal(ca_hash(*state, parts, 3, hash), TM_OK);
+        assert_memory_equal(octets, hash, STORE_RECORD_HASH_SIZE);
+    }
+}
+
+static void every_flipped_bit_is_noticed(void **state) {
+    struct samples samples, decoded;
+    samples_init(&samples);
+    uint8_t key_octets[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct bytes key = BYTES_OF(key_octets);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        uint8_t octets[STORE_RECORD_MAX];
+        struct buf value = BUF_ON(octets);
+        const struct codec_schema *schema = KINDS[i].schema;
+        assert_int_equal(
+            store_seal(*state, key, schema, (const uint8_t *)&samples + KINDS[i].offset, &value),
+            TM_OK);
+        for (size_t bit = 0; bit < 8 * value.n; bit++) {
+            octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_int_equal(store_unseal(*state, key, buf_bytes(&value), schema, &decoded),
+                             TM_ECORRUPT);
+            octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        for (size_t n = 0; n < value.n; n++)
+            assert_int_equal(store_unseal(*state, key, (struct bytes){octets, n}, schema, &decoded),
+                             TM_ECORRUPT);
+        for (size_t bit = 0; bit < 8 * sizeof key_octets; bit++) {
+            key_octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_int_equal(store_unseal(*state, key, buf_bytes(&value), schema, &decoded),
+                             TM_ECORRUPT);
+            key_octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    }
+}
+
+/* A whole, sound record that landed under another's key, or in another table. */
+static void a_swapped_record_is_noticed(void **state) {
+    struct samples samples, decoded;
+    samples_init(&samples);
+    uint8_t octets[STORE_RECORD_MAX];
+    struct buf value = BUF_ON(octets);
+    assert_int_equal(
+        store_seal(*state, bytes_str("a"), &store_owner_schema, &samples.owner, &value), TM_OK);
+    struct bytes v = buf_bytes(&value);
+    assert_int_equal(store_unseal(*state, bytes_str("a"), v, &store_owner_schema, &decoded), TM_OK);
+    assert_int_equal(store_unseal(*state, bytes_str("b"), v, &store_owner_schema, &decoded),
+                     TM_ECORRUPT);
+    assert_int_equal(store_unseal(*state, bytes_str(""), v, &store_owner_schema, &decoded),
+                     TM_ECORRUPT);
+    assert_int_equal(store_unseal(*state, bytes_str("a"), v, &store_intent_schema, &decoded),
+                     TM_ECORRUPT);
+}
+
+static void bounds_hold(void **state) {
+    static uint8_t octets[STORE_RECORD_MAX], long_key[STORE_KEY_MAX + 1];
+    struct samples samples, decoded;
+    samples_init(&samples);
+    struct bytes key = bytes_str("k");
+    struct buf value = {octets, 40, 0, false};
+    assert_int_equal(store_seal(*state, key, &store_device_schema, &samples.device, &value),
+                     TM_ELIMIT);
+    assert_int_equal(value.n, 0);
+    value = BUF_ON(octets);
+    assert_int_equal(
+        store_seal(*state, BYTES_OF(long_key), &store_owner_schema, &samples.owner, &value),
+        TM_ELIMIT);
+    memset(samples.owner.device, 'x', sizeof samples.owner.device);
+    assert_int_equal(store_seal(*state, key, &store_owner_schema, &samples.owner, &value),
+                     TM_EINVAL);
+    /* LMDB's word on a damaged page: far more octets than a record has. Not one is read. */
+    struct bytes absurd = {(const uint8_t *)16, STORE_RECORD_MAX + 1};
+    assert_int_equal(store_unseal(*state, key, absurd, &store_owner_schema, &decoded), TM_ECORRUPT);
+}
+
+static void keys_sort_as_they_should(void **state) {
+    (void)state;
+    uint8_t a[STORE_KEY_MAX], b[STORE_KEY_MAX];
+    struct buf low = BUF_ON(a), high = BUF_ON(b);
+    store_put_leaf_key(&low, 255);
+    store_put_leaf_key(&high, 256);
+    assert_true(memcmp(a, b, 8) < 0);
+    low.n = high.n = 0;
+    store_put_device_key(&low, "acme", "z"); /* before every device of a longer tenant */
+    store_put_device_key(&high, "acme2", "a");
+    assert_true(memcmp(a, b, low.n) < 0);
+    assert_int_equal(low.n, 6);
+}
+
+/* The two meta pages of a file that LMDB made, and what is none. */
+static void meta_pages_are_read_as_lmdb_writes_them(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_start(&f);
+    issue_many(&f, 1, 50);
+    struct store_stats stats;
+    store_stats(f.store, &stats);
+    char name[160];
+    uint8_t page[STORE_META_SIZE];
+    struct store_meta metas[2], got = {0, 0, 0};
+    (void)snprintf(name, sizeof name, "%s/%s", f.path, STORE_DATA_FILE);
+    int fd = open(name, O_RDONLY);
+    assert_true(fd >= 0);
+    uint64_t page_size = 0;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pread(fd, page, sizeof page, (off_t)(i * page_size)), sizeof page);
+        assert_int_equal(store_meta_parse(BYTES_OF(page), &metas[i]), TM_OK);
+        page_size = metas[i].page_size;
+    }
+    (void)close(fd);
+    got = metas[metas[1].txn > metas[0].txn];
+    assert_int_equal((got.last_page + 1) * got.page_size, stats.used);
+    assert_int_equal(store_meta_parse((struct bytes){page, sizeof page - 1}, &got), TM_EPARSE);
+    page[16] ^= 1; /* magic */
+    assert_int_equal(store_meta_parse(BYTES_OF(page), &got), TM_EPARSE);
+    page[16] ^= 1;
+    page[20] ^= 1; /* data version */
+    assert_int_equal(store_meta_parse(BYTES_OF(page), &got), TM_EPARSE);
+    page[20] ^= 1;
+    page[40] ^= 1; /* page size: no power of two */
+    assert_int_equal(store_meta_parse(BYTES_OF(page), &got), TM_EPARSE);
+    page[40] ^= 1;
+    page[143] = 0x7f; /* last page beyond any file */
+    assert_int_equal(store_meta_parse(BYTES_OF(page), &got), TM_EPARSE);
+    fixture_end(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_record_comes_back_whole),
+        cmocka_unit_test(every_flipped_bit_is_noticed),
+        cmocka_unit_test(a_swapped_record_is_noticed),
+        cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(keys_sort_as_they_should),
+        cmocka_unit_test(meta_pages_are_read_as_lmdb_writes_them),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
