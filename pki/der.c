@@ -7,10 +7,8 @@
 #define TAG_HIGH_NUMBER 0x1f /* low five bits: the number follows (X.690, 8.1.2.4) */
 #define LENGTH_OCTETS_MAX 3  /* lengths below 2^24 */
 
-/* X.690, 10.1: definite form, in the fewest octets. */
+/* X.690, 10.1: definite form, in the fewest octets. There is at least one octet. */
 static enum tm_err read_length(struct bytes in, size_t *ret_length, size_t *ret_octets) {
-    if (in.n == 0)
-        return TM_EPARSE;
     if (in.p[0] < 0x80) {
         *ret_length = in.p[0];
         *ret_octets = 1;

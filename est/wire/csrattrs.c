@@ -175,8 +175,6 @@ enum tm_err est_csrattrs_write(const struct est_csrattrs *attrs, struct buf *out
     if (!w.full && der_mark(&w) == end)
         return TM_OK; /* nothing is asked */
     der_wrap(&w, DER_SEQUENCE, end);
-    if (der_written(&w).n > EST_CSRATTRS_MAX)
-        return TM_ELIMIT;
     return der_append(&w, out);
 }
 

@@ -10,7 +10,7 @@
 #include "pki/oid.h"
 
 #define EST_CSRATTRS_OIDS_MAX 16
-#define EST_CSRATTRS_MAX 2048
+#define EST_CSRATTRS_MAX 2048 /* octets are always enough for what est_csrattrs_write writes */
 
 /* What a profile asks for. Empty means: nothing is asked, answer 204. */
 struct est_csrattrs {
@@ -28,8 +28,8 @@ struct est_csrattrs {
 };
 /* Appends the CsrAttrs to out, or nothing when nothing is asked. Extensions are asked for by one
  * id-ExtensionReq (RFC 9908, 3.2): in the template when there is one, else in the old form.
- * TM_ELIMIT: out has no room, or over EST_CSRATTRS_MAX octets; TM_EINVAL: a curve without
- * EC_PUBLIC_KEY, rsa_bits without RSA_ENCRYPTION or not 1024 to 8192, a count over its bound. */
+ * TM_ELIMIT: out has no room; TM_EINVAL: a curve without EC_PUBLIC_KEY, rsa_bits without
+ * RSA_ENCRYPTION or not 1024 to 8192, a count over its bound. */
 MUST_USE enum tm_err est_csrattrs_write(const struct est_csrattrs *attrs, struct buf *out);
 
 /* Reading, for clients: iterates AttrOrOID elements. Start with *rest = the CsrAttrs

@@ -185,6 +185,9 @@ static void armour_is_whole_or_refused(void **state) {
          "X-----",
          TM_EPARSE},
         {"-----BEGIN X----------END X-----", TM_EPARSE},
+        {"-----BEGIN ", TM_EPARSE},
+        {"-----BEGIN -", TM_EPARSE},
+        {"-----BEGIN ----\n-----END ----", TM_EPARSE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t memory[16];

@@ -339,6 +339,19 @@ static void an_extension_occurs_once(void **state) {
     assert_int_equal(parse_recipe(&r, &cert), TM_EPARSE);
 }
 
+static void extension_identifiers_are_valid(void **state) {
+    (void)state;
+    struct pki_cert cert;
+    struct recipe r = usual;
+    r.extension_count = 1;
+    r.extensions[0] = extension("", 0, "", 0);
+    assert_int_equal(parse_recipe(&r, &cert), TM_EPARSE);
+    r.extensions[0] = extension("\x2a\x80\x01", 3, "", 0);
+    assert_int_equal(parse_recipe(&r, &cert), TM_EPARSE);
+    r.extensions[0] = extension("\x2a\x83", 2, "", 0);
+    assert_int_equal(parse_recipe(&r, &cert), TM_EPARSE);
+}
+
 static void extensions_are_bounded(void **state) {
     (void)state;
     static char oids[PKI_EXTENSIONS_MAX + 1][2];
@@ -504,6 +517,7 @@ int main(void) {
         cmocka_unit_test(versions_and_what_they_allow),
         cmocka_unit_test(malformed_parts_are_refused),
         cmocka_unit_test(an_extension_occurs_once),
+        cmocka_unit_test(extension_identifiers_are_valid),
         cmocka_unit_test(extensions_are_bounded),
         cmocka_unit_test(malformed_extension_values_are_refused),
         cmocka_unit_test(both_algorithms_are_the_same),

@@ -6,6 +6,8 @@
 #include <openssl/pkcs7.h>
 
 #include "est/wire/certs_only.h"
+#include "pki/der.h"
+#include "pki/oid.h"
 
 #define CERTIFICATES 3
 
@@ -141,6 +143,74 @@ static void what_holds_no_certificate_is_refused(void **state) {
     assert_int_equal(est_certs_only_read(BYTES_OF(empty), &certificates), TM_EPARSE);
 }
 
+/* A message of parts, each of which can be wrong alone. */
+struct recipe {
+    uint32_t version;
+    enum pki_oid content_type, inner_type;
+    struct bytes inner_content; /* behind the inner type */
+    struct bytes crls;          /* whole [1], may be empty */
+    struct bytes signers;       /* content of the SET */
+    struct bytes trailing;      /* behind SignedData's SET */
+};
+
+static enum tm_err read_recipe(const struct recipe *r, struct bytes certificates) {
+    static uint8_t memory[4096];
+    struct bytes read;
+    struct der_writer w = der_writer_on(memory, sizeof memory);
+    size_t end = der_mark(&w);
+    der_raw(&w, r->trailing);
+    der_put(&w, DER_SET, r->signers);
+    der_raw(&w, r->crls);
+    der_put(&w, DER_CONTEXT_CONSTRUCTED(0), certificates);
+    size_t inner = der_mark(&w);
+    der_raw(&w, r->inner_content);
+    der_put(&w, DER_OID, pki_oid_bytes(r->inner_type));
+    der_wrap(&w, DER_SEQUENCE, inner);
+    der_put(&w, DER_SET, (struct bytes){0});
+    der_put_small(&w, r->version);
+    der_wrap(&w, DER_SEQUENCE, end);
+    der_wrap(&w, DER_CONTEXT_CONSTRUCTED(0), end);
+    der_put(&w, DER_OID, pki_oid_bytes(r->content_type));
+    der_wrap(&w, DER_SEQUENCE, end);
+    assert_false(w.full);
+    return est_certs_only_read(der_written(&w), &read);
+}
+
+static void each_part_is_checked(void **state) {
+    const struct three *t = *state;
+    struct bytes certificate = fixture_bytes(&t->ders[1]), null = bytes_str("\x05");
+    null.n = 2; /* with its length octet, the literal's NUL */
+    const struct recipe good = {
+        .version = 1, .content_type = PKI_OID_SIGNED_DATA, .inner_type = PKI_OID_DATA};
+    struct recipe r = good;
+    assert_int_equal(read_recipe(&r, certificate), TM_OK);
+    r.version = 3;
+    r.crls = bytes_str("\xa1\x02\x30");
+    r.crls.n = 4;
+    assert_int_equal(read_recipe(&r, certificate), TM_OK);
+    r = good;
+    r.version = 0;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    r.version = 6;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    r = good;
+    r.content_type = PKI_OID_DATA;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    r = good;
+    r.inner_type = PKI_OID_SIGNED_DATA;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    r = good;
+    r.inner_content = null;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    r = good;
+    r.signers = null;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    r = good;
+    r.trailing = null;
+    assert_int_equal(read_recipe(&r, certificate), TM_EPARSE);
+    assert_int_equal(read_recipe(&good, null), TM_EPARSE); /* a choice that is no Certificate */
+}
+
 static void every_cut_is_refused(void **state) {
     const struct three *t = *state;
     uint8_t memory[1024];
@@ -179,6 +249,7 @@ int main(void) {
         cmocka_unit_test(we_read_openssls_pkcs7),
         cmocka_unit_test(signed_messages_are_refused),
         cmocka_unit_test(what_holds_no_certificate_is_refused),
+        cmocka_unit_test(each_part_is_checked),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(a_full_buffer_is_left_as_it_was),
     };

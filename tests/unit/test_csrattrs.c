@@ -134,11 +134,14 @@ static void malformed_messages_are_refused(void **state) {
     (void)state;
     static const char *const not_sequences[] = {"", "3100", "30000500", "3001", "0500"};
     static const char *const bad_elements[] = {
-        "30020500",             /* neither OID nor Attribute */
-        "30020600",             /* an empty OID */
-        "300406022a83",         /* an OID that does not end */
-        "3006300406022a03",     /* an Attribute without values */
-        "3008300606022a033000", /* values that are no SET */
+        "30020500",                     /* neither OID nor Attribute */
+        "30020605",                     /* an element that is cut */
+        "30020600",                     /* an empty OID */
+        "300406022a83",                 /* an OID that does not end */
+        "300c300a06022a03310005000500", /* more than type and values */
+        "300a300806022a8331020500",     /* an Attribute whose OID does not end */
+        "3006300406022a03",             /* an Attribute without values */
+        "3008300606022a033000",         /* values that are no SET */
         "300a300806022a0331000500",
         "300730050201003100",
     };
@@ -379,6 +382,24 @@ static void a_key_without_parameters_has_no_values(void **state) {
     free_template(info);
 }
 
+static void the_longest_wishes_fit(void **state) {
+    (void)state;
+    uint8_t memory[EST_CSRATTRS_MAX];
+    struct buf out = BUF_ON(memory);
+    struct est_csrattrs attrs = {.key_algorithm = PKI_OID_RSA_ENCRYPTION,
+                                 .rsa_bits = 8192,
+                                 .signature = PKI_OID_EST_IDENTITY_LINKING,
+                                 .challenge_password = true,
+                                 .template_form = true,
+                                 .subject_count = EST_CSRATTRS_OIDS_MAX,
+                                 .eku_count = EST_CSRATTRS_OIDS_MAX,
+                                 .key_usage = 0x8080};
+    for (size_t i = 0; i < EST_CSRATTRS_OIDS_MAX; i++)
+        attrs.subject[i] = attrs.eku[i] = PKI_OID_EST_IDENTITY_LINKING; /* the longest known */
+    assert_int_equal(est_csrattrs_write(&attrs, &out), TM_OK);
+    assert_true(out.n > 1024);
+}
+
 static void contradictions_and_full_buffers_write_nothing(void **state) {
     (void)state;
     uint8_t memory[MEMORY_MAX];
@@ -415,6 +436,7 @@ int main(void) {
         cmocka_unit_test(without_template_the_extensions_are_in_the_old_form),
         cmocka_unit_test(an_rsa_size_is_told_by_a_placeholder),
         cmocka_unit_test(a_key_without_parameters_has_no_values),
+        cmocka_unit_test(the_longest_wishes_fit),
         cmocka_unit_test(contradictions_and_full_buffers_write_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,8 @@ static void refuses_what_is_not_der(void **state) {
     const struct bytes bad[] = {
         {NULL, 0},
         B(0x02),
-        B(0x02, 0x01),                               /* content is missing */
+        B(0x02, 0x01), /* content is missing */
+        B(0x30, 0x80, 0x05, 0x00, 0x00, 0x00),
         B(0x30, 0x80, 0x00, 0x00),                   /* indefinite length */
         B(0x04, 0x81, 0x01, 0x00),                   /* long form for a short length */
         B(0x04, 0x82, 0x00, 0x01, 0x00),             /* leading zero in the length */

@@ -2,6 +2,8 @@
 /* Paths, media types and Basic credentials as they stand in HTTP requests. */
 #include "pki_fixture.h"
 
+#include <ctype.h>
+
 #include "est/wire/http.h"
 
 static void paths_name_an_operation_and_a_label(void **state) {
@@ -85,6 +87,11 @@ static void operations_have_their_names(void **state) {
     assert_false(est_is_operation_name("csrattr"));
     assert_false(est_is_operation_name(""));
     assert_true(est_label_valid("factory-1"));
+    for (int c = 1; c < 256; c++) {
+        char label[] = {(char)c, '\0'};
+        bool unreserved = c < 0x80 && (isalnum(c) || strchr("-_~", c));
+        assert_int_equal(est_label_valid(label), unreserved);
+    }
     assert_false(est_label_valid("cacerts"));
     assert_false(est_label_valid(""));
 }
@@ -184,6 +191,8 @@ static void other_credentials_are_refused(void **state) {
         {"Basic dQpiOnA=", TM_EPARSE},         /* "u\nb:p" */
         {"Basic dQBiOnA=", TM_EPARSE},         /* "u\0b:p" */
         {"Basic dTpwAA==", TM_EPARSE},         /* "u:p\0" */
+        {"Basic gDpw", TM_EPARSE},             /* 0x80 for a user */
+        {"Basic ZWlnaHRjaHI6cA==", TM_ELIMIT}, /* "eightchr:p" has no room for its NUL */
         {"Basic w6k6cA==", TM_EPARSE},         /* not ASCII */
         {"Basic bG9uZ2VydXNlcjpw", TM_ELIMIT}, /* "longeruser:p" */
         {"Basic dTpsb25nZXJwYXNz", TM_ELIMIT}, /* "u:longerpass" */

@@ -307,6 +307,46 @@ static void values_that_do_not_fit_their_type_are_not_written(void **state) {
     assert_true(pki_rdn_fits(&good));
 }
 
+/* Every character of every type, by OpenSSL's judgement. */
+static void characters_are_those_of_their_type(void **state) {
+    (void)state;
+    for (int c = 1; c < 0x80; c++) {
+        const char value[] = {(char)c, '\0'};
+        const struct pki_rdn printable = {PKI_OID_SERIAL_NUMBER, value};
+        const struct pki_rdn ia5 = {PKI_OID_DOMAIN_COMPONENT, value};
+        bool theirs =
+            ASN1_PRINTABLE_type((const unsigned char *)value, 1) == V_ASN1_PRINTABLESTRING;
+        assert_int_equal(pki_rdn_fits(&printable), theirs);
+        assert_true(pki_rdn_fits(&ia5));
+    }
+    const struct pki_rdn beyond = {PKI_OID_DOMAIN_COMPONENT, "\x80"};
+    assert_false(pki_rdn_fits(&beyond));
+}
+
+/* Every code point as OpenSSL writes it, and with each of its octets damaged. */
+static void utf8_is_openssls(void **state) {
+    (void)state;
+    for (unsigned long c = 1; c <= 0x110100; c += c < 0x3000 ? 1 : 97) {
+        char value[8] = {0};
+        const struct pki_rdn rdn = {PKI_OID_COMMON_NAME, value};
+        int n = UTF8_putc((unsigned char *)value, 6, c);
+        if (n <= 0)
+            continue; /* a surrogate, or beyond Unicode */
+        assert_true(pki_rdn_fits(&rdn));
+        for (int i = 0; i < n; i++) {
+            unsigned long back;
+            value[i] = (char)(value[i] ^ 0x80);
+            bool theirs =
+                value[i] != '\0' && UTF8_getc((const unsigned char *)value, n, &back) == n;
+            if (n > 1 && value[0] != '\0' && value[i] != '\0')
+                assert_int_equal(pki_rdn_fits(&rdn), theirs);
+            value[i] = (char)(value[i] ^ 0x80);
+        }
+        value[n - 1] = '\0';
+        assert_false(pki_rdn_fits(&rdn));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_is_openssls),
@@ -319,6 +359,8 @@ int main(void) {
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(written_names_are_openssls),
         cmocka_unit_test(values_that_do_not_fit_their_type_are_not_written),
+        cmocka_unit_test(characters_are_those_of_their_type),
+        cmocka_unit_test(utf8_is_openssls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
