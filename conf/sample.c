@@ -17,7 +17,7 @@ struct printer {
 /* Words wrapped at COLUMNS behind "# ". */
 static void print_comment(const struct printer *p, const char *text) {
     while (*text) {
-        size_t room = (size_t)(COLUMNS - p->indent - 2);
+        size_t room = (size_t)(COLUMNS - p->indent - p->inner - 3);
         size_t n = strlen(text);
         if (n > room) {
             for (n = room; n > 0 && text[n] != ' ';)
@@ -25,7 +25,8 @@ static void print_comment(const struct printer *p, const char *text) {
             if (n == 0)
                 n = room;
         }
-        fprintf(p->out, "%*s# %.*s\n", p->indent, "", (int)n, text);
+        fprintf(p->out, "%*s%s%*s# %.*s\n", p->indent, "", p->off ? "#" : "", p->inner, "", (int)n,
+                text);
         text += n;
         text += strspn(text, " ");
     }

@@ -9,6 +9,7 @@
 
 #include "admin/command.h"
 #include "base/auto.h"
+#include "ca/ceremony.h"
 #include "ca/profile.h"
 #include "conf/conf.h"
 
@@ -63,6 +64,13 @@ static void print_profile(FILE *out) {
 }
 static void print_profile_sample(FILE *out) {
     print_sample(ca_profile_rows, out);
+}
+
+static void print_ceremony(FILE *out) {
+    conf_print_manual(ca_ceremony_rows, out);
+}
+static void print_ceremony_sample(FILE *out) {
+    print_sample(ca_ceremony_rows, out);
 }
 
 static void print_command(const struct admin_command *command, FILE *out) {
@@ -134,6 +142,8 @@ static const struct {
     {"@OPTIONS_PLAIN_SAMPLE@\n", print_plain_sample},
     {"@PROFILE@\n", print_profile},
     {"@PROFILE_SAMPLE@\n", print_profile_sample},
+    {"@CEREMONY@\n", print_ceremony},
+    {"@CEREMONY_SAMPLE@\n", print_ceremony_sample},
     {"@COMMANDS@\n", print_commands},
     {"@COMMAND_OPTIONS@\n", print_command_options},
     {"@DEFAULT_FILE@\n", print_default_file},

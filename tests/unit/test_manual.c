@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every option of touchmark.yaml and of profiles stands in manual page and sample. */
+/* Every option of touchmark.yaml, profiles and ceremonies stands in manual page and sample. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/auto.h"
+#include "ca/ceremony.h"
 #include "ca/profile.h"
 #include "conf/conf.h"
 
@@ -73,6 +74,13 @@ static void profile_is_documented(void **state) {
     assert_rows(ca_profile_rows, "", sample, manual);
 }
 
+static void ceremony_is_documented(void **state) {
+    (void)state;
+    AUTO_MEM char *sample = printed(conf_print_sample, ca_ceremony_rows);
+    AUTO_MEM char *manual = printed(conf_print_manual, ca_ceremony_rows);
+    assert_rows(ca_ceremony_rows, "", sample, manual);
+}
+
 static void sample_loads(void **state) {
     (void)state;
     AUTO_MEM char *text = printed(conf_print_sample, conf_rows);
@@ -93,12 +101,21 @@ static void profile_sample_loads(void **state) {
     ca_profile_free(&profile);
 }
 
+static void ceremony_sample_loads(void **state) {
+    (void)state;
+    AUTO_MEM char *text = printed(conf_print_sample, ca_ceremony_rows);
+    struct ca_ceremony plan;
+    char error[CONF_ERROR_MAX] = "";
+    if (conf_load_text(text, strlen(text), "/c.yaml", ca_ceremony_rows, &plan, sizeof(plan), error))
+        fail_msg("%s\n%s", error, text);
+    conf_free(ca_ceremony_rows, &plan, sizeof(plan));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_are_documented),
-        cmocka_unit_test(profile_is_documented),
-        cmocka_unit_test(sample_loads),
-        cmocka_unit_test(profile_sample_loads),
+        cmocka_unit_test(options_are_documented), cmocka_unit_test(profile_is_documented),
+        cmocka_unit_test(ceremony_is_documented), cmocka_unit_test(sample_loads),
+        cmocka_unit_test(profile_sample_loads),   cmocka_unit_test(ceremony_sample_loads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
