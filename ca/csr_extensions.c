@@ -122,10 +122,22 @@ static bool check_names(const struct pki_extension *extension, const struct ca_p
     return true;
 }
 
+static bool refuse_type(const struct pki_extension *extension, const struct ca_profile *profile,
+                        struct ca_refusal *ret) {
+    char dotted[96];
+    if (pki_oid_format(extension->oid, dotted, sizeof dotted))
+        return ca_refuse(ret, IPC_BAD_EXTENSION,
+                         "the request asks for an extension of an overlong type");
+    bool known = extension->type != PKI_OID_UNKNOWN;
+    return ca_refuse(ret, IPC_BAD_EXTENSION,
+                     "the request asks for extension %s%s%s%s, which profile %s does not set",
+                     dotted, known ? " (" : "", known ? pki_oid_name(extension->type) : "",
+                     known ? ")" : "", profile->name);
+}
+
 static bool check_extension(const struct pki_csr *csr, const struct pki_extension *extension,
                             const struct ca_profile *profile, struct bytes own_san,
                             struct ca_refusal *ret) {
-    char dotted[96] = "of an unreadable type";
     switch (extension->type) {
     case PKI_OID_KEY_USAGE:
         return check_key_usage(extension, profile, ret);
@@ -138,13 +150,7 @@ static bool check_extension(const struct pki_csr *csr, const struct pki_extensio
     case PKI_OID_SUBJECT_ALT_NAME:
         return check_names(extension, profile, own_san, ret);
     default:
-        if (pki_oid_format(extension->oid, dotted, sizeof dotted))
-            dotted[sizeof dotted - 1] = '\0';
-        return ca_refuse(ret, IPC_BAD_EXTENSION,
-                         "the request asks for extension %s%s%s%s, which profile %s does not set",
-                         dotted, extension->type ? " (" : "",
-                         extension->type ? pki_oid_name(extension->type) : "",
-                         extension->type ? ")" : "", profile->name);
+        return refuse_type(extension, profile, ret);
     }
 }
 

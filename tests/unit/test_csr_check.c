@@ -563,6 +563,40 @@ static void what_the_profile_sets_anyway_may_be_asked_for(void **ctx) {
     fixture_free(&r.der);
 }
 
+static void a_key_identifier_by_sha256_may_be_asked_for(void **ctx) {
+    (void)ctx;
+    struct fixture_der spki = ca_fixture_spki(t.key);
+    struct pki_spki view;
+    uint8_t hash[32];
+    char hex[65];
+    struct ca_refusal refusal;
+    assert_int_equal(pki_spki_parse(fixture_bytes(&spki), &view), TM_OK);
+    assert_int_equal(EVP_Digest(view.key.p, view.key.n, hash, NULL, EVP_sha256(), NULL), 1);
+    assert_int_equal(hex_encode((struct bytes){hash, 20}, hex, sizeof hex), TM_OK);
+    const char *const ask[] = {"subjectKeyIdentifier", hex, NULL};
+    struct request r = asking(ask, t.key);
+    assert_taken(check_extensions(&r, &t.ldevid, &refusal), &refusal);
+    fixture_free(&r.der);
+    fixture_free(&spki);
+}
+
+/* An arc of more than 63 bits: there is no number to print. */
+static void types_that_cannot_be_printed_are_refused_too(void **ctx) {
+    (void)ctx;
+    static const uint8_t oid[] = {0x2a, 0x8f, 0xff, 0xff, 0xff, 0xff,
+                                  0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
+    static const uint8_t algorithm[] = {0x30, 0x0e, 0x06, 0x0c, 0x2a, 0x8f, 0xff, 0xff,
+                                        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
+    struct ca_refusal refusal = {0};
+    struct pki_csr csr = {.extension_count = 1,
+                          .extensions = {{.oid = BYTES_OF(oid)}},
+                          .algorithm = BYTES_OF(algorithm)};
+    assert_refused(ca_check_extensions(&csr, &t.ldevid, none, &refusal), &refusal,
+                   IPC_BAD_EXTENSION, "overlong type");
+    assert_refused(ca_check_pop(t.checker, &csr, &refusal), &refusal, IPC_BAD_POP,
+                   "cannot be read; sign with");
+}
+
 static void anything_more_is_refused_and_named(void **ctx) {
     (void)ctx;
     const struct {
@@ -741,6 +775,8 @@ int main(void) {
         cmocka_unit_test(all_that_is_carried_must_be_right),
         cmocka_unit_test(only_required_needs_one_and_an_ra_is_exempt),
         cmocka_unit_test(what_the_profile_sets_anyway_may_be_asked_for),
+        cmocka_unit_test(a_key_identifier_by_sha256_may_be_asked_for),
+        cmocka_unit_test(types_that_cannot_be_printed_are_refused_too),
         cmocka_unit_test(anything_more_is_refused_and_named),
         cmocka_unit_test(names_are_taken_from_the_request_where_the_profile_says),
         cmocka_unit_test(a_renewal_may_ask_for_its_old_names),

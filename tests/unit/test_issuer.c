@@ -176,6 +176,31 @@ static void what_is_no_issuing_ca_is_refused(void **ctx) {
     ca_fixture_close(&f);
 }
 
+static void version_1_and_overlong_names_are_refused(void **ctx) {
+    (void)ctx;
+    struct ca_fixture f;
+    struct ca_issuer issuer;
+    char text[IPC_TEXT_MAX + 1], name[IPC_NAME_MAX + 2];
+    ca_fixture_open(&f, "P-256");
+    X509 *old = ca_fixture_make(
+        &(struct ca_fixture_cert){.name = "Old", .key = f.key, .from_s = -60, .to_s = 3600});
+    assert_true(X509_set_version(old, X509_VERSION_1));
+    assert_true(X509_sign(old, f.key, EVP_sha256()) > 0);
+    assert_int_equal(load(&f, old, NULL, 0, text), TM_EPARSE);
+    assert_contains(text, "version 3");
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    ca_fixture_write(f.cert_path, &f.cert, 1);
+    assert_int_equal(ca_issuer_load(name, f.cert_path, f.chain_path, &issuer, text), TM_EPARSE);
+    assert_contains(text, "64 octets");
+    name[IPC_NAME_MAX] = '\0';
+    ca_fixture_write(f.chain_path, &f.root, 1);
+    assert_int_equal(ca_issuer_load(name, f.cert_path, f.chain_path, &issuer, text), TM_OK);
+    ca_issuer_free(&issuer);
+    X509_free(old);
+    ca_fixture_close(&f);
+}
+
 static void a_chain_must_hold(void **ctx) {
     (void)ctx;
     struct ca_fixture f, other;
@@ -320,6 +345,7 @@ int main(void) {
         cmocka_unit_test(the_token_key_is_recognised),
         cmocka_unit_test(algorithms_are_what_openssl_writes),
         cmocka_unit_test(what_is_no_issuing_ca_is_refused),
+        cmocka_unit_test(version_1_and_overlong_names_are_refused),
         cmocka_unit_test(a_chain_must_hold),
         cmocka_unit_test(path_lengths_above_are_kept),
         cmocka_unit_test(a_root_that_allows_no_ca_below_it_is_heard),

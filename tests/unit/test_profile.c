@@ -200,6 +200,31 @@ static void what_cannot_be_issued_is_refused(void **ctx) {
     }
 }
 
+static void kinds_have_demands_of_their_own(void **ctx) {
+    (void)ctx;
+    static const struct {
+        const char *rest, *says;
+    } rows[] = {
+        {"kind: tls-server\next_key_usage: [serverAuth]\nvalidity: 1d\n", "RFC 9525"},
+        {"kind: tls-server\nsan_from_request: true\next_key_usage: [clientAuth]\nvalidity: 1d\n",
+         "needs serverAuth"},
+        {"kind: idevid\nvalidity: 7300d\n", "IEEE 802.1AR, 8.5"},
+        {"kind: idevid\nnot_after: 2099-01-01T00:00:00Z\n", "IEEE 802.1AR, 8.5"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char yaml[512], error[CONF_ERROR_MAX] = "";
+        struct ca_profile profile = {0};
+        (void)snprintf(yaml, sizeof yaml,
+                       "keys: [p256]\nsubject: [{type: serialNumber, value: \"{id}\"}]\n"
+                       "key_usage: [digitalSignature]\ncredentials: [secret]\n"
+                       "states: [registered]\n%s",
+                       rows[i].rest);
+        assert_int_equal(ca_profile_load_text(yaml, strlen(yaml), "k.yaml", &profile, error),
+                         TM_EPARSE);
+        assert_contains(error, rows[i].says);
+    }
+}
+
 static void kinds_of_keys_bound_key_usage(void **ctx) {
     (void)ctx;
     static const struct {
@@ -364,6 +389,7 @@ int main(void) {
         cmocka_unit_test(shipped_tls_server_is_for_nobody_else),
         cmocka_unit_test(usage_and_purposes_keep_their_order),
         cmocka_unit_test(what_cannot_be_issued_is_refused),
+        cmocka_unit_test(kinds_have_demands_of_their_own),
         cmocka_unit_test(kinds_of_keys_bound_key_usage),
         cmocka_unit_test(the_file_names_the_profile),
         cmocka_unit_test(hash_is_over_what_is_said_and_not_how),
