@@ -83,7 +83,8 @@ static bool names_good(const struct check *c) {
             return wrong(c, "san_uri: \"%.100s\": %s (RFC 3986)", p->san_uri.items[i], fault);
     }
     if (p->kind == CA_KIND_TLS_SERVER && !p->san_from_request)
-        return wrong(c, "san_from_request: a TLS server's names come from its request (RFC 9525, 4.1)");
+        return wrong(
+            c, "san_from_request: a TLS server's names come from its request (RFC 9525, 4.1)");
     return true;
 }
 

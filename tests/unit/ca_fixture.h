@@ -30,6 +30,24 @@ UNUSED static EVP_PKEY *ca_fixture_key(const char *kind) {
     return key;
 }
 
+/* The same key of a kind for the whole run, since making an RSA key takes long; free each. */
+UNUSED static EVP_PKEY *ca_fixture_shared_key(const char *kind) {
+    static struct {
+        const char *kind;
+        EVP_PKEY *key;
+    } keys[12];
+    size_t i = 0;
+    while (i < 12 && keys[i].kind && strcmp(keys[i].kind, kind) != 0)
+        i++;
+    assert_in_range(i, 0, 11);
+    if (!keys[i].kind) {
+        keys[i].key = ca_fixture_key(kind);
+        keys[i].kind = kind;
+    }
+    assert_int_equal(EVP_PKEY_up_ref(keys[i].key), 1);
+    return keys[i].key;
+}
+
 /* The digest that goes with a CA's key. */
 UNUSED static const EVP_MD *ca_fixture_digest(EVP_PKEY *key) {
     if (EVP_PKEY_is_a(key, "ED25519"))

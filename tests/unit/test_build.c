@@ -38,7 +38,7 @@ static void work_open(struct work *w, const struct ca_fixture *f, const char *ya
     w->f = f;
     w->profile = ca_fixture_profile("test.yaml", yaml);
     w->device = ca_fixture_device;
-    w->key = ca_fixture_key(kind);
+    w->key = ca_fixture_shared_key(kind);
     w->spki_der = ca_fixture_spki(w->key);
     assert_int_equal(pki_spki_parse(fixture_bytes(&w->spki_der), &w->spki), TM_OK);
     w->b = (struct ca_build){.profile = &w->profile,

@@ -108,7 +108,7 @@ static void kinds_of_keys_are_taken_as_the_profile_says(void **ctx) {
     for (size_t i = 0; i < COUNT(rows); i++) {
         EVP_PKEY *key = strcmp(rows[i].kind, "X25519") == 0
                             ? EVP_PKEY_Q_keygen(NULL, NULL, "X25519")
-                            : ca_fixture_key(rows[i].kind);
+                            : ca_fixture_shared_key(rows[i].kind);
         struct fixture_der der = ca_fixture_spki(key);
         struct pki_csr csr = {0};
         assert_int_equal(pki_spki_parse(fixture_bytes(&der), &csr.spki), TM_OK);
@@ -223,7 +223,7 @@ static void openssl_has_the_same_key(void **ctx) {
     static const char *const kinds[] = {"P-256", "P-384", "RSA2048", "RSA3072", "ED25519"};
     for (size_t i = 0; i < COUNT(kinds); i++)
         for (int round = 0; round < 2; round++) { /* the checker's own keys stay what they are */
-            EVP_PKEY *key = ca_fixture_key(kinds[i]);
+            EVP_PKEY *key = ca_fixture_shared_key(kinds[i]);
             struct fixture_der der = ca_fixture_spki(key);
             struct pki_spki spki;
             assert_int_equal(pki_spki_parse(fixture_bytes(&der), &spki), TM_OK);
@@ -245,7 +245,7 @@ static void every_good_signature_verifies(void **ctx) {
     for (size_t i = 0; i <= COUNT(kinds); i++)
         for (size_t d = 0; d < (i < COUNT(kinds) ? COUNT(digests) : 1); d++) {
             struct ca_refusal refusal = {0};
-            EVP_PKEY *key = ca_fixture_key(i < COUNT(kinds) ? kinds[i] : "ED25519");
+            EVP_PKEY *key = ca_fixture_shared_key(i < COUNT(kinds) ? kinds[i] : "ED25519");
             struct request r = plain(key, i < COUNT(kinds) ? digests[d] : NULL);
             assert_taken(ca_check_key(&r.csr, &t.ldevid, &refusal), &refusal);
             assert_taken(ca_check_pop(t.checker, &r.csr, &refusal), &refusal);
@@ -320,7 +320,7 @@ static void weak_and_unknown_algorithms_are_named(void **ctx) {
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct ca_refusal refusal = {0};
-        EVP_PKEY *key = ca_fixture_key(rows[i].kind);
+        EVP_PKEY *key = ca_fixture_shared_key(rows[i].kind);
         struct request r = plain(key, rows[i].md);
         assert_refused(ca_check_pop(t.checker, &r.csr, &refusal), &refusal, IPC_BAD_POP,
                        rows[i].says);
@@ -333,7 +333,7 @@ static void rsa_pss_is_not_taken(void **ctx) {
     (void)ctx;
     struct ca_refusal refusal = {0};
     struct request r;
-    EVP_PKEY *key = ca_fixture_key("RSA2048");
+    EVP_PKEY *key = ca_fixture_shared_key("RSA2048");
     X509_REQ *req = fixture_request(key, "TM-1");
     EVP_MD_CTX *sign = EVP_MD_CTX_new();
     EVP_PKEY_CTX *params;
