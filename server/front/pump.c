@@ -86,7 +86,8 @@ void conn_pump_in(struct front_conn *conn) {
 
 /* Without a response in sight there is nothing to look for. */
 static bool may_have_output(const struct front_conn *conn) {
-    return conn->pair >= 0 && !conn->blocked && conn->phase != FRONT_HTTP_CORE;
+    return conn->pair >= 0 && !conn->blocked && conn->phase != FRONT_HTTP_CORE &&
+           conn->deadline.queue != &conn->conns->idle;
 }
 
 void conn_pump_out(struct front_conn *conn) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An OpenSSL library context in which public keys are decoded quickly. For every certificate
- * OpenSSL 3.0 looks at all of the default provider's key types and decoders, more than a hundred,
- * to find those that may read its key: a fifth of a handshake's time. The provider here is the
- * default one in all but that: it shows only what TLS and a peer's certificate can need.
+ * OpenSSL 3.0 walks through all algorithms that the context knows, to find the key types and
+ * decoders that may read its key: a fifth of a handshake's time. The provider here is the default
+ * one in all but that: of algorithms that come in great numbers it shows those that TLS needs.
  */
 #include <openssl/core_dispatch.h>
 #include <openssl/evp.h>
@@ -18,10 +18,10 @@ AUTO_DEFINE(OSSL_LIB_CTX, OSSL_LIB_CTX_free)
 
 #define ROWS_MAX 24
 
-/* Of certificates. */
+/* For decoding: what peers' certificates hold. */
 static const char *const decoded_keys[] = {"EC",        "RSA",       "ED25519", "ML-DSA-44",
                                            "ML-DSA-65", "ML-DSA-87", NULL};
-/* Of certificates, key exchanges and (HMAC) binders of resumed sessions. */
+/* Also those of signatures, of key exchanges and of (HMAC) binders of resumed sessions. */
 static const char *const managed_keys[] = {"EC",
                                            "RSA",
                                            "RSA-PSS",
@@ -31,22 +31,36 @@ static const char *const managed_keys[] = {"EC",
                                            "ML-DSA-87",
                                            "X25519",
                                            "X448",
-                                           "DH",
                                            "X25519MLKEM768",
                                            "SecP256r1MLKEM768",
-                                           "SecP384r1MLKEM1024",
                                            "ML-KEM-512",
                                            "ML-KEM-768",
                                            "ML-KEM-1024",
                                            "HMAC",
+                                           "SecP384r1MLKEM1024",
                                            NULL};
+/* Records; AES-256-CTR is the random generator's. */
+static const char *const ciphers[] = {"AES-128-GCM",       "AES-192-GCM", "AES-256-GCM",
+                                      "ChaCha20-Poly1305", "AES-256-CTR", NULL};
+static const char *const digests[] = {"SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512", NULL};
+
+static const struct selection {
+    int operation;
+    const char *const *names;
+} selections[] = {
+    {OSSL_OP_DECODER, decoded_keys},
+    {OSSL_OP_KEYMGMT, managed_keys},
+    {OSSL_OP_CIPHER, ciphers},
+    {OSSL_OP_DIGEST, digests},
+};
+#define SELECTIONS (sizeof selections / sizeof selections[0])
 
 /* OpenSSL gives a provider's functions nothing but the context that its algorithms are made with,
  * which is the default provider's own: there is no other place for these. They are set while the
  * provider is loaded and constant from then on. */
 static struct {
     OSSL_PROVIDER *original;
-    OSSL_ALGORITHM decoders[ROWS_MAX + 1], keys[ROWS_MAX + 1]; /* end with an empty row */
+    OSSL_ALGORITHM chosen[SELECTIONS][ROWS_MAX + 1]; /* each ends with an empty row */
 } provider;
 
 /* Names of an algorithm are separated by colons; its first one counts. */
@@ -63,23 +77,23 @@ static bool reads_spki(const OSSL_ALGORITHM *decoder) {
            strstr(decoder->property_definition, "structure=SubjectPublicKeyInfo");
 }
 
-static void choose(int operation, const char *const *names, OSSL_ALGORITHM ret[ROWS_MAX]) {
+static void choose(const struct selection *selection, OSSL_ALGORITHM ret[ROWS_MAX]) {
     int no_store;
     const OSSL_ALGORITHM *row =
-        OSSL_PROVIDER_query_operation(provider.original, operation, &no_store);
+        OSSL_PROVIDER_query_operation(provider.original, selection->operation, &no_store);
     size_t n = 0;
     for (; row && row->algorithm_names && n < ROWS_MAX; row++)
-        if (is_among(row, names) && (operation != OSSL_OP_DECODER || reads_spki(row)))
+        if (is_among(row, selection->names) &&
+            (selection->operation != OSSL_OP_DECODER || reads_spki(row)))
             ret[n++] = *row;
 }
 
 static const OSSL_ALGORITHM *query(void *context, int operation, int *no_store) {
     (void)context;
     *no_store = 0;
-    if (operation == OSSL_OP_DECODER)
-        return provider.decoders;
-    if (operation == OSSL_OP_KEYMGMT)
-        return provider.keys;
+    for (size_t i = 0; i < SELECTIONS; i++)
+        if (selections[i].operation == operation)
+            return provider.chosen[i];
     return OSSL_PROVIDER_query_operation(provider.original, operation, no_store);
 }
 
@@ -123,8 +137,8 @@ enum tm_err front_tls_library(OSSL_LIB_CTX **ret_library) {
     provider.original = library ? OSSL_PROVIDER_load(NULL, "default") : NULL;
     if (!provider.original)
         return TM_ENOMEM;
-    choose(OSSL_OP_DECODER, decoded_keys, provider.decoders);
-    choose(OSSL_OP_KEYMGMT, managed_keys, provider.keys);
+    for (size_t i = 0; i < SELECTIONS; i++)
+        choose(&selections[i], provider.chosen[i]);
     if (!OSSL_PROVIDER_add_builtin(library, "touchmark", init) ||
         !OSSL_PROVIDER_load(library, "touchmark")) {
         log_error("TLS: OpenSSL does not take the provider: %s", front_tls_reason());
