@@ -120,7 +120,7 @@ static const struct conf_row root_rows[] = {
      .offset = AT(key_type),
      .preset = "p384",
      .words = key_words,
-     .help = "Its key; Ed25519 needs a token of its own."},
+     .help = "Its key."},
     {.key = "subject",
      .type = CONF_LIST,
      .offset = AT(subject),
@@ -147,7 +147,7 @@ static const struct conf_row intermediate_rows[] = {
      .offset = AT(key_type),
      .preset = "p256",
      .words = key_words,
-     .help = "Its key; Ed25519 needs a token of its own."},
+     .help = "Its key."},
     {.key = "subject",
      .type = CONF_LIST,
      .offset = AT(subject),
@@ -307,13 +307,9 @@ static enum tm_err check_apart(const struct check *c, const char *where, size_t 
         const struct ca_ceremony_ca *other = ca_at(c->plan, i);
         if (strcmp(other->name, ca->name) == 0)
             return refuse(c, where, "name", "another CA is called %s", ca->name);
-        if (strcmp(other->token, ca->token) != 0)
-            continue;
-        if (strcmp(other->key_label, ca->key_label) == 0)
+        if (strcmp(other->token, ca->token) == 0 && strcmp(other->key_label, ca->key_label) == 0)
             return refuse(c, where, "key_label", "another key of token %s is labelled %s",
                           ca->token, ca->key_label);
-        if ((other->key_type == CA_CEREMONY_ED25519 || ca->key_type == CA_CEREMONY_ED25519))
-            return refuse(c, where, "token", "an Ed25519 key needs a token of its own");
     }
     return TM_OK;
 }

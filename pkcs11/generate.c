@@ -13,10 +13,8 @@
 /* DER of the named curves' identifiers: ecParameters of PKCS#11's CKA_EC_PARAMS. */
 static const uint8_t p256_params[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 static const uint8_t p384_params[] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
-/* PrintableString "edwards25519": the form that SoftHSM 2.6 takes besides the OID and that
- * PKCS#11 v3.0, 2.3.5 defines. */
-static const uint8_t ed25519_params[] = {0x13, 0x0c, 'e', 'd', 'w', 'a', 'r',
-                                         'd',  's',  '2', '5', '5', '1', '9'};
+/* id-Ed25519 (RFC 8410), one of the forms of PKCS#11 v3.0, 2.3.10. */
+static const uint8_t ed25519_params[] = {0x06, 0x03, 0x2b, 0x65, 0x70};
 static const uint8_t rsa_exponent[] = {0x01, 0x00, 0x01};
 
 struct recipe {

@@ -5,16 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/err.h>
-#include <openssl/x509.h>
-
 #include "base/auto.h"
 #include "pki/cert.h"
 
 typedef struct hsm_key hsm_key;
 static void key_free(hsm_key *key);
 AUTO_DEFINE(hsm_key, key_free)
-AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
 
 static const uint8_t p256_order[] = {
     0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -45,7 +41,6 @@ static const struct hsm_scheme schemes[] = {
 
 static void key_free(hsm_key *key) {
     EVP_MD_free(key->md);
-    free(key->spki);
     free(key);
 }
 
@@ -94,72 +89,6 @@ static enum tm_err check_kept(const hsm_key *key, const char *label, char text[H
                    "the key \"%s\" is %s: it may have left the token and is refused", label,
                    key->info.extractable ? "extractable" : "not sensitive");
     return TM_EDENIED;
-}
-
-/* SubjectPublicKeyInfo of an Ed25519 key (RFC 8410, 4), from the public key object. libp11
- * 0.4.12 fails to list the keys of a token that holds one. */
-static enum tm_err ed25519_spki(hsm_key *key, CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session,
-                                char text[HSM_TEXT_MAX]) {
-    uint8_t id[64], point[64], spki[64];
-    size_t id_n = 0, point_n = 0;
-    CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
-    CK_OBJECT_HANDLE public;
-    CK_ULONG count = 0;
-    CK_RV rv = hsm_attribute(f, session, key->handle, CKA_ID, id, sizeof id, &id_n);
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_ID, id, id_n}};
-    if (rv == CKR_OK)
-        rv = hsm_objects_find(f, session, template, 2, &public, 1, &count);
-    if (rv == CKR_OK && count == 1)
-        rv = hsm_attribute(f, session, public, CKA_EC_POINT, point, sizeof point, &point_n);
-    if (rv != CKR_OK)
-        return hsm_module_result(rv, "reading the public key", text);
-    struct bytes in = {point, point_n};
-    struct der octets;
-    if (count != 1 || der_only(in, DER_OCTET_STRING, &octets) != TM_OK || octets.value.n != 32) {
-        (void)snprintf(text, HSM_TEXT_MAX, "the token does not show the key's public half");
-        return TM_ETOKEN;
-    }
-    struct der_writer w = der_writer_on(spki, sizeof spki);
-    size_t end = der_mark(&w);
-    der_put_bits(&w, octets.value);
-    size_t algorithm_end = der_mark(&w);
-    der_put(&w, DER_OID, pki_oid_bytes(PKI_OID_ED25519));
-    der_wrap(&w, DER_SEQUENCE, algorithm_end);
-    der_wrap(&w, DER_SEQUENCE, end);
-    struct bytes whole = der_written(&w);
-    key->spki = malloc(whole.n);
-    if (!key->spki)
-        return no_memory(text);
-    memcpy(key->spki, whole.p, whole.n);
-    key->spki_n = whole.n;
-    return TM_OK;
-}
-
-static PKCS11_KEY *listed_key(PKCS11_KEY *keys, unsigned count, const char *label) {
-    for (unsigned i = 0; i < count; i++)
-        if (keys[i].isPrivate && keys[i].label && strcmp(keys[i].label, label) == 0)
-            return &keys[i];
-    return NULL;
-}
-
-/* EC and RSA: libp11 puts the public key together. */
-static enum tm_err libp11_spki(hsm_key *key, const char *label, char text[HSM_TEXT_MAX]) {
-    PKCS11_KEY *keys = NULL;
-    unsigned count = 0;
-    bool listed = PKCS11_enumerate_keys(key->token->slot->token, &keys, &count) >= 0;
-    PKCS11_KEY *found = listed ? listed_key(keys, count, label) : NULL;
-    AUTO(EVP_PKEY) public = found ? PKCS11_get_public_key(found) : NULL;
-    int n = public ? i2d_PUBKEY(public, &key->spki) : -1;
-    ERR_clear_error();
-    if (n <= 0) {
-        (void)snprintf(text, HSM_TEXT_MAX,
-                       listed ? "the token does not show the key's public half"
-                              : "libp11 cannot list the keys: does the token hold one of a type "
-                                "that it does not know (Ed25519)? Give that a token of its own");
-        return TM_ETOKEN;
-    }
-    key->spki_n = (size_t)n;
-    return TM_OK;
 }
 
 static size_t raw_length(const struct hsm_scheme *scheme, const struct pki_spki *spki) {
@@ -213,13 +142,9 @@ static enum tm_err read_key(hsm_key *key, CK_SESSION_HANDLE session, const char 
         err = check_kept(key, label, text);
     if (err)
         return err;
-    CK_KEY_TYPE type = 0;
-    size_t n;
-    CK_RV rv = hsm_attribute(f, session, key->handle, CKA_KEY_TYPE, &type, sizeof type, &n);
-    if (rv != CKR_OK)
-        return hsm_module_result(rv, "CKA_KEY_TYPE", text);
-    err = type == CKK_EC_EDWARDS ? ed25519_spki(key, f, session, text)
-                                 : libp11_spki(key, label, text);
+    struct buf spki = BUF_ON(key->spki_memory);
+    err = hsm_public_read(f, session, key->handle, &spki, text);
+    key->spki_n = spki.n;
     return err ? err : choose_scheme(key, label, text);
 }
 
@@ -244,7 +169,7 @@ enum tm_err hsm_key_find(struct hsm_token *token, const char *label, hsm_key **r
 }
 
 struct bytes hsm_key_spki(const hsm_key *key) {
-    return (struct bytes){key->spki, key->spki_n};
+    return (struct bytes){key->spki_memory, key->spki_n};
 }
 
 struct hsm_key_info hsm_key_describe(const hsm_key *key) {

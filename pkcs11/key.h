@@ -7,6 +7,8 @@
 
 #include "pkcs11/session.h"
 
+#define HSM_SPKI_MAX 1200 /* RSA of 8192 bits */
+
 /* How keys of one kind sign. */
 struct hsm_scheme {
     enum hsm_key_type type;
@@ -24,7 +26,7 @@ struct hsm_key {
     EVP_MD *md;   /* fetched once: EVP_Digest by name costs 1 us each time; NULL without digest */
     size_t raw_n; /* length of a signature as C_Sign gives it */
     struct hsm_key_info info;
-    uint8_t *spki;
+    uint8_t spki_memory[HSM_SPKI_MAX];
     size_t spki_n;
 };
 
@@ -36,6 +38,10 @@ MUST_USE CK_RV hsm_attribute(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session,
 MUST_USE enum tm_err hsm_attributes_read(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session,
                                          CK_OBJECT_HANDLE object, struct hsm_key_info *ret_info,
                                          char text[HSM_TEXT_MAX]);
+/* Appends the SubjectPublicKeyInfo that belongs to a private key. */
+MUST_USE enum tm_err hsm_public_read(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session,
+                                     CK_OBJECT_HANDLE private, struct buf *out,
+                                     char text[HSM_TEXT_MAX]);
 /* The objects that fit a template, at most cap of them. */
 MUST_USE CK_RV hsm_objects_find(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session,
                                 CK_ATTRIBUTE *template, CK_ULONG template_n, CK_OBJECT_HANDLE *ret,

@@ -142,5 +142,9 @@ void *hsm_serve(void *arg) {
     while ((link = next_link(worker->signer, link)))
         while (serve_one(worker, link))
             ;
+    (void)pthread_mutex_lock(&worker->signer->lock);
+    worker->signer->running--;
+    (void)pthread_cond_signal(&worker->signer->ended);
+    (void)pthread_mutex_unlock(&worker->signer->lock);
     return NULL;
 }

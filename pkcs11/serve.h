@@ -35,8 +35,10 @@ struct hsm_signer {
     struct hsm_worker *workers; /* config.threads of them, worker_count run */
     unsigned worker_count;
     atomic_bool died;
-    pthread_mutex_t lock; /* for all below, and the links' windows */
-    pthread_cond_t linked;
+    pthread_mutex_t lock;  /* for all below, and the links' windows */
+    pthread_cond_t linked; /* a link came, or the signer closes */
+    pthread_cond_t ended;  /* a thread did */
+    unsigned running;      /* threads */
     struct hsm_link *link; /* NULL: no core */
     bool closing;
     struct hsm_ceiling ceiling;

@@ -53,6 +53,14 @@ static enum tm_err check_token(const struct hsm_signer_config *config, hsm_signe
     return TM_OK;
 }
 
+static void init_monotonic(pthread_cond_t *cond) {
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(cond, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
 static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer **ret_signer) {
     AUTO(hsm_signer) signer = calloc(1, sizeof *signer);
     if (!signer)
@@ -60,6 +68,7 @@ static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer
     signer->config = *config;
     (void)pthread_mutex_init(&signer->lock, NULL);
     (void)pthread_cond_init(&signer->linked, NULL);
+    init_monotonic(&signer->ended);
     signer->ceiling =
         (struct hsm_ceiling){.max_rate = config->max_rate, .max_total = config->max_total};
     signer->keys = calloc(config->issuer_count, sizeof(struct hsm_key *));
@@ -107,6 +116,12 @@ static enum tm_err tell_keys(const hsm_signer *signer, int socket) {
     return err;
 }
 
+static void count_running(hsm_signer *signer, int change) {
+    (void)pthread_mutex_lock(&signer->lock);
+    signer->running += (unsigned)change;
+    (void)pthread_mutex_unlock(&signer->lock);
+}
+
 /* Signals are for the thread that runs the process's loop. */
 static enum tm_err start_threads(hsm_signer *signer) {
     sigset_t all, before;
@@ -116,8 +131,11 @@ static enum tm_err start_threads(hsm_signer *signer) {
     while (!error && signer->worker_count < signer->config.threads) {
         struct hsm_worker *worker = &signer->workers[signer->worker_count];
         worker->signer = signer;
+        count_running(signer, 1);
         error = pthread_create(&worker->thread, NULL, hsm_serve, worker);
-        if (!error)
+        if (error)
+            count_running(signer, -1);
+        else
             signer->worker_count++;
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -166,14 +184,21 @@ void hsm_signer_watch(hsm_signer *signer) {
     }
 }
 
-/* A thread that hangs in the token cannot be joined. */
+/* A thread that hangs in the token cannot be joined, so they say when they are done. */
 static void join_workers(hsm_signer *signer) {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += signer->config.watchdog_ms / 1000 + 1;
+    int error = 0;
+    (void)pthread_mutex_lock(&signer->lock);
+    while (signer->running > 0 && error == 0)
+        error = pthread_cond_timedwait(&signer->ended, &signer->lock, &until);
+    bool hangs = signer->running > 0;
+    (void)pthread_mutex_unlock(&signer->lock);
+    if (hangs)
+        hsm_signer_die(signer, "a signature hangs while the signer closes");
     for (unsigned i = 0; i < signer->worker_count; i++)
-        if (pthread_clockjoin_np(signer->workers[i].thread, NULL, CLOCK_MONOTONIC, &until))
-            hsm_signer_die(signer, "a signature hangs while the signer closes");
+        (void)pthread_join(signer->workers[i].thread, NULL);
 }
 
 void hsm_signer_close(hsm_signer *signer) {
@@ -191,6 +216,7 @@ void hsm_signer_close(hsm_signer *signer) {
     join_workers(signer);
     hsm_token_close(signer->token);
     (void)pthread_cond_destroy(&signer->linked);
+    (void)pthread_cond_destroy(&signer->ended);
     (void)pthread_mutex_destroy(&signer->lock);
     free(signer->keys);
     free(signer->issuers);

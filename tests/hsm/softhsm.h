@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -59,6 +60,20 @@ __attribute__((unused)) static int softhsm_remove_one(const char *path, const st
 
 __attribute__((unused)) static void softhsm_teardown(const struct softhsm *hsm) {
     assert_int_equal(nftw(hsm->folder, softhsm_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* Runs part of a test in a process of its own that ends without looking for leaks: SoftHSM 2.6.1
+ * leaks two strings per Ed25519 operation, libp11 0.4.12 a slot when listing them fails. */
+__attribute__((unused)) static void in_child(void (*part)(void *arg), void *arg) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        part(arg);
+        _exit(0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 #endif

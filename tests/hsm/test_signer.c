@@ -2,8 +2,6 @@
 /* The signer on a real SoftHSM: what it signs, what it refuses, and what it dies of. */
 #include "signer_rig.h"
 
-#include <sys/wait.h>
-
 #include "base/auto.h"
 #include "ca/ceremony_cert.h"
 #include "pkcs11/guard.h"
