@@ -115,14 +115,16 @@ static bool names_fit(struct ca_request *r, struct ca_refusal *ret) {
 
 /* ---- the request itself ---- */
 
-/* A name may be asked for that the certificate will have anyway. */
+/* A name may be asked for that the certificate will have anyway. What the profile cannot say of
+ * this device is found here, before an intent is made for it. */
 static bool extensions_fit(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
-    uint8_t san[CA_SAN_MAX];
-    struct buf own_san = BUF_ON(san);
+    uint8_t san[CA_SAN_MAX], subject[CA_SAN_MAX];
+    struct buf own_san = BUF_ON(san), own_subject = BUF_ON(subject);
     if (r->keep_subject.n)
         return ca_check_extensions(&r->csr, profile, r->keep_san, ret);
-    if (ca_build_san(profile, &r->device, &own_san))
+    if (ca_build_san(profile, &r->device, &own_san) ||
+        ca_build_subject(profile, &r->device, &own_subject))
         return ca_refuse(ret, IPC_FAILED,
                          "profile %s does not fit device %s: a name is empty or too long",
                          profile->name, r->device.id);

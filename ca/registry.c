@@ -37,7 +37,7 @@ struct act {
 
 bool ca_device_id_valid(const char *id) {
     static const char allowed[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
     size_t n = strlen(id);
     return n > 0 && n <= IPC_NAME_MAX && strspn(id, allowed) == n;
 }
@@ -140,7 +140,7 @@ static enum tm_err decide_add(struct act *act, char text[IPC_TEXT_MAX + 1]) {
     const char *id = act->wanted.id;
     if (!ca_device_id_valid(id)) {
         (void)snprintf(text, IPC_TEXT_MAX + 1,
-                       "\"%.64s\" is no device ID: 1 to %d of A-Z a-z 0-9 . _ - are allowed", id,
+                       "\"%.64s\" is no device ID: 1 to %d of A-Z a-z 0-9 . - are allowed", id,
                        IPC_NAME_MAX);
         return TM_EINVAL;
     }

@@ -10,8 +10,9 @@
 
 #include "ca/store.h"
 
-/* A device ID that the registry takes: 1 to 64 of A-Z a-z 0-9 . _ - (no colon: it is the
- * user name of HTTP Basic, RFC 7617, section 2). */
+/* A device ID that the registry takes: 1 to 64 of A-Z a-z 0-9 . - (no colon: it is the
+ * user name of HTTP Basic, RFC 7617, section 2; no underscore: it is the serialNumber of names, a
+ * PrintableString, RFC 5280, appendix A). */
 bool ca_device_id_valid(const char *id);
 
 #define CA_SECRET_TEXT 41 /* 40 hex digits, 160 random bits, and a NUL */

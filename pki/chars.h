@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The characters of the ASN.1 string types, one code point after the other. Only for pki/ itself.
- * No state but the caller's, thread-safe.
+ * The characters of the ASN.1 string types, one code point after the other. No
+ * state but the caller's, thread-safe.
  */
 #ifndef TOUCHMARK_PKI_CHARS_H
 #define TOUCHMARK_PKI_CHARS_H
