@@ -406,6 +406,8 @@ static enum tm_err run(const struct bench_load_config *config, struct bench_work
     result->has_server = config->server != 0;
     if (err == TM_OK && result->has_server)
         err = bench_use_read(config->server, &result->before);
+    if (err == TM_OK && config->started)
+        config->started();
     uint64_t start_ns = now_ns();
     if (crew.go[1] >= 0)
         (void)close(crew.go[1]);

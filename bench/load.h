@@ -29,6 +29,7 @@ struct bench_load_config {
     size_t per_connection; /* BENCH_KEEPALIVE: requests of one connection, 0 = no bound */
     bool keep;             /* put new keys and certificates into the pool, clear used secrets */
     pid_t server;          /* whose CPU is read; 0 = none */
+    void (*started)(void); /* called when the clock starts; may be NULL */
 };
 
 enum bench_failure {

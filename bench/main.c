@@ -349,6 +349,10 @@ static enum tm_err load_pool(const struct options *o, struct bench_pool *pool) {
     return bench_pool_load(o->dir, pool);
 }
 
+static void say_started(void) {
+    puts("load starts");
+}
+
 static enum tm_err run_load(const struct options *o, struct bench_load_result *result) {
     struct bench_pool pool = {0};
     struct bench_url url = {0};
@@ -356,6 +360,7 @@ static enum tm_err run_load(const struct options *o, struct bench_load_result *r
     struct bench_load_config load = o->load;
     enum tm_err err = load_pool(o, &pool);
     load.keep = load.operation != BENCH_CACERTS;
+    load.started = say_started;
     load.pool = &pool;
     if (err == TM_OK)
         err = open_client(o, &load, &url);

@@ -51,7 +51,7 @@ def until(what, holds, seconds=None):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"never happened: {what}")
+            raise AssertionError(f"never happened: {what() if callable(what) else what}")
         time.sleep(0.01)
 
 
@@ -92,19 +92,34 @@ class Key:
             openssl("ecparam", "-genkey", "-name", kind.replace("P-256", "prime256v1"), "-noout",
                     "-out", self.path)
 
+    @classmethod
+    def with_csr(cls, folder, name, subject):
+        """A new P-256 key and a request for it, both by one program: (key, DER)."""
+        key = cls.__new__(cls)
+        key.path = pathlib.Path(folder) / f"{name}.key"
+        return key, openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                            "-nodes", "-subj", subject, "-keyout", key.path, "-outform", "DER")
+
     def public(self):
         return openssl("pkey", "-in", self.path, "-pubout", "-outform", "DER")
 
-    def csr(self, subject="/", san=None, digest="-sha256", extra=""):
-        """DER of a PKCS#10 request."""
-        text = f"[req]\ndistinguished_name=dn\nprompt=no\n{extra}\n[dn]\n[ext]\n"
+    def csr(self, subject="/", san=None, digest="-sha256", password=None):
+        """DER of a PKCS#10 request; password: its challengePassword."""
+        text = "[req]\ndistinguished_name=dn\nprompt=no\n"
+        if password:
+            text += "attributes=attributes\n"
+        text += "[dn]\n" + subject.replace("/", "\n") + "\n[attributes]\n"
+        if password:
+            text += f"challengePassword={password}\n"
+        text += "[ext]\n"
         if san:
             text += f"subjectAltName={san}\n"
         with tempfile.NamedTemporaryFile("w", suffix=".cnf") as config:
             config.write(text)
             config.flush()
-            args = ["req", "-new", "-key", self.path, "-subj", subject, "-outform", "DER",
-                    "-config", config.name]
+            args = ["req", "-new", "-key", self.path, "-outform", "DER", "-config", config.name]
+            if subject == "/":  # which no configuration can say
+                args += ["-subj", subject]
             if digest:
                 args.append(digest)
             if san:
@@ -114,6 +129,13 @@ class Key:
 
 def body_of(der):
     return base64.b64encode(der) + b"\n"
+
+
+def point_in(der):
+    """The P-256 public key in a request or certificate."""
+    prefix = b"\x03\x42\x00\x04"  # BIT STRING of an uncompressed point
+    at = der.index(prefix) + len(prefix)
+    return der[at:at + 64]
 
 
 def certificates_in(body):
@@ -275,8 +297,8 @@ def in_session(session):
 PROFILES = {
     # The shipped ones come from conf/profiles; these are for single tests.
     "short": "kind: ldevid\nkeys: [p256]\nsubject:\n  - type: CN\n    value: '{id}'\n"
-             "key_usage: [digitalSignature]\next_key_usage: [clientAuth]\nvalidity: 2s\n"
-             "backdate: 0s\ncredentials: [secret, ldevid]\nlink: 'off'\n"
+             "key_usage: [digitalSignature]\next_key_usage: [clientAuth]\nnot_after: {soon}\n"
+             "credentials: [secret, ldevid]\nlink: 'off'\n"
              "states: [registered, activated]\nnext_state: activated\nexisting: supersede\n"
              "reenroll: true\ngrace: 0s\nretry_window: 1h\n",
     "linked": "kind: ldevid\nkeys: [p256]\nsubject:\n  - type: CN\n    value: '{id}'\n"
@@ -325,6 +347,13 @@ class Site:
         self.tls = {}
         self.extra_env = {}
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
+        try:
+            self.make()
+        except BaseException:
+            self.remove()
+            raise
+
+    def make(self):
         (self.folder / "tokens").mkdir(mode=0o700)
         (self.folder / "run").mkdir(mode=0o700)
         (self.folder / "softhsm2.conf").write_text(
@@ -345,22 +374,32 @@ class Site:
 
     def write_profiles(self):
         shutil.copytree(SOURCE / "conf" / "profiles", self.folder / "profiles")
+        # When certificates of profile "short" expire: late enough to enroll, soon enough to see it.
+        self.soon = int(time.time()) + (60 if SLOW else 12)
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.soon))
         for name, text in PROFILES.items():
-            (self.folder / "profiles" / f"{name}.yaml").write_text(text)
+            (self.folder / "profiles" / f"{name}.yaml").write_text(text.replace("{soon}", soon))
 
     def foreign_ca(self):
         """A CA of another maker that tenant acme accepts."""
+        self.make_ca("foreign", "Secure Element Maker")
+
+    def make_ca(self, name, subject):
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-days", "30", "-subj", "/CN=Secure Element Maker", "-keyout",
-                self.folder / "foreign.key", "-out", self.folder / "foreign.pem")
+                "-days", "30", "-subj", f"/CN={subject}", "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.folder / f"{name}.key",
+                "-out", self.folder / f"{name}.pem")
 
     def foreign_device(self, name, ca="foreign", days=30):
         """A device certificate of that CA; returns (certificate, key) paths."""
         key = Key(self.folder, f"{ca}-{name}")
         csr = openssl("req", "-new", "-key", key.path, "-subj", f"/CN={name}")
+        extensions = self.folder / "foreign.cnf"
+        extensions.write_text("basicConstraints=critical,CA:FALSE\nkeyUsage=digitalSignature\n"
+                              "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         pem = openssl("x509", "-req", "-CA", self.folder / f"{ca}.pem", "-CAkey",
                       self.folder / f"{ca}.key", "-CAcreateserial", "-days", str(days),
-                      stdin=csr)
+                      "-extfile", extensions, stdin=csr)
         path = self.folder / f"{ca}-{name}.pem"
         path.write_bytes(pem)
         return path, key.path
@@ -483,7 +522,7 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"touchmarkd ended at once:\n{self.tail()}")
             return self.ready_file.exists()
-        until(f"touchmarkd is ready; its log ends:\n{self.tail()}", ready)
+        until(lambda: f"touchmarkd is ready; its log ends:\n{self.tail()}", ready)
         self.port = self.ready()["port"]
 
     def ready(self):
@@ -528,8 +567,8 @@ class Server:
     # ---- administration ----
 
     def touchmark(self, *args, check=True):
-        done = run(TOUCHMARK, *args, "--conf", self.site.config, "--json", env=self.site.env,
-                   check=check)
+        done = run(TOUCHMARK, *args, "--socket", self.site.folder / "run" / "admin.sock", "--json",
+                   env=self.site.env, check=check)
         return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
     def add_device(self, name, tenant="acme", secret=True):
@@ -576,7 +615,7 @@ class Server:
         """One request by the C client; its name=value lines."""
         done = run(ESTC, "--url", f"https://127.0.0.1:{self.port}{WELL_KNOWN}/{label}", "--cacert",
                    self.site.root, *args, check=check)
-        return dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+        return dict(line.split("=", 1) for line in done.stdout.decode().splitlines() if line)
 
     def enrolled(self, name, label="ldevid", tenant="acme", secret=None):
         """A device with a certificate; returns (certificate path, key)."""
@@ -609,8 +648,14 @@ class Bench:
         return self
 
     def start(self, *more):
-        return subprocess.Popen([str(x) for x in (BENCH, *self.arguments(), *more)],
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        """Returns when the load is on."""
+        process = subprocess.Popen([str(x) for x in (BENCH, *self.arguments(), *more)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        first = process.stdout.readline()
+        if first != "load starts\n":
+            process.kill()
+            raise AssertionError(f"touchmark-bench says: {first}{process.communicate()[0]}")
+        return process
 
     def run(self, *more):
         return self.finish(self.start(*more))

@@ -10,6 +10,7 @@ from harness import (Bench, Case, Key, SLOW, TOUCHMARKD, WELL_KNOWN, main, run, 
                      until)
 
 SECONDS = 12 if SLOW else 6
+COUNT = 6000  # more than are done in that time
 
 
 class Reload(Case):
@@ -36,7 +37,7 @@ class Reload(Case):
         return not set(ready["fronts"]) & before
 
     def load_and_hup(self, *options):
-        load = self.bench.start("--seconds", SECONDS, "--count", 100000, "--threads", 8, *options)
+        load = self.bench.start("--seconds", SECONDS, "--count", COUNT, "--threads", 8, *options)
         hups = 0
         end = time.monotonic() + SECONDS - 2
         while time.monotonic() < end:
@@ -89,8 +90,8 @@ class Reload(Case):
 
     def test_term_under_load(self):
         """What was answered 200 is recorded; nothing else than "gone" is seen by the rest."""
-        load = self.bench.start("--seconds", SECONDS, "--count", 100000, "--threads", 8)
         before = self.server.head()
+        load = self.bench.start("--seconds", SECONDS, "--count", COUNT, "--threads", 8)
         until("the load is on", lambda: self.server.head() > before + 20)
         self.server.stop()
         self.assertEqual(self.server.leftovers(), [])

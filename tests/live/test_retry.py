@@ -2,12 +2,13 @@
 """A lost answer never costs a second certificate: the connection is cut after every octet of the
 response (of what comes over TCP, TLS records and all), then the same request is sent again."""
 
+import base64
 import socket
 import ssl
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import (Case, Key, PATIENCE, SLOW, WELL_KNOWN, basic, body_of, main, public_of,
+from harness import (Case, Key, PATIENCE, SLOW, WELL_KNOWN, basic, body_of, main, point_in,
                      subject_of)
 
 STRIDE = 97 if SLOW else 1
@@ -76,46 +77,58 @@ class Cable:
 
 def request(operation, body, user=None, secret=None):
     lines = [f"POST {PATH}{operation} HTTP/1.1", "Host: 127.0.0.1",
-             "Content-Type: application/pkcs10", f"Content-Length: {len(body)}"]
+             "Content-Type: application/pkcs10", f"Content-Length: {len(body)}",
+             "Connection: close"]
     if user:
         lines.append(f"Authorization: {basic(user, secret)}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 class Retry(Case):
-    def make_keys(self, prefix, count):
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(lambda i: Key(self.site.folder, f"{prefix}{i}"), range(count)))
-
-    def issued(self, device):
+    def issued(self, device=None):
         return [x for x in self.server.leaves() if x["event"] == "issued"
-                and x.get("device") == device]
+                and device in (None, x.get("device"))]
+
+    def cut_once(self, device, cut):
+        """One new key's request: cut in the answer, then asked for twice more."""
+        cert, key, subject = device
+        who = {"cert": cert, "key": key.path}
+        _, der = Key.with_csr(self.site.folder, f"cut{cut}", subject)
+        body = body_of(der)
+        cable = Cable(self.server.port, self.site.root, **who)
+        cable.send(request("simplereenroll", body))
+        got = cable.take(cut)
+        cable.cut()
+        # Signatures differ in length by a few octets: the last cuts may be after the end.
+        self.assertGreater(len(got), cut - 16)
+        answers = [self.server.enroll("ldevid", None, body=body, operation="simplereenroll", **who)
+                   for _ in range(2)]
+        for answer in answers:
+            self.assertEqual(answer.status, 200, f"after a cut at {cut}: {answer}")
+        self.assertEqual(answers[0].body, answers[1].body, f"after a cut at {cut}")
+        self.assertEqual(point_in(base64.b64decode(answers[0].body)), point_in(der))
 
     def test_reenroll_cut_after_every_octet(self):
-        cert, key = self.server.enrolled("R0001")
-        subject = subject_of(cert.read_text())
-        who = {"cert": cert, "key": key.path}
-        probe = Cable(self.server.port, self.site.root, **who)
+        """Eight devices share the work; each does one thing after the other, as devices do."""
+        devices = []
+        for i in range(8):
+            cert, key = self.server.enrolled(f"R{i:04}")
+            devices.append((cert, key, subject_of(cert.read_text())))
+        cert, key, subject = devices[0]
+        probe = Cable(self.server.port, self.site.root, cert, key.path)
         probe.send(request("simplereenroll", body_of(key.csr(subject))))
         length = probe.length()
         probe.cut()
         cuts = list(range(0, length + 1, STRIDE))
-        keys = self.make_keys("cut", len(cuts))
-        before = len(self.issued("R0001"))
-        for cut, new in zip(cuts, keys):
-            body = body_of(new.csr(subject))
-            cable = Cable(self.server.port, self.site.root, **who)
-            cable.send(request("simplereenroll", body))
-            got = cable.take(cut)
-            cable.cut()
-            self.assertEqual(len(got), cut)
-            answers = [self.server.enroll("ldevid", None, body=body, operation="simplereenroll",
-                                          **who) for _ in range(2)]
-            for answer in answers:
-                self.assertEqual(answer.status, 200, f"after a cut at {cut}: {answer}")
-            self.assertEqual(answers[0].body, answers[1].body, f"after a cut at {cut}")
-            self.assertEqual(public_of(answers[0].pem()), new.public())
-        self.assertEqual(len(self.issued("R0001")) - before, len(cuts))
+        before = len(self.issued())
+
+        def work(i):
+            for cut in cuts[i::len(devices)]:
+                self.cut_once(devices[i], cut)
+        with ThreadPoolExecutor(len(devices)) as pool:
+            list(pool.map(work, range(len(devices))))
+        print(f"cut at {len(cuts)} places of {length} octets", flush=True)
+        self.assertEqual(len(self.issued()) - before, len(cuts))
 
     def test_first_enrollment_cut_and_sent_again(self):
         for i in range(0, 1400, 1400 if SLOW else 70):
