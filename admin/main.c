@@ -35,7 +35,10 @@ static error_t parse_none(int key, char *arg, struct argp_state *state) {
     (void)arg;
     if (key == ARGP_KEY_NO_ARGS)
         argp_error(state, "a command is missing");
-    return key == ARGP_KEY_ARG ? 0 : ARGP_ERR_UNKNOWN;
+    if (key != ARGP_KEY_ARG)
+        return ARGP_ERR_UNKNOWN;
+    state->next = state->argc; /* options behind it are a command's */
+    return 0;
 }
 
 /* --help, --version and --usage of the program as a whole, and what is no command. */
@@ -44,6 +47,8 @@ static int run_without_command(int argc, char **argv) {
                                      .args_doc = "COMMAND [ARGUMENT...]",
                                      .doc = "Operate a Touchmark enrollment server.\v",
                                      .help_filter = list_commands};
+    char name[] = "touchmark";
+    argv[0] = name; /* argp names the program by it */
     (void)argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
     fprintf(stderr, "touchmark: there is no command \"%.60s%s%.60s\"; see touchmark --help\n",
             argv[1], argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
