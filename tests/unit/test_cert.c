@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificates that OpenSSL makes, field by field, and malformed ones. */
+#include "der_rewrite.h"
 #include "pki_fixture.h"
 
 #include "pki/cert.h"
@@ -401,6 +402,7 @@ static void malformed_extension_values_are_refused(void **state) {
     REFUSED("\x55\x1d\x0f", "\x03\x04\x00\x80\x00\x00", pki_cert_key_usage(&cert, &usage));
     REFUSED("\x55\x1d\x0f", "\x03\x02\x07\x80\x05", pki_cert_key_usage(&cert, &usage));
     REFUSED("\x55\x1d\x25", "\x30\x00", pki_cert_eku(&cert, purposes, &count));
+    REFUSED("\x55\x1d\x25", "\x30\x02\x06\x00", pki_cert_eku(&cert, purposes, &count));
     REFUSED("\x55\x1d\x25", "\x30\x02\x05\x00", pki_cert_eku(&cert, purposes, &count));
     REFUSED("\x55\x1d\x0e", "\x30\x00", pki_cert_ski(&cert, &value));
     REFUSED("\x55\x1d\x23", "\x30\x02\x80\x05", pki_cert_aki(&cert, &value));
@@ -440,6 +442,8 @@ static void both_algorithms_are_the_same(void **state) {
 static void keys_with_wrong_parameters_are_refused(void **state) {
     (void)state;
     struct pki_spki spki;
+#define RSA(parameters, key)                                                                       \
+    "\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01" parameters "\x03\x09\x00" key
 #define SPKI(content) ((struct bytes){(const uint8_t *)(content), sizeof(content) - 1})
     /* Ed25519 with NULL (RFC 8410, 3) */
     assert_int_equal(
@@ -467,7 +471,32 @@ static void keys_with_wrong_parameters_are_refused(void **state) {
     assert_int_equal(
         pki_spki_parse(SPKI("\x30\x0a\x30\x05\x06\x03\x55\x04\x03\x03\x01\x00"), &spki), TM_OK);
     assert_int_equal(spki.algorithm, PKI_OID_UNKNOWN);
+    /* RSA: parameters are NULL (RFC 3279, 2.3.1), the key is two integers */
+    assert_int_equal(
+        pki_spki_parse(SPKI(RSA("\x05\x00", "\x30\x06\x02\x01\x03\x02\x01\x03")), &spki), TM_OK);
+    assert_int_equal(spki.bits, 2);
+    assert_int_equal(
+        pki_spki_parse(SPKI(RSA("\x05\x00", "\x30\x06\x02\x01\x00\x02\x01\x03")), &spki), TM_OK);
+    assert_int_equal(spki.bits, 0);
+    assert_int_equal(
+        pki_spki_parse(SPKI(RSA("\x04\x00", "\x30\x06\x02\x01\x03\x02\x01\x03")), &spki),
+        TM_EPARSE);
+    assert_int_equal(
+        pki_spki_parse(SPKI(RSA("\x05\x00", "\x30\x06\x02\x01\x83\x02\x01\x03")), &spki),
+        TM_EPARSE);
+    assert_int_equal(
+        pki_spki_parse(SPKI(RSA("\x05\x00", "\x30\x06\x02\x01\x03\x03\x01\x00")), &spki),
+        TM_EPARSE);
+    assert_int_equal(
+        pki_spki_parse(SPKI(RSA("\x05\x00", "\x31\x06\x02\x01\x03\x02\x01\x03")), &spki),
+        TM_EPARSE);
+    assert_int_equal(
+        pki_spki_parse(SPKI("\x30\x19\x30\x0c\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
+                            "\x05\x01\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x03"),
+                       &spki),
+        TM_EPARSE);
 #undef SPKI
+#undef RSA
 }
 
 /* Every octet changed, and every length: what still parses reads the same as OpenSSL does. */
@@ -509,6 +538,52 @@ static void damaged_certificates_do_no_harm(void **state) {
     free_extensions(extensions);
 }
 
+/* The damage that leaves a certificate: an RDN, an extension, its critical flag or all extensions
+ * less; the key's algorithm less (then the curve stands for it); another string type; another
+ * curve. */
+static bool still_a_certificate(const struct rewrite *r, const struct pki_cert *whole) {
+    uint8_t tag = r->element.tag;
+    struct bytes curve = pki_oid_bytes(PKI_OID_PRIME256V1);
+    switch (r->kind) {
+    case REWRITE_APPEND:
+        return false;
+    case REWRITE_REMOVE:
+        return (r->depth == 3 && tag == DER_SET) || (r->depth == 2 && tag == 0xa3) ||
+               (r->depth == 4 && tag == DER_SEQUENCE && r->element.whole.p > whole->spki.whole.p) ||
+               (r->depth == 5 && tag == DER_BOOLEAN) ||
+               bytes_equal(r->element.value, pki_oid_bytes(PKI_OID_EC_PUBLIC_KEY));
+    case REWRITE_RETAG:
+        return (r->depth == 5 && (tag == DER_UTF8_STRING || tag == DER_PRINTABLE_STRING)) ||
+               bytes_equal(r->element.value, curve);
+    }
+    return false;
+}
+
+static void damaged_structure_is_refused(void **state) {
+    (void)state;
+    EVP_PKEY *key = fixture_p256();
+    STACK_OF(X509_EXTENSION) *extensions = usual_extensions();
+    X509 *theirs = fixture_certificate(key, "SN-1", extensions);
+    struct fixture_der der = certificate_der(theirs);
+    struct pki_cert whole, cert;
+    assert_int_equal(pki_cert_parse(fixture_bytes(&der), &whole), TM_OK);
+    size_t elements = rewrite_count(fixture_bytes(&der));
+    for (int kind = REWRITE_APPEND; kind <= REWRITE_RETAG; kind++) {
+        for (size_t i = 0; i < elements; i++) {
+            uint8_t memory[2048];
+            struct rewrite r = {.kind = (enum rewrite_kind)kind, .target = i};
+            struct bytes damaged = rewrite_der(fixture_bytes(&der), &r, memory, sizeof memory);
+            if (r.applied)
+                assert_int_equal(pki_cert_parse(damaged, &cert),
+                                 still_a_certificate(&r, &whole) ? TM_OK : TM_EPARSE);
+        }
+    }
+    fixture_free(&der);
+    X509_free(theirs);
+    EVP_PKEY_free(key);
+    free_extensions(extensions);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_openssls),
@@ -522,6 +597,7 @@ int main(void) {
         cmocka_unit_test(malformed_extension_values_are_refused),
         cmocka_unit_test(both_algorithms_are_the_same),
         cmocka_unit_test(keys_with_wrong_parameters_are_refused),
+        cmocka_unit_test(damaged_structure_is_refused),
         cmocka_unit_test(damaged_certificates_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

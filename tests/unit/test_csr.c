@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certification requests that OpenSSL makes, with and without attributes, and malformed ones. */
+#include "der_rewrite.h"
 #include "pki_fixture.h"
 
 #include "pki/csr.h"
@@ -233,6 +234,58 @@ static void damaged_requests_do_no_harm(void **state) {
     EVP_PKEY_free(key);
 }
 
+/* The damage that leaves a request: an RDN, all attributes, one of them, an extension or its
+ * critical flag less; the key's algorithm less (then the curve stands for it); another string type
+ * in the name; another curve; parameters for the signature. */
+static bool still_a_request(const struct rewrite *r, const struct pki_csr *whole) {
+    uint8_t tag = r->element.tag;
+    const uint8_t *at = r->element.whole.p;
+    bool attribute = at >= whole->spki.whole.p + whole->spki.whole.n;
+    struct bytes key = pki_oid_bytes(PKI_OID_EC_PUBLIC_KEY);
+    switch (r->kind) {
+    case REWRITE_APPEND:
+        return bytes_equal(r->element.whole, whole->algorithm);
+    case REWRITE_REMOVE:
+        return (r->depth == 3 && tag == DER_SET) || (r->depth == 2 && tag == 0xa0) ||
+               (r->depth == 3 && tag == DER_SEQUENCE && attribute) ||
+               (r->depth == 6 && tag == DER_SEQUENCE) || (r->depth == 7 && tag == DER_BOOLEAN) ||
+               bytes_equal(r->element.value, key);
+    case REWRITE_RETAG:
+        return (r->depth == 5 && !attribute && tag != DER_OID) ||
+               bytes_equal(r->element.value, pki_oid_bytes(PKI_OID_PRIME256V1));
+    }
+    return false;
+}
+
+static void damaged_structure_is_refused(void **state) {
+    (void)state;
+    EVP_PKEY *key = fixture_p256();
+    X509_REQ *request = fixture_request(key, "SN-1");
+    STACK_OF(X509_EXTENSION) *extensions = NULL;
+    fixture_extension(&extensions, NID_subject_alt_name, "DNS:device.example");
+    fixture_extension(&extensions, NID_key_usage, "critical,digitalSignature");
+    assert_true(X509_REQ_add_extensions(request, extensions));
+    add_text(request, "challengePassword", V_ASN1_PRINTABLESTRING, "binding");
+    struct fixture_der der = fixture_sign_request(request, key);
+    struct pki_csr whole, csr;
+    assert_int_equal(pki_csr_parse(fixture_bytes(&der), &whole), TM_OK);
+    size_t elements = rewrite_count(fixture_bytes(&der));
+    for (int kind = REWRITE_APPEND; kind <= REWRITE_RETAG; kind++) {
+        for (size_t i = 0; i < elements; i++) {
+            uint8_t memory[2048];
+            struct rewrite r = {.kind = (enum rewrite_kind)kind, .target = i};
+            struct bytes damaged = rewrite_der(fixture_bytes(&der), &r, memory, sizeof memory);
+            if (r.applied)
+                assert_int_equal(pki_csr_parse(damaged, &csr),
+                                 still_a_request(&r, &whole) ? TM_OK : TM_EPARSE);
+        }
+    }
+    fixture_free(&der);
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    X509_REQ_free(request);
+    EVP_PKEY_free(key);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_openssls),
@@ -240,6 +293,7 @@ int main(void) {
         cmocka_unit_test(empty_attributes_may_be_left_out),
         cmocka_unit_test(malformed_requests_are_refused),
         cmocka_unit_test(attributes_are_bounded),
+        cmocka_unit_test(damaged_structure_is_refused),
         cmocka_unit_test(damaged_requests_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,6 +337,19 @@ static void without_template_the_extensions_are_in_the_old_form(void **state) {
     X509_ATTRIBUTE_free(request);
 }
 
+static void either_extension_is_enough(void **state) {
+    (void)state;
+    uint8_t memory[MEMORY_MAX];
+    const struct est_csrattrs wishes[] = {
+        {.key_usage = PKI_KU_DIGITAL_SIGNATURE},
+        {.eku_count = 1, .eku = {PKI_OID_KP_CLIENT_AUTH}},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        const enum pki_oid types[] = {PKI_OID_EXTENSION_REQUEST};
+        (void)assert_elements(write(&wishes[i], memory), types, 1);
+    }
+}
+
 /* The placeholder has the size, and OpenSSL takes it for an RSA key. */
 static void an_rsa_size_is_told_by_a_placeholder(void **state) {
     (void)state;
@@ -434,6 +447,7 @@ int main(void) {
         cmocka_unit_test(both_forms_stand_in_one_message),
         cmocka_unit_test(the_template_is_rfc_9908s),
         cmocka_unit_test(without_template_the_extensions_are_in_the_old_form),
+        cmocka_unit_test(either_extension_is_enough),
         cmocka_unit_test(an_rsa_size_is_told_by_a_placeholder),
         cmocka_unit_test(a_key_without_parameters_has_no_values),
         cmocka_unit_test(the_longest_wishes_fit),

@@ -219,6 +219,8 @@ static void text_is_escaped(void **state) {
     text_single("a\nb", "CN=a\\0Ab");
     text_single("\x7f", "CN=\\7F");
     text_single("\xc2\x85", "CN=\\C2\\85");
+    text_single("\xc2\x80", "CN=\\C2\\80");
+    text_single("\xc2\x9f\xc2\xa0", "CN=\\C2\\9F\xc2\xa0");
     text_single("caf\xc3\xa9", "CN=caf\xc3\xa9");
     char text[64];
     pki_name_format(B(0x30, 0x0c, 0x31, 0x0a, 0x30, 0x08, 6, 3, 0x55, 4, 3, 2, 1, 7), text,
