@@ -113,22 +113,23 @@ static void control_closed(void *arg, struct ipc_link *link) {
 
 static const struct ipc_link_events control_events = {control_message, control_closed};
 
-/* Errors of the configuration or of stored data do not go away by trying again. */
-static int exit_code_of(enum tm_err err) {
+/* What a role could not start with. Files, profiles and stored data do not get better by trying
+ * again at once; a token may come back any moment. */
+static int start_failure(enum ipc_role kind, enum tm_err err) {
     switch (err) {
-    case TM_OK:
-        return 0;
     case TM_EPARSE:
     case TM_EDENIED:
     case TM_ECORRUPT:
+    case TM_EIO:
         return ROLE_EXIT_CONFIG;
+    case TM_ENOTFOUND:
+        return kind == IPC_ROLE_SIGNER ? ROLE_EXIT_FAILED : ROLE_EXIT_CONFIG;
+    case TM_OK:
     case TM_ENOMEM:
     case TM_EINVAL:
     case TM_ELIMIT:
-    case TM_ENOTFOUND:
     case TM_EEXISTS:
     case TM_ECONFLICT:
-    case TM_EIO:
     case TM_EFULL:
     case TM_EAGAIN:
     case TM_ECLOSED:
@@ -142,11 +143,11 @@ static int exit_code_of(enum tm_err err) {
 
 static void live(const struct role_kind *kind, struct role *role) {
     enum tm_err err = kind->start(role);
-    if (!err)
-        err = loop_run(role->loop);
     if (err) {
-        log_error("%s ends: %s", kind->name, tm_err_name(err));
-        role->exit_code = exit_code_of(err);
+        log_error("%s cannot start: %s", kind->name, tm_err_name(err));
+        role->exit_code = start_failure(role->kind, err);
+    } else if (loop_run(role->loop)) {
+        role->exit_code = ROLE_EXIT_FAILED;
     }
     kind->stop(role);
 }
@@ -191,7 +192,7 @@ int role_main(const char *spec, const char *conf_path) {
         role.listen_fd = ROLE_FD_LISTEN;
     enum tm_err err = set_up(&role, conf_path, name);
     if (err)
-        role.exit_code = exit_code_of(err);
+        role.exit_code = start_failure(role.kind, err);
     else
         live(kind, &role);
     ipc_link_close(role.control);

@@ -78,6 +78,9 @@ enum tm_err announce_open(struct supervisor *s) {
     enum tm_err err = lock_pid_file(path, &a->pid_fd);
     if (err)
         return err;
+    char ready[PATH_MAX];
+    path_in(s, "touchmarkd.ready", ready);
+    (void)unlink(ready); /* of one that was killed */
     if (ftruncate(a->pid_fd, 0) || dprintf(a->pid_fd, "%ld\n", (long)getpid()) < 0) {
         log_error("%s: %s", path, strerror(errno));
         return TM_EIO;

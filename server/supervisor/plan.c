@@ -15,8 +15,9 @@
 #define BACKOFF_MAX_MS 5000
 #define STABLE_MS 10000 /* who lived that long starts with a clean sheet */
 #define CONFIG_BACKOFF_MIN_MS 5000
-#define CONFIG_BACKOFF_MAX_MS 300000 /* a wrong PIN must not lock the token */
-#define CERTIFICATE_RETRY_MS 600000  /* while the present one serves */
+#define CONFIG_BACKOFF_MAX_MS 60000
+#define START_TRIES 8               /* before anything ever served: about six seconds */
+#define CERTIFICATE_RETRY_MS 600000 /* while the present one serves */
 #define DAY_MS 86400000
 #define JITTER_MS 3600000
 
@@ -236,6 +237,12 @@ static void log_end(const struct child *child, int status, bool expected) {
                  WEXITSTATUS(status));
 }
 
+/* A server that has never served is not kept alive: whoever started it should see that. */
+static void give_up(struct supervisor *s, int exit_code) {
+    log_error("giving up: touchmarkd cannot start like this");
+    supervisor_stop(s, exit_code);
+}
+
 void plan_child_ended(const struct child *child, int status) {
     struct supervisor *s = child->supervisor;
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -249,10 +256,10 @@ void plan_child_ended(const struct child *child, int status) {
                   backoff(&s->posts[child->kind], clock_mono_ms() - child->started, config));
     if (child->kind == IPC_ROLE_TLSCERT)
         certificate_ended(s, child, status);
-    if (config && !s->served) {
-        log_error("giving up: what a role cannot start with will not get better by waiting");
-        supervisor_stop(s, ROLE_EXIT_CONFIG);
-    }
+    if (!s->served && config)
+        give_up(s, ROLE_EXIT_CONFIG);
+    else if (!s->served && s->posts[child->kind].failures >= START_TRIES)
+        give_up(s, ROLE_EXIT_FAILED);
 }
 
 void plan_distrusted(struct supervisor *s, enum ipc_role peer) {
