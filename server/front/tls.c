@@ -101,7 +101,7 @@ static enum tm_err load_identity(SSL_CTX *ctx, const struct conf_tls *tls) {
 
 static enum tm_err make_context(struct front_tls *server, const struct conf_tls *tls,
                                 const struct conf_listen *listen) {
-    server->ctx = SSL_CTX_new_ex(server->library, NULL, TLS_server_method());
+    server->ctx = SSL_CTX_new_ex(server->library.context, NULL, TLS_server_method());
     if (!server->ctx)
         return TM_ENOMEM;
     set_protocol(server->ctx);
@@ -115,7 +115,7 @@ enum tm_err front_tls_open(const struct conf_tls *tls, const struct conf_listen 
     AUTO(front_tls) server = calloc(1, sizeof *server);
     if (!server)
         return TM_ENOMEM;
-    enum tm_err err = front_tls_library(&server->library);
+    enum tm_err err = front_tls_library_open(&server->library);
     if (!err)
         err = make_context(server, tls, listen);
     if (!err)
@@ -131,7 +131,7 @@ void front_tls_close(struct front_tls *tls) {
         return;
     SSL_CTX_free(tls->ctx);
     BIO_meth_free(tls->bio);
-    OSSL_LIB_CTX_free(tls->library);
+    front_tls_library_close(&tls->library);
     bytes_wipe(tls->out, sizeof tls->out);
     free(tls);
 }

@@ -10,11 +10,8 @@
 #include <openssl/provider.h>
 #include <string.h>
 
-#include "base/auto.h"
 #include "base/log.h"
 #include "server/front/tls_internal.h"
-
-AUTO_DEFINE(OSSL_LIB_CTX, OSSL_LIB_CTX_free)
 
 #define ROWS_MAX 24
 
@@ -128,22 +125,36 @@ static bool default_provider_is_used(void) {
            !EVP_default_properties_is_fips_enabled(NULL);
 }
 
-enum tm_err front_tls_library(OSSL_LIB_CTX **ret_library) {
-    if (!default_provider_is_used()) {
-        *ret_library = NULL;
-        return TM_OK;
-    }
-    AUTO(OSSL_LIB_CTX) library = OSSL_LIB_CTX_new();
-    provider.original = library ? OSSL_PROVIDER_load(NULL, "default") : NULL;
-    if (!provider.original)
+static enum tm_err fill(struct front_tls_library *library) {
+    provider.original = OSSL_PROVIDER_load(NULL, "default"); /* for the process's life */
+    if (!library->context || !provider.original)
         return TM_ENOMEM;
     for (size_t i = 0; i < SELECTIONS; i++)
         choose(&selections[i], provider.chosen[i]);
-    if (!OSSL_PROVIDER_add_builtin(library, "touchmark", init) ||
-        !OSSL_PROVIDER_load(library, "touchmark")) {
-        log_error("TLS: OpenSSL does not take the provider: %s", front_tls_reason());
-        return TM_ECRYPTO;
+    if (OSSL_PROVIDER_add_builtin(library->context, "touchmark", init))
+        library->provider = OSSL_PROVIDER_load(library->context, "touchmark");
+    if (library->provider)
+        return TM_OK;
+    log_error("TLS: OpenSSL does not take the provider: %s", front_tls_reason());
+    return TM_ECRYPTO;
+}
+
+enum tm_err front_tls_library_open(struct front_tls_library *ret_library) {
+    struct front_tls_library library = {NULL, NULL};
+    if (default_provider_is_used()) {
+        library.context = OSSL_LIB_CTX_new();
+        enum tm_err err = fill(&library);
+        if (err) {
+            front_tls_library_close(&library);
+            return err;
+        }
     }
-    *ret_library = TAKE(library);
+    *ret_library = library;
     return TM_OK;
+}
+
+void front_tls_library_close(struct front_tls_library *library) {
+    if (library->provider)
+        (void)OSSL_PROVIDER_unload(library->provider);
+    OSSL_LIB_CTX_free(library->context);
 }

@@ -130,10 +130,11 @@ static int run_front(struct fixture *fx, int control_fd) {
     log_open("front-0", LOG_LEVEL_ERROR);
     (void)signal(SIGPIPE, SIG_DFL); /* the front does not depend on others' ignoring it */
     if (loop_new(&role.loop) ||
-        ipc_link_open(role.loop, control_fd, 16, &events, &role, &role.control) ||
-        front_start(&role))
+        ipc_link_open(role.loop, control_fd, 16, &events, &role, &role.control))
         return 98;
-    enum tm_err err = loop_run(role.loop);
+    enum tm_err err = front_start(&role);
+    if (!err)
+        err = loop_run(role.loop);
     front_stop(&role);
     ipc_link_close(role.control);
     loop_free(role.loop);

@@ -794,7 +794,7 @@ static void wrong_key_is_a_configuration_error(void **state) {
     }
     close(fds[1]);
     fx->control_fd = fds[0];
-    assert_int_equal(await_exit(fx), 98);
+    assert_int_equal(await_exit(fx), 97);
 }
 
 #define ON_FRONT(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
