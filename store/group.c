@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+
+#define WARN_AGAIN_MS 60000
 
 /* How an attempt to commit ended. */
 enum attempt {
@@ -163,12 +166,12 @@ static bool has_essential(const struct store_group *group) {
     return false;
 }
 
-static void note_full(struct store_committer *c, bool full) {
-    if (full && !c->full)
-        log_warn("store: map or disk are full; only what ends or withdraws is stored");
-    if (!full && c->full)
-        log_info("store: there is room again");
-    c->full = full;
+static void warn_full(struct store_committer *c) {
+    int64_t now = clock_mono_ms();
+    if (c->warned_ms && now - c->warned_ms < WARN_AGAIN_MS)
+        return;
+    c->warned_ms = now;
+    log_warn("store: map or disk are full; only what ends or withdraws is stored");
 }
 
 static enum tm_err set_headroom(struct store_committer *c, bool open) {
@@ -195,7 +198,8 @@ static enum tm_err commit_in_room(struct store_committer *c, struct store_group 
     for (;;) {
         enum attempt got = attempt(c, group, essential_only);
         if (got == ATTEMPT_DONE) {
-            note_full(c, essential_only);
+            if (essential_only)
+                warn_full(c);
             return TM_OK;
         }
         if (got == ATTEMPT_FATAL)
@@ -203,7 +207,7 @@ static enum tm_err commit_in_room(struct store_committer *c, struct store_group 
         enum tm_err err =
             got == ATTEMPT_DISK_FULL ? TM_EFULL : make_room(c, group, &essential_only);
         if (err == TM_EFULL) {
-            note_full(c, true);
+            warn_full(c);
             refuse_all(group);
             return TM_OK;
         }
@@ -218,7 +222,7 @@ enum tm_err store_group_commit(struct store_committer *committer, struct store_g
     if (err)
         return err;
     if (room == STORE_ROOM_NONE) {
-        note_full(committer, true);
+        warn_full(committer);
         refuse_all(group);
         return TM_OK;
     }

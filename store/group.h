@@ -25,8 +25,8 @@ struct store_committer {
     struct ca_hasher *hasher;
     struct store_frontier frontier; /* as committed */
     struct store_plan plan;
-    bool headroom; /* the map is open up to map_most */
-    bool full;     /* ordinary batches did not fit the last time: said once */
+    bool headroom;     /* the map is open up to map_most */
+    int64_t warned_ms; /* clock_mono_ms when a full store was last logged */
 };
 
 /* Makes one for an open environment. TM_ECORRUPT: its frontier cannot be read, or does not fit

@@ -48,25 +48,24 @@ static void what_was_written_is_read_back(void **state) {
     struct ca_serial cursor = {.n = 0};
     struct ca_intent intent;
     assert_int_equal(read_device(f, s.device.id, &device), TM_OK);
-    assert_memory_equal(&device, &s.device, sizeof device);
+    assert_same(&store_device_schema, &device, &s.device);
     assert_int_equal(f->store->ops->next_intent(f->store, &cursor, &intent), TM_OK);
-    assert_memory_equal(&intent, &s.intent, sizeof intent);
+    assert_same(&store_intent_schema, &intent, &s.intent);
 
     job_submit(f, &s.end);
     fixture_run(f);
     assert_int_equal(s.end.result, TM_OK);
     assert_false(has_intent(f, 5));
     assert_int_equal(read_device(f, s.device.id, &device), TM_OK);
-    assert_memory_equal(&device, &s.owner, sizeof device);
+    assert_same(&store_device_schema, &device, &s.owner);
 
     uint8_t octets[IPC_CERT_MAX];
     struct buf der = BUF_ON(octets);
     struct ca_certificate certificate;
     assert_int_equal(read_certificate(f, 5, &certificate, &der), TM_OK);
     assert_true(certificate.der.p == octets);
-    assert_true(bytes_equal(certificate.der, s.certificate.der));
-    certificate.der = s.certificate.der;
-    assert_memory_equal(&certificate, &s.certificate, sizeof certificate);
+    struct store_certificate got = {certificate, 0}, wanted = {s.certificate, 0};
+    assert_same(&store_certificate_schema, &got, &wanted);
 
     char tenant[IPC_NAME_MAX + 1], id[IPC_NAME_MAX + 1];
     const uint8_t *spki = s.begin.batch.changes[1].u.key.spki_hash;
@@ -76,9 +75,9 @@ static void what_was_written_is_read_back(void **state) {
 
     struct ca_leaf leaf;
     assert_int_equal(f->store->ops->leaf(f->store, 0, &leaf), TM_OK);
-    assert_memory_equal(&leaf, &s.added, sizeof leaf);
+    assert_same(&store_leaf_schema, &leaf, &s.added);
     assert_int_equal(f->store->ops->leaf(f->store, 1, &leaf), TM_OK);
-    assert_memory_equal(&leaf, &s.issued, sizeof leaf);
+    assert_same(&store_leaf_schema, &leaf, &s.issued);
     assert_sound(f);
 }
 

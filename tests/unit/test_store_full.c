@@ -184,6 +184,44 @@ static void assert_essential_fits(struct fixture *f) {
     }
 }
 
+/* Pages that revocations take and give back are not for new issuances to use up. */
+static void the_headroom_lasts(void **state) {
+    struct fixture *f = *state;
+    f->config.map_size = STORE_MAP_LEAST;
+    f->config.max_map_size = 2 * STORE_MAP_LEAST;
+    fixture_reopen(f);
+    prepare(f);
+    assert_true(fill(f, 2000, 2000, 8) < 2000);
+    struct revocation {
+        struct job job;
+        struct ca_device owner;
+        struct ca_certificate change;
+    } *all = calloc(ISSUED, sizeof *all);
+    assert_non_null(all);
+    for (uint64_t n = 0; n < ISSUED; n++) {
+        all[n].owner = sample_owner(n);
+        all[n].owner.certs[0].status = CA_CERT_REVOKED;
+        all[n].change =
+            (struct ca_certificate){.serial = sample_serial(n), .status = CA_CERT_REVOKED};
+    }
+    for (uint64_t round = 0; round < 150; round++) {
+        for (size_t i = 0; i < ISSUED; i++) {
+            memset(&all[i].job, 0, sizeof all[i].job);
+            all[i].owner.version++;
+            all[i].job.batch.count = 2;
+            all[i].job.batch.changes[0] = change_status(&all[i].change);
+            all[i].job.batch.changes[1] = change_device(&all[i].owner);
+            job_submit(f, &all[i].job);
+        }
+        fixture_run(f);
+        for (size_t i = 0; i < ISSUED; i++)
+            assert_int_equal(all[i].job.result, TM_OK);
+        begin_until_full(f, 500000 + 400 * round);
+    }
+    free(all);
+    assert_sound(f);
+}
+
 static void a_full_map_leaves_room_for_revocation(void **state) {
     struct fixture *f = *state;
     f->config.map_size = STORE_MAP_LEAST;
@@ -306,6 +344,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_map_grows_under_load_while_it_is_read),
         TEST(a_full_map_leaves_room_for_revocation),
+        TEST(the_headroom_lasts),
         TEST(a_group_is_split_when_the_map_is_full),
         TEST(a_full_disk_leaves_room_for_revocation),
         TEST(a_failed_commit_is_fatal),

@@ -88,9 +88,7 @@ static void every_record_comes_back_whole(void **state) {
         const uint8_t *record = (const uint8_t *)&samples + KINDS[i].offset;
         assert_int_equal(store_seal(*state, key, schema, record, &value), TM_OK);
         assert_int_equal(store_unseal(*state, key, buf_bytes(&value), schema, &decoded), TM_OK);
-        if (schema == &store_certificate_schema) /* borrowed from the value */
-            ((struct store_certificate *)&decoded)->certificate.der.p = samples.der;
-        assert_memory_equal(&decoded, record, schema->size);
+        assert_same(schema, &decoded, record);
         struct bytes encoded = store_sealed_record(buf_bytes(&value));
         assert_int_equal(ca_hash(*state, &encoded, 1, hash), TM_OK);
         assert_int_equal(hex_encode(BYTES_OF(hash), text, sizeof text), TM_OK);
