@@ -5,6 +5,7 @@ certificate, every intent is one certificate or one burned serial, and the store
 import http.client
 import os
 import pathlib
+import re
 import signal
 import ssl
 import sys
@@ -15,8 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 from harness import (Bench, Case, Key, body_of, certificates_in, finish, main,  # noqa: E402
                      public_of, serial_of, subject_of, until)
 
-# Every named point (base/crash.h), and how often it is passed before the issuance under test: the
-# core records its own start in the store.
+# Every named point (base/crash.h).
 POINTS = {
     "core": ["core.received", "core.intent_submitted", "core.intent_durable", "core.ticket_sent",
              "core.signed", "core.verified", "core.record_submitted", "core.recorded",
@@ -25,7 +25,7 @@ POINTS = {
     "front": ["front.request_sent", "front.reply_received", "front.response_started"],
 }
 STORE_POINTS = ["store.before_commit", "store.after_commit"]
-STORE_PASSES = range(1, 7)
+COMMITS_MAX = 12
 GONE = (ConnectionError, ssl.SSLError, http.client.HTTPException, TimeoutError)
 
 
@@ -38,16 +38,18 @@ class Crash(Case):
         issuance under test is the only one."""
         cls.server.start()
         cls.cert, cls.key = cls.server.enrolled("C0001")
+        cls.head = cls.server.head()
         cls.count = 0
         cls.server.stop()
 
     def setUp(self):
         self.server.stop()
 
-    def restarted(self, role, before):
-        """The role's process that was killed has a successor."""
-        pids = self.server.pids(role)
-        return pids and before not in pids and pids
+    def killed(self, role, since):
+        """How often a process of this role was killed, by the supervisor's log."""
+        log = self.server.log.read_bytes()[since:]
+        return len(re.findall(rb'"%s(-\d+)? \(process \d+\) was killed by SIGKILL' % role.encode(),
+                              log))
 
     def ask_until_answered(self, operation, body, **kw):
         """As a device does: the same request again until there is an answer that is final."""
@@ -67,26 +69,26 @@ class Crash(Case):
             time.sleep(0.02)
         raise AssertionError(f"never answered: {trouble[-5:]}")
 
-    def issue_over_a_crash(self, role, crash, must_crash=True):
+    def issue_over_a_crash(self, role, crash):
+        """Returns how often the process was killed, and what the device met on its way."""
         type(self).count += 1
         fresh = Key(self.site.folder, f"fresh{self.count}")
         body = body_of(fresh.csr(subject_of(self.cert.read_text())))
         who = {"cert": self.cert, "key": self.key.path}
+        log = self.server.log.stat().st_size
+        head = self.head
         self.server.start(TOUCHMARK_CRASH=crash)
-        [before] = self.server.pids(role)
-        head = self.server.head()
         answer, trouble = self.ask_until_answered("simplereenroll", body, **who)
         self.assertEqual(answer.status, 200, f"{answer} after {trouble}")
         [pem] = certificates_in(answer.body)
         self.assertEqual(public_of(pem), fresh.public())
-        if must_crash:
-            until(f"{role} was killed at {crash}", lambda: self.restarted(role, before), 20)
         again, _ = self.ask_until_answered("simplereenroll", body, **who)
         self.assertEqual(again.body, answer.body, "a retry gave another certificate")
         self.check_books(head, pem)
+        type(self).head = self.server.head()
         self.server.stop()
         finish(self.server)
-        return trouble
+        return self.killed(role, log), trouble
 
     def check_books(self, head, pem):
         """Every intent ended as one certificate or one burned serial; one certificate in all."""
@@ -98,28 +100,35 @@ class Crash(Case):
         self.assertEqual(len(burned), len(set(burned)))
         self.assertEqual(self.server.intents(), [])
 
-    def test_core(self):
-        for point in POINTS["core"]:
+    def crash_at_each_point(self, role):
+        for point in POINTS[role]:
             with self.subTest(point=point):
-                self.issue_over_a_crash("core", point)
+                killed, trouble = self.issue_over_a_crash(role, point)
+                self.assertEqual(killed, 1, f"{role} was not killed at {point}")
+                if role == "front" and point != "front.response_started":
+                    self.assertTrue(trouble, "the connection outlived its process")
+
+    def test_core(self):
+        self.crash_at_each_point("core")
 
     def test_signer(self):
-        for point in POINTS["signer"]:
-            with self.subTest(point=point):
-                self.issue_over_a_crash("signer", point)
+        self.crash_at_each_point("signer")
 
     def test_front(self):
-        for point in POINTS["front"]:
-            with self.subTest(point=point):
-                trouble = self.issue_over_a_crash("front", point)
-                self.assertTrue(trouble, "the connection outlived its process")
+        self.crash_at_each_point("front")
 
     def test_store(self):
-        """Some of these commits are the core's own at its start, then that one is hit."""
+        """Before and after each commit in turn: those of the core's own start come first."""
         for point in STORE_POINTS:
-            for n in STORE_PASSES:
+            commits = 0
+            for n in range(1, COMMITS_MAX):
                 with self.subTest(point=point, n=n):
-                    self.issue_over_a_crash("core", f"{point}:{n}", must_crash=False)
+                    killed, _ = self.issue_over_a_crash("core", f"{point}:{n}")
+                    if not killed:
+                        break
+                    commits += 1
+            print(f"{point}: killed at {commits} commits", flush=True)
+            self.assertGreaterEqual(commits, 3, "start, intent and record are three")
 
     def test_supervisor(self):
         """Without its supervisor nothing goes on; the next start takes up where it ended."""
@@ -129,6 +138,7 @@ class Crash(Case):
         until("no process is left", lambda: not self.server.leftovers(), 20)
         self.server.start()
         self.server.enrolled("after-supervisor")
+        type(self).head = self.server.head()
         self.server.stop()
         finish(self.server)
 
@@ -143,7 +153,7 @@ class Crash(Case):
             until("the load is on", lambda mark=mark: self.head_or_zero() > mark + 30)
             [victim] = self.server.pids(role)
             os.kill(victim, signal.SIGKILL)
-            until(f"{role} is back", lambda: self.restarted(role, victim), 20)
+            until(f"{role} is back", lambda: self.is_back(role, victim), 20)
             figures = bench.finish(load)
             self.assertNotIn("errors: certificate for another key", figures)
             self.assertNotIn("errors: malformed answer", figures)
@@ -156,6 +166,11 @@ class Crash(Case):
         burned = [x["serial"] for x in leaves if x["event"] == "burned"]
         self.assertEqual(len(issued + burned), len(set(issued + burned)))
         self.assertGreaterEqual(len(issued), answered)
+        type(self).head = self.server.head()
+
+    def is_back(self, role, victim):
+        pids = self.server.pids(role)
+        return pids and victim not in pids
 
     def head_or_zero(self):
         try:

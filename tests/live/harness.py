@@ -337,15 +337,14 @@ LABELS = [
 class Site:
     """Token, CA, store and configuration in a folder of their own."""
 
-    def __init__(self, module=None, **listen):
+    def __init__(self, module=None, listen=None, signer=None, core=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-"))
         self.module = module or softhsm_module()
-        self.listen = {"workers": 2, **listen}
+        self.listen = {"workers": 2, **(listen or {})}
+        self.signer = signer or {}
+        self.core = core or {}
         self.process = {}
-        self.signer = {}
-        self.core = {}
         self.tls = {}
-        self.extra_env = {}
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         try:
             self.make()
@@ -510,7 +509,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [TOUCHMARKD, "--conf", self.site.config], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**self.site.env, **self.site.extra_env, **env},
+                stderr=log, env={**self.site.env, **env},
                 start_new_session=True)
         self.sessions.append(self.process.pid)
         if wait:
@@ -679,9 +678,9 @@ class Bench:
 
 
 class Case(unittest.TestCase):
-    """Tests of one server. Subclasses may change `listen` or prepare()."""
+    """Tests of one server. Subclasses may set sections of the configuration, or prepare()."""
 
-    listen = {}
+    listen = signer = core = None
     module = None
 
     @classmethod
@@ -690,7 +689,7 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.site = Site(module=cls.module, **cls.listen)
+        cls.site = Site(cls.module, cls.listen, cls.signer, cls.core)
         cls.server = Server(cls.site)
         cls.addClassCleanup(cls.clean)
         cls.prepare(cls.site)
