@@ -415,6 +415,10 @@ static void malformed_extension_values_are_refused(void **state) {
     assert_int_equal(parse_recipe(&r, &cert), TM_OK);
     assert_int_equal(pki_cert_key_usage(&cert, &usage), TM_OK);
     assert_int_equal(usage, 0x8080);
+    r.extensions[0] = extension("\x55\x1d\x0f", 3, "\x03\x01\x00", 3);
+    assert_int_equal(parse_recipe(&r, &cert), TM_OK);
+    assert_int_equal(pki_cert_key_usage(&cert, &usage), TM_OK);
+    assert_int_equal(usage, 0);
     r.extensions[0] = extension("\x55\x1d\x13", 3, "\x30\x00", 2);
     assert_int_equal(parse_recipe(&r, &cert), TM_OK);
     assert_int_equal(pki_cert_basic_constraints(&cert, &ca, &path_len), TM_OK);

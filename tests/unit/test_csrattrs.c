@@ -337,6 +337,27 @@ static void without_template_the_extensions_are_in_the_old_form(void **state) {
     X509_ATTRIBUTE_free(request);
 }
 
+/* RFC 9908, 4: who knows the template ignores the rest, so any wish makes one. */
+static void any_wish_makes_a_template(void **state) {
+    (void)state;
+    uint8_t memory[MEMORY_MAX];
+    const struct est_csrattrs wishes[] = {
+        {.template_form = true, .challenge_password = true},
+        {.template_form = true, .key_usage = PKI_KU_DIGITAL_SIGNATURE},
+        {.template_form = true, .key_algorithm = PKI_OID_ED25519},
+        {.template_form = true, .subject_count = 1, .subject = {PKI_OID_COMMON_NAME}},
+    };
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(occurrences(write(&wishes[i], memory),
+                                     pki_oid_bytes(PKI_OID_CERTIFICATION_REQUEST_INFO_TEMPLATE)),
+                         1);
+    /* the signature algorithm has no place in it */
+    const struct est_csrattrs signature = {.template_form = true,
+                                           .signature = PKI_OID_ECDSA_SHA256};
+    const enum pki_oid types[] = {PKI_OID_ECDSA_SHA256};
+    (void)assert_elements(write(&signature, memory), types, 1);
+}
+
 static void either_extension_is_enough(void **state) {
     (void)state;
     uint8_t memory[MEMORY_MAX];
@@ -447,6 +468,7 @@ int main(void) {
         cmocka_unit_test(both_forms_stand_in_one_message),
         cmocka_unit_test(the_template_is_rfc_9908s),
         cmocka_unit_test(without_template_the_extensions_are_in_the_old_form),
+        cmocka_unit_test(any_wish_makes_a_template),
         cmocka_unit_test(either_extension_is_enough),
         cmocka_unit_test(an_rsa_size_is_told_by_a_placeholder),
         cmocka_unit_test(a_key_without_parameters_has_no_values),

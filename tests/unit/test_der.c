@@ -435,6 +435,10 @@ static void other_identifiers_have_their_dotted_form(void **state) {
         assert_false(pki_oid_valid(broken[i]));
         assert_int_equal(pki_oid_format(broken[i], text, sizeof text), TM_EPARSE);
     }
+    uint8_t ones[300];
+    char long_text[1024];
+    memset(ones, 1, sizeof ones);
+    assert_int_equal(pki_oid_format(BYTES_OF(ones), long_text, sizeof long_text), TM_ELIMIT);
     struct bytes huge = B(0x69, 0x83, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f);
     assert_true(pki_oid_valid(huge));
     assert_int_equal(pki_oid_format(huge, text, sizeof text), TM_ELIMIT);

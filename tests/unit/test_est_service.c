@@ -311,7 +311,7 @@ static void long_bodies_are_wrapped_for_those_who_need_it(void **state) {
         {"Agent (libest)", false},
         {"Agent (a \\) libest", false},
         {"Agent (a \\) b) libest", true},
-        {"Agent (a (b) libest)", false},
+        {"Agent (a (b) libest c)", false},
         {"curl/7.88.1", false},
         {"Go-http-client/1.1", false},
     };

@@ -172,6 +172,8 @@ static void walking_gives_every_attribute(void **state) {
     at = 0;
     assert_int_equal(pki_name_next(B(0x30, 0x00), &at, &attribute), TM_ENOTFOUND);
     assert_true(pki_name_empty(B(0x30, 0x00)));
+    assert_false(pki_name_empty(B(0x31, 0x00)));
+    assert_false(pki_name_empty(B(0x30, 0x00, 0x00)));
     assert_false(pki_name_empty(fixture_bytes(&der)));
     fixture_free(&der);
     X509_NAME_free(name);
