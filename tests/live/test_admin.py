@@ -6,7 +6,7 @@ import os
 import re
 import unittest
 
-from harness import Case, SLOW, TOUCHMARK, field, main, run, serial_of
+from harness import Case, SLOW, SOURCE, TOUCHMARK, field, main, run, serial_of
 
 OK, REFUSED, USAGE, UNAVAILABLE, CONFIG = 0, 1, 64, 69, 78
 
@@ -165,6 +165,14 @@ class Admin(Case):
         done = run(TOUCHMARK, "status", "--conf", bad, check=False)
         self.assertEqual(done.returncode, CONFIG)
         self.assertRegex(done.stderr.decode(), r"bad\.yaml:1: enviroment: unknown key; did you mean")
+
+    def test_the_configuration_of_the_handbook_is_good(self):
+        text = (SOURCE / "docs/operations.md").read_text()
+        text = re.search(r"```yaml\n(.*?)```", text, re.S).group(1)
+        path = self.site.folder / "handbook.yaml"
+        path.write_text(text + "core: {admin_socket: none.sock}\n")
+        done = run(TOUCHMARK, "status", "--conf", path, check=False)
+        self.assertEqual(done.returncode, UNAVAILABLE, done.stderr)
 
     def test_help_names_every_command(self):
         text = run(TOUCHMARK, "--help").stdout.decode()

@@ -4,6 +4,7 @@ an interruption at any time."""
 
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -19,6 +20,19 @@ QUICK_SECONDS = 10
 BUILD_SECONDS = 600
 
 
+def without_particulars(text):
+    """What stays the same from run to run and from one OpenSSL to another."""
+    text = re.sub(r"\b[0-9a-f]{64}\b", "<hash>", text)
+    text = re.sub(r"(not\w+)=.*", r"\1=<time>", text).replace(" = ", "=")
+    return re.sub(r"\d+", "<n>", text).strip().splitlines()
+
+
+def block(name, kind=""):
+    """The code block of README.md after a comment or line."""
+    text = (test_arrows.SOURCE / "README.md").read_text()
+    return re.search(re.escape(name) + r"\s+```" + kind + r"\n(.*?)```", text, re.S).group(1)
+
+
 class Quickstart(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -28,7 +42,7 @@ class Quickstart(unittest.TestCase):
             target = cls.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(test_arrows.SOURCE / name, target)
-        cls.quickstart("--background", timeout=BUILD_SECONDS)
+        cls.first = cls.quickstart("--background", timeout=BUILD_SECONDS)
         cls.addClassCleanup(cls.quickstart, "--stop")
 
     @classmethod
@@ -65,6 +79,16 @@ class Quickstart(unittest.TestCase):
         der = openssl("base64", "-d", "-A", stdin=answer.stdout.replace(b"\n", b""))
         pem = openssl("pkcs7", "-inform", "DER", "-print_certs", stdin=der)
         self.assertIn(tm["TM_SECRET_USER"], field(pem.decode(), "-subject"))
+
+    def test_the_readme_shows_what_is_printed(self):
+        shown = block("<!-- transcript: ./quickstart --background -->")
+        self.assertEqual(without_particulars(shown), without_particulars(self.first))
+
+    def test_the_commands_of_the_readme_work(self):
+        self.quickstart("--background") # a fresh secret
+        commands = block("Enroll a device of your own against it:\n", "sh")
+        done = run("bash", "-euo", "pipefail", "-c", commands, cwd=self.folder)
+        self.assertEqual(done.stdout, b"unit.pem: OK\n")
 
     def test_a_second_run_is_quick_and_keeps_what_is_there(self):
         before = self.variables()
