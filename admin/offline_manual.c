@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Build tool: a manual page from its template. A line that is one of the names below is
- * replaced by what the program's own tables print; every other line is copied.
+ * Build tool: a manual page from its template in docs/man/. A line that is one of the names
+ * below is replaced by what the programs' own tables print; every other line is copied.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +163,7 @@ int main(int argc, char **argv) {
     AUTO_MEM char *line = NULL;
     size_t size = 0;
     if (!in) {
-        fprintf(stderr, "page: give a template that can be read\n");
+        fprintf(stderr, "touchmark-manual: give a template that can be read\n");
         return EXIT_FAILURE;
     }
     while (getline(&line, &size, in) > 0)
