@@ -9,6 +9,7 @@ import java.security.KeyStore;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.security.spec.ECGenParameterSpec;
+import java.util.Base64;
 import java.util.Collection;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
@@ -19,7 +20,6 @@ import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 import org.bouncycastle.est.EnrollmentResponse;
 import org.bouncycastle.est.ESTAuth;
 import org.bouncycastle.est.ESTService;
-import org.bouncycastle.est.jcajce.JcaHttpAuthBuilder;
 import org.bouncycastle.est.jcajce.JsseESTServiceBuilder;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.pkcs.PKCS10CertificationRequest;
@@ -95,7 +95,9 @@ public final class BcEst {
         System.out.println("csrattrs "
             + service.getCSRAttributes().getAttributesResponse().getRequirements().size());
         KeyPair first = newKey();
-        ESTAuth auth = new JcaHttpAuthBuilder(user, secret.toCharArray()).build();
+        // HttpAuth asks first without the secret, and then cannot pass over the body of the 401.
+        String token = Base64.getEncoder().encodeToString((user + ":" + secret).getBytes());
+        ESTAuth auth = builder -> builder.setHeader("Authorization", "Basic " + token);
         X509Certificate made = certificate(service.simpleEnroll(false,
             request(first, new X500Principal("CN=" + user)), auth), first);
         System.out.println("simpleenroll " + made.getSerialNumber().toString(16));

@@ -323,8 +323,8 @@ PROFILES = {
 }
 
 LABELS = [
-    ("idevid", "acme", "idevid", True),
-    ("ldevid", "acme", "ldevid", False),
+    ("idevid", "acme", "idevid", False),
+    ("ldevid", "acme", "ldevid", True),
     ("short", "acme", "short", False),
     ("linked", "acme", "linked", False),
     ("unlinked", "acme", "unlinked", False),
@@ -639,12 +639,18 @@ class Bench:
         return ["--url", f"https://127.0.0.1:{self.server.port}{WELL_KNOWN}/{self.label}",
                 "--cacert", self.server.site.root, "--dir", self.folder]
 
+    def administer(self, *more):
+        run(BENCH, *self.arguments(), "--admin", self.server.site.folder / "run" / "admin.sock",
+            "--tenant", self.tenant, *more)
+
     def prepare(self, count, *more):
         """Registers and enrolls devices, which then hold a certificate each."""
-        run(BENCH, "--prepare", count, *self.arguments(), "--admin",
-            self.server.site.folder / "run" / "admin.sock", "--tenant", self.tenant, "--prefix",
-            f"B{self.label}", *more)
+        self.administer("--prepare", count, "--prefix", f"B{self.label}", *more)
         return self
+
+    def prepare_secrets(self):
+        """Gives each a new one-time secret."""
+        self.administer("--secrets")
 
     def start(self, *more):
         """Returns when the load is on."""

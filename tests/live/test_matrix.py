@@ -497,7 +497,8 @@ class OddButValid(Matrix):
     def test_without_label(self):
         name, secret, key = self.begin()
         self.check(self.server.enroll("", key.csr(f"/CN={name}"), name, secret), key)
-        self.assertEqual(self.server.device(name)["state"], "manufactured")
+        [ref] = self.server.device(name)["certificates"]
+        self.assertEqual(ref["profile"], "ldevid")
 
     def test_cacerts(self):
         for path in ("cacerts", "ldevid/cacerts", "other/cacerts"):
