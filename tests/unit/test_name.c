@@ -124,6 +124,18 @@ static void malformed_names_equal_nothing(void **state) {
     assert_false(pki_name_equal(star, star));
 }
 
+static void other_types_are_compared_as_they_stand(void **state) {
+    (void)state;
+#define NAME(tag, value) B(0x30, 12, 0x31, 10, 0x30, 8, 6, 3, 0x55, 4, 3, tag, 1, value)
+    assert_true(pki_name_equal(NAME(2, 7), NAME(2, 7)));
+    assert_false(pki_name_equal(NAME(2, 7), NAME(2, 8)));
+    assert_false(pki_name_equal(NAME(2, 'a'), NAME(4, 'a')));
+    assert_false(pki_name_equal(NAME(4, 'a'), NAME(4, 'A')));
+    assert_false(pki_name_equal(NAME(12, 'a'), NAME(4, 'a')));
+    assert_true(pki_name_equal(NAME(12, 'a'), NAME(19, 'A')));
+#undef NAME
+}
+
 static void rdn_boundaries_count(void **state) {
     (void)state;
     X509_NAME *apart = make("CN", V_ASN1_UTF8STRING, "a"), *together = X509_NAME_dup(apart);
@@ -223,6 +235,8 @@ static void text_is_escaped(void **state) {
     text_single("\xc2\x85", "CN=\\C2\\85");
     text_single("\xc2\x80", "CN=\\C2\\80");
     text_single("\xc2\x9f\xc2\xa0", "CN=\\C2\\9F\xc2\xa0");
+    text_single("\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80",
+                "CN=\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80");
     text_single("caf\xc3\xa9", "CN=caf\xc3\xa9");
     char text[64];
     pki_name_format(B(0x30, 0x0c, 0x31, 0x0a, 0x30, 0x08, 6, 3, 0x55, 4, 3, 2, 1, 7), text,
@@ -356,6 +370,7 @@ int main(void) {
         cmocka_unit_test(equality_is_openssls),
         cmocka_unit_test(string_types_do_not_matter),
         cmocka_unit_test(malformed_names_equal_nothing),
+        cmocka_unit_test(other_types_are_compared_as_they_stand),
         cmocka_unit_test(rdn_boundaries_count),
         cmocka_unit_test(walking_gives_every_attribute),
         cmocka_unit_test(text_is_openssls),
