@@ -6,6 +6,16 @@
  * loop. A failed commit is fatal for the environment (after an error of fdatasync later
  * commits would succeed over lost data): `fatal` is called and the process must exit, reopen and
  * recover. A full map grows by itself up to max_map_size.
+ *
+ * A full store, be it the map at its maximum or the disk, answers TM_EFULL to what begins
+ * something new; batches that end an intent, change a certificate's status or withdraw a device may
+ * use headroom kept for them. A batch that must change a record which fails its hash ends with
+ * TM_ECORRUPT and changes nothing.
+ *
+ * Everything is opened by store_open: afterwards no file is opened, mapped executable or
+ * created, so the process may confine itself (the writer's thread exists by then; a filter must
+ * cover it too). check() looks at one committed state, on the loop's thread: of a large store it
+ * takes minutes, in which the loop serves nobody.
  */
 #ifndef TOUCHMARK_STORE_STORE_H
 #define TOUCHMARK_STORE_STORE_H
@@ -20,20 +30,26 @@ struct store_config {
     const char *environment; /* "dev", "test", "prod": must be the one it was created with */
     uint64_t map_size;       /* octets, at first */
     uint64_t max_map_size;
-    size_t queue_max;                           /* batches waiting, then TM_EFULL */
-    void (*fatal)(void *arg, const char *text); /* on the loop's thread */
+    size_t queue_max;                           /* batches submitted and not done, then TM_EFULL */
+    void (*fatal)(void *arg, const char *text); /* on the loop's thread, once; what was not done
+                                                   by then never will be: submit answers TM_EIO */
     void *arg;
 };
 
-/* Opens an existing store; checks the file's size against the meta page before LMDB
- * maps it (a half-truncated file would raise SIGBUS), format version and environment.
- * The sentence that says what is wrong goes to `text`. TM_ENOTFOUND: there is none. */
+/* Opens an existing store, for this process alone; checks the file's size against the meta page
+ * before LMDB maps it (a half-truncated file would raise SIGBUS), format version and environment.
+ * The strings of `config` need not outlive the call. The sentence that says what is wrong goes to
+ * `text`. TM_ENOTFOUND: there is none; TM_EAGAIN: another process has it open; TM_EDENIED: another
+ * environment or format, or a folder that is open to others; TM_ECORRUPT; TM_EINVAL: a size that
+ * cannot be; TM_EIO. */
 MUST_USE enum tm_err store_open(struct loop *loop, const struct store_config *config,
                                 struct ca_store **ret_store, char text[IPC_TEXT_MAX + 1]);
-/* Commits what was submitted, completes it, stops the thread, closes. NULL-safe. */
+/* Commits what was submitted, completes it (a `done` that submits gets TM_ECLOSED), stops the
+ * thread, closes. Not from inside a `done`. NULL-safe. */
 void store_close(struct ca_store *store);
 
-/* Makes a new empty store: a temporary folder, synced, renamed. TM_EEXISTS. */
+/* Makes a new empty store: a temporary folder beside it, synced, renamed. TM_EEXISTS: there is
+ * something at the path, be it an empty folder. */
 MUST_USE enum tm_err store_create(const char *path, const char *environment,
                                   char text[IPC_TEXT_MAX + 1]);
 
