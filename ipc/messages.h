@@ -149,6 +149,7 @@ enum ipc_control_verb {
     IPC_CONTROL_LINK = 1, /* supervisor to role, with one descriptor: your link to `peer` */
     IPC_CONTROL_READY,    /* role to supervisor: set up, privileges dropped, serving */
     IPC_CONTROL_DRAIN, /* supervisor to role: finish what is under way, take nothing new, exit 0 */
+    IPC_CONTROL_STOP,  /* supervisor to role: the same, and wait for nobody who is idle */
     IPC_CONTROL_DISTRUST, /* role to supervisor: `peer` answered wrongly; end it, start another */
     IPC_CONTROL_VERB_LAST = IPC_CONTROL_DISTRUST,
 };

@@ -95,7 +95,8 @@ static void control_message(void *arg, struct ipc_link *link, struct bytes messa
             control_linked(role, &control, fd);
             return;
         }
-        if (control.verb == IPC_CONTROL_DRAIN && role->drain)
+        role->stopping |= control.verb == IPC_CONTROL_STOP;
+        if ((control.verb == IPC_CONTROL_DRAIN || role->stopping) && role->drain)
             role->drain(role);
     } else {
         log_error("the supervisor sent what is no control message");

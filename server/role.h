@@ -29,6 +29,7 @@ struct role {
     int listen_fd; /* or -1 */
     int exit_code; /* what the process will end with: 0 until role_fail */
     void *self;    /* the role's own state */
+    bool stopping; /* set before drain: all of touchmarkd ends, who is idle is not waited for */
     /* A new link to a peer role; the callee owns fd. Replaces an older link to the same peer and
      * index. */
     void (*linked)(struct role *role, enum ipc_role peer, unsigned peer_index, int fd);

@@ -68,10 +68,10 @@ enum tm_err core_catalog_send(const struct core_setup *setup, uint32_t generatio
     for (size_t i = 0; i < setup->label_count; i++) {
         entry.index = (uint16_t)i;
         enum tm_err err = send_label(&setup->labels[i], &entry, link);
-        if (err) {
+        if (err && err != TM_ECLOSED) /* a face that has gone meanwhile is nothing special */
             log_error("catalog of label %s: %s", setup->labels[i].label, tm_err_name(err));
+        if (err)
             return err;
-        }
     }
     return TM_OK;
 }

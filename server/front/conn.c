@@ -310,6 +310,9 @@ void front_conns_add(struct front_conns *conns, int fd, const union front_addres
 
 void front_conns_drain(struct front_conns *conns) {
     conns->draining = true;
+}
+
+void front_conns_close_idle(struct front_conns *conns) {
     struct front_conn *conn = TAILQ_FIRST(&conns->all);
     while (conn) {
         struct front_conn *next = TAILQ_NEXT(conn, entry);

@@ -70,14 +70,17 @@ static void drain_ended(void *arg) {
 
 static void drain(struct role *role) {
     struct front *front = role->self;
-    if (front->draining)
-        return;
-    front->draining = true;
-    front_listener_pause(front->listener);
-    front_http_drain(front->http);
-    front_conns_drain(front->conns);
     int64_t end = clock_mono_ms() + role->conf->process.drain_timeout;
-    if (front_conns_count(front->conns) == 0 || loop_timer_set(role->loop, &front->drain_end, end))
+    bool timed = front->draining || !loop_timer_set(role->loop, &front->drain_end, end);
+    if (!front->draining) {
+        front->draining = true;
+        front_listener_pause(front->listener);
+        front_http_drain(front->http);
+        front_conns_drain(front->conns);
+    }
+    if (role->stopping)
+        front_conns_close_idle(front->conns);
+    if (front_conns_count(front->conns) == 0 || !timed)
         role_exit(role);
 }
 

@@ -42,8 +42,11 @@ void conn_describe(void *peer, bool proofs, struct est_request *request) {
     if (!proofs)
         return;
     identify(conn);
-    request->peer_leaf = (struct bytes){conn->peer.der, conn->peer.leaf_n};
-    request->peer_chain = (struct bytes){conn->peer.der + conn->peer.leaf_n, conn->peer.chain_n};
+    if (conn->peer.der) {
+        request->peer_leaf = (struct bytes){conn->peer.der, conn->peer.leaf_n};
+        request->peer_chain =
+            (struct bytes){conn->peer.der + conn->peer.leaf_n, conn->peer.chain_n};
+    }
     request->tls_exporter = (struct bytes){conn->bindings.exporter, conn->bindings.exporter_n};
     request->tls_unique = (struct bytes){conn->bindings.unique, conn->bindings.unique_n};
 }

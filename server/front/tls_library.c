@@ -4,6 +4,7 @@
  * OpenSSL 3.0 walks through all algorithms that the context knows, to find the key types and
  * decoders that may read its key: a fifth of a handshake's time. The provider here is the default
  * one in all but that: of algorithms that come in great numbers it shows those that TLS needs.
+ * Later versions remember the decoders that they found and need none of this.
  */
 #include <openssl/core_dispatch.h>
 #include <openssl/evp.h>
@@ -13,29 +14,13 @@
 #include "base/log.h"
 #include "server/front/tls_internal.h"
 
-#define ROWS_MAX 24
+#define ROWS_MAX 8
 
 /* For decoding: what peers' certificates hold. */
-static const char *const decoded_keys[] = {"EC",        "RSA",       "ED25519", "ML-DSA-44",
-                                           "ML-DSA-65", "ML-DSA-87", NULL};
+static const char *const decoded_keys[] = {"EC", "RSA", "ED25519", NULL};
 /* Also those of signatures, of key exchanges and of (HMAC) binders of resumed sessions. */
-static const char *const managed_keys[] = {"EC",
-                                           "RSA",
-                                           "RSA-PSS",
-                                           "ED25519",
-                                           "ML-DSA-44",
-                                           "ML-DSA-65",
-                                           "ML-DSA-87",
-                                           "X25519",
-                                           "X448",
-                                           "X25519MLKEM768",
-                                           "SecP256r1MLKEM768",
-                                           "ML-KEM-512",
-                                           "ML-KEM-768",
-                                           "ML-KEM-1024",
-                                           "HMAC",
-                                           "SecP384r1MLKEM1024",
-                                           NULL};
+static const char *const managed_keys[] = {"EC",     "RSA",  "RSA-PSS", "ED25519",
+                                           "X25519", "X448", "HMAC",    NULL};
 /* Records; AES-256-CTR is the random generator's. */
 static const char *const ciphers[] = {"AES-128-GCM",       "AES-192-GCM", "AES-256-GCM",
                                       "ChaCha20-Poly1305", "AES-256-CTR", NULL};
@@ -120,8 +105,9 @@ static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const O
 }
 
 /* Where the machine's OpenSSL configuration chose other providers (FIPS), its choice stands. */
-static bool default_provider_is_used(void) {
-    return OSSL_PROVIDER_available(NULL, "default") &&
+static bool is_worth_it(void) {
+    return OPENSSL_version_major() == 3 && OPENSSL_version_minor() == 0 &&
+           OSSL_PROVIDER_available(NULL, "default") &&
            !EVP_default_properties_is_fips_enabled(NULL);
 }
 
@@ -141,7 +127,7 @@ static enum tm_err fill(struct front_tls_library *library) {
 
 enum tm_err front_tls_library_open(struct front_tls_library *ret_library) {
     struct front_tls_library library = {NULL, NULL};
-    if (default_provider_is_used()) {
+    if (is_worth_it()) {
         library.context = OSSL_LIB_CTX_new();
         enum tm_err err = fill(&library);
         if (err) {

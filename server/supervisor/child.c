@@ -207,11 +207,13 @@ void child_kill(struct child *child) {
 }
 
 void child_drain(struct child *child) {
-    const struct ipc_control drain = {.verb = IPC_CONTROL_DRAIN};
-    if (child->state == CHILD_DRAINING)
+    const struct ipc_control drain = {.verb = child->supervisor->stopping ? IPC_CONTROL_STOP
+                                                                          : IPC_CONTROL_DRAIN};
+    if (child->state == CHILD_DRAINING && child->told == drain.verb)
         return;
-    bool started = child->state == CHILD_READY;
+    bool started = child->state != CHILD_STARTING;
     child->state = CHILD_DRAINING;
+    child->told = drain.verb;
     if (!started || !child->control || ipc_link_send(child->control, &ipc_control_schema, &drain)) {
         child_kill(child);
         return;

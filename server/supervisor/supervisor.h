@@ -40,6 +40,7 @@ struct child {
     unsigned generation; /* of the configuration it was started with */
     unsigned epoch;      /* fronts: of configuration and TLS certificate */
     enum child_state state;
+    uint8_t told; /* enum ipc_control_verb: how it was told to end */
     pid_t pid;
     int64_t started;          /* monotonic ms */
     struct ipc_link *control; /* NULL once it closed its end */

@@ -742,9 +742,9 @@ static void connections_above_the_limit_wait(void **state) {
         client_close(&few[i]);
 }
 
-static void send_drain(struct fixture *fx) {
-    struct ipc_control drain = {.verb = IPC_CONTROL_DRAIN};
-    assert_int_equal(ipc_send(fx->control_fd, &ipc_control_schema, &drain), TM_OK);
+static void tell(struct fixture *fx, enum ipc_control_verb verb) {
+    struct ipc_control control = {.verb = (uint8_t)verb};
+    assert_int_equal(ipc_send(fx->control_fd, &ipc_control_schema, &control), TM_OK);
 }
 
 static void drain_finishes_what_is_under_way(void **state) {
@@ -755,16 +755,34 @@ static void drain_finishes_what_is_under_way(void **state) {
     struct client busy = client_open(fx, fx->with_certificate, 0, NULL);
     client_enrolls(fx, &busy);
     uint64_t id = core_takes(fx).id;
-    send_drain(fx);
+    tell(fx, IPC_CONTROL_DRAIN);
+    /* Who was idle may have sent a request meanwhile: it is answered, and then it is over. */
+    client_text(&idle, "GET /.well-known/est/cacerts HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    struct response *response = client_response(&idle);
+    check_cacerts(response);
+    assert_non_null(strcasestr(response->head, "Connection: close"));
+    free(response);
     assert_closed(&idle);
     client_close(&idle);
     core_issues(fx, id);
-    struct response *response = client_response(&busy);
+    response = client_response(&busy);
     check_issued(fx, response);
     assert_non_null(strcasestr(response->head, "Connection: close"));
     assert_closed(&busy);
     free(response);
     client_close(&busy);
+    assert_int_equal(await_exit(fx), 0);
+}
+
+static void stop_does_not_wait_for_the_idle(void **state) {
+    struct fixture *fx = *state;
+    fixture_start(fx);
+    struct client idle = client_open(fx, fx->without, 0, NULL);
+    get_cacerts(&idle);
+    tell(fx, IPC_CONTROL_DRAIN);
+    tell(fx, IPC_CONTROL_STOP);
+    assert_closed(&idle);
+    client_close(&idle);
     assert_int_equal(await_exit(fx), 0);
 }
 
@@ -775,7 +793,7 @@ static void drain_ends_in_time(void **state) {
     struct client busy = client_open(fx, fx->with_certificate, 0, NULL);
     client_enrolls(fx, &busy);
     (void)core_takes(fx);
-    send_drain(fx);
+    tell(fx, IPC_CONTROL_DRAIN);
     assert_int_equal(await_exit(fx), 0);
     client_close(&busy);
 }
@@ -834,6 +852,7 @@ int main(void) {
         ON_FRONT(late_reply_is_503_and_harms_nobody),
         ON_FRONT(connections_above_the_limit_wait),
         ON_FRONT(drain_finishes_what_is_under_way),
+        ON_FRONT(stop_does_not_wait_for_the_idle),
         ON_FRONT(drain_ends_in_time),
         ON_FRONT(wrong_key_is_a_configuration_error),
     };
