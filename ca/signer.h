@@ -32,8 +32,6 @@ struct ca_ticket {
 struct ca_signer_ops {
     /* TM_EFULL: too many are waiting; TM_EDENIED: the lint token is not this TBS's. */
     enum tm_err (*sign)(struct ca_signer *signer, struct ca_ticket *ticket);
-    /* Forget it: done will not be called. */
-    void (*cancel)(struct ca_signer *signer, struct ca_ticket *ticket);
     /* A signature of this signer did not verify: whatever it is, it has to start over. */
     void (*distrust)(struct ca_signer *signer);
 };

@@ -12,8 +12,6 @@ const char *ca_event_name(enum ca_event event) {
         return "transition";
     case CA_EVENT_SECRET_MADE:
         return "secret-made";
-    case CA_EVENT_INTENT:
-        return "intent";
     case CA_EVENT_ISSUED:
         return "issued";
     case CA_EVENT_BURNED:

@@ -17,6 +17,7 @@
 #include "ipc/admin.h"
 #include "server/core/admin_json.h"
 #include "server/core/core.h"
+#include "store/store.h"
 
 #define CLIENTS_MAX 64
 #define ROWS_DEFAULT 100
@@ -206,6 +207,14 @@ static void do_revoke(struct client *client, const struct ipc_admin_request *q) 
 
 /* ---- questions ---- */
 
+static json_t *store_json(const struct ca_store *store) {
+    struct store_stats stats;
+    store_stats(store, &stats);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "used", (json_int_t)stats.used, "map_size",
+                     (json_int_t)stats.map_size, "commits", (json_int_t)stats.commits, "batches",
+                     (json_int_t)stats.batches, "conflicts", (json_int_t)stats.conflicts);
+}
+
 static void do_status(struct client *client) {
     const struct core_admin_config *config = &client->admin->config;
     const struct ca_service_counts *counts = ca_service_counts(config->service);
@@ -229,6 +238,7 @@ static void do_status(struct client *client) {
     (void)json_object_set_new(object, "outcomes", outcomes);
     if (!config->store->ops->audit_head(config->store, &head))
         (void)json_object_set_new(object, "audit", admin_json_head(&head));
+    (void)json_object_set_new(object, "store", store_json(config->store));
     answer(client, object);
 }
 

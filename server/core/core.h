@@ -59,7 +59,6 @@ void core_faces_free(struct core_faces *faces);
 void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd);
 /* Reads nothing more from any face: draining. */
 void core_faces_pause(struct core_faces *faces);
-size_t core_faces_count(const struct core_faces *faces);
 
 /* Administration. listen_fd stays the caller's. */
 struct core_admin;

@@ -131,10 +131,3 @@ void core_faces_pause(struct core_faces *faces) {
         if (ipc_link_pause(face->link, true))
             log_warn("link to face %d-%u could not be paused", (int)face->role, face->index);
 }
-
-size_t core_faces_count(const struct core_faces *faces) {
-    size_t n = 0;
-    for (const struct face *face = faces->first; face; face = face->next)
-        n++;
-    return n;
-}

@@ -85,12 +85,6 @@ static struct ca_ticket **find(struct core_signer *s, uint64_t id) {
     return NULL;
 }
 
-static void cancel(struct ca_signer *base, struct ca_ticket *ticket) {
-    struct ca_ticket **at = find(of(base), ticket->id);
-    if (at)
-        (void)take(of(base), at);
-}
-
 static void lose_link(struct core_signer *s) {
     ipc_link_close(s->link);
     s->link = NULL;
@@ -104,7 +98,7 @@ static void distrust(struct ca_signer *base) {
     s->distrust(s->arg);
 }
 
-static const struct ca_signer_ops ops = {sign, cancel, distrust};
+static const struct ca_signer_ops ops = {sign, distrust};
 
 /* ---- what the signer says ---- */
 
@@ -114,7 +108,7 @@ static bool take_signed(struct core_signer *s, struct bytes message) {
         return false;
     struct ca_ticket **at = find(s, answer.id);
     if (!at)
-        return true; /* cancelled meanwhile */
+        return true; /* it was answered by an earlier signer */
     if (answer.status == IPC_SIGN_FAILED && ++(*at)->failures < FAILURES_MAX) {
         log_warn("ticket %llu: %s; it waits for the next signer", (unsigned long long)answer.id,
                  answer.text);
