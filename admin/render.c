@@ -132,14 +132,17 @@ static void print_list(const json_t *list, FILE *out) {
     fputs(json_array_size(list) ? "\n" : "none\n", out);
 }
 
-static void print_member(const char *prefix, const char *key, const json_t *value, FILE *out) {
+/* path: the keys above, each followed by a dot. */
+static void print_member(const char *path, const char *key, const json_t *value, FILE *out) {
     if (json_is_object(value)) {
+        char below[256];
         const char *inner;
         json_t *member;
-        json_object_foreach((json_t *)value, inner, member) print_member(key, inner, member, out);
+        (void)snprintf(below, sizeof(below), "%s%s.", path, key);
+        json_object_foreach((json_t *)value, inner, member) print_member(below, inner, member, out);
         return;
     }
-    fprintf(out, "%s%s%s: ", prefix, prefix[0] ? "." : "", key);
+    fprintf(out, "%s%s: ", path, key);
     if (json_is_array(value)) {
         print_list(value, out);
         return;
