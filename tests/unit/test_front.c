@@ -115,6 +115,31 @@ static void pipelined_requests_are_answered_in_order(void **state) {
     client_close(&client);
 }
 
+static void many_clients_may_ask_at_once(void **state) {
+    struct fixture *fx = *state;
+    fixture_start(fx);
+    enum { CLIENTS = 40 };
+    struct client clients[CLIENTS];
+    uint64_t ids[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = client_open(fx, fx->with_certificate, 0, NULL);
+    /* All requests are there when the front looks again. */
+    assert_int_equal(kill(fx->pid, SIGSTOP), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        client_enrolls(fx, &clients[i]);
+    assert_int_equal(kill(fx->pid, SIGCONT), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        ids[i] = core_takes(fx).id;
+    for (int i = CLIENTS - 1; i >= 0; i--)
+        core_issues(fx, ids[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        struct response *response = client_response(&clients[i]);
+        check_issued(fx, response);
+        free(response);
+        client_close(&clients[i]);
+    }
+}
+
 static void request_may_come_octet_by_octet(void **state) {
     struct fixture *fx = *state;
     fixture_start(fx);
@@ -823,6 +848,7 @@ int main(void) {
         ON_FRONT(basic_credentials_reach_the_core),
         ON_FRONT(connection_serves_many_requests),
         ON_FRONT(pipelined_requests_are_answered_in_order),
+        ON_FRONT(many_clients_may_ask_at_once),
         ON_FRONT(request_may_come_octet_by_octet),
         ON_FRONT(handshake_may_come_octet_by_octet),
         ON_FRONT(chunked_body_and_expect_continue_are_understood),

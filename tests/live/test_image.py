@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The container image: built from docker/Dockerfile on a Debian made by debootstrap, then run as
+its configuration says. Devices enroll from outside with curl and openssl.
+
+Everything, storage and base included, is in one temporary folder. The containers share the
+network of this machine, so they listen on 127.0.0.1 at a port of the kernel's choice.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import test_arrows
+from harness import (body_of, certificates_in, field, Key, main, openssl, run, serial_of, stat_of,
+                     subject_of, tree, until, WELL_KNOWN)
+
+BUILD_SECONDS = 600
+BASE = "localhost/debian:trixie-slim"
+IMAGE = "localhost/touchmark"
+TOKEN = "/var/lib/touchmark/token"
+STORE = "/var/lib/touchmark/store"
+CONF = "/etc/touchmark"
+EX_CONFIG = 78
+
+
+def debian_source():
+    """Where this machine's apt gets Debian from."""
+    targets = run("apt-get", "indextargets", "--format", "$(ORIGIN)\t$(LABEL)\t$(SITE)",
+                  "Created-By: Packages").stdout.decode()
+    for line in targets.splitlines():
+        origin, label, site = line.split("\t")
+        if (origin, label) == ("Debian", "Debian"):
+            return site
+    raise AssertionError("apt knows no Debian archive")
+
+
+class Workshop:
+    """buildah with a storage of its own, and the image."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-image-"))
+        self.folder.chmod(0o755)
+        self.env = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot",
+                    "TMPDIR": str(self.folder)}
+
+    def command(self, *args):
+        return [str(a) for a in ("buildah", "--root", self.folder / "storage", "--runroot",
+                                 self.folder / "run", *args)]
+
+    def buildah(self, *args, check=True, timeout=BUILD_SECONDS):
+        return run(*self.command(*args), env=self.env, check=check, timeout=timeout)
+
+    def name(self, *args):
+        """The one line that a command prints."""
+        return self.buildah(*args).stdout.decode().strip()
+
+    def make_base(self):
+        base = self.folder / "base"
+        # What debootstrap mounts is gone with its namespace.
+        run("unshare", "--mount", "debootstrap", "--variant=minbase", "trixie", base,
+            debian_source(), timeout=BUILD_SECONDS)
+        container = self.name("from", "scratch")
+        self.buildah("add", "--quiet", container, base, "/")
+        self.buildah("commit", "--quiet", "--rm", container, BASE)
+        shutil.rmtree(base)
+
+    def make_image(self):
+        context = self.folder / "context"
+        for name in test_arrows.tracked():
+            target = context / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(test_arrows.SOURCE / name, target)
+        self.buildah("bud", "--format", "docker", "--pull-never", "--build-arg", f"BASE={BASE}",
+                     "--file", context / "docker/Dockerfile", "--tag", IMAGE, context)
+
+    def image(self):
+        """Its configuration."""
+        text = self.buildah("inspect", "--type", "image", IMAGE).stdout
+        return json.loads(text)["Docker"]["config"]
+
+    def remove(self):
+        mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+                  if f" {self.folder}/" in line]
+        if mounts:
+            raise AssertionError(f"still mounted: {mounts}")
+        shutil.rmtree(self.folder)
+
+
+class Volumes:
+    """What outlives containers: token and store."""
+
+    def __init__(self, workshop, owner):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="volumes-", dir=workshop.folder))
+        self.folder.chmod(0o755)
+        self.token, self.store = self.folder / "token", self.folder / "store"
+        for path in (self.token, self.store):
+            path.mkdir(mode=0o700)
+            os.chown(path, owner, owner)
+
+    @property
+    def root(self):
+        return self.token / "ca" / "root.pem"
+
+
+class Container:
+    """One container of the image; stop() or remove() ends it."""
+
+    def __init__(self, workshop, volumes, conf=None):
+        self.workshop = workshop
+        self.image = workshop.image()
+        self.mounts = ["--volume", f"{volumes.token}:{TOKEN}",
+                       "--volume", f"{volumes.store}:{STORE}"]
+        if conf:
+            self.mounts += ["--volume", f"{conf}:{CONF}/touchmark.yaml:ro"]
+        self.name = workshop.name("from", "--pull-never", IMAGE)
+        # buildah 1.28 prefers empty folders of its own to some of those that it is given.
+        for path in self.image["Volumes"]:
+            workshop.buildah("config", "--volume", f"{path}-", self.name)
+        self.files = pathlib.Path(workshop.name("mount", self.name))
+        self.ready = self.files / "run/touchmark/touchmarkd.ready"
+        self.log = workshop.folder / f"{self.name}.log"
+        self.process = None
+
+    def command(self, *args, env=()):
+        options = [word for item in env for word in ("--env", item)]
+        return self.workshop.command("run", *self.mounts, *options, self.name, "--", *args)
+
+    def inside(self, *args, check=True):
+        return run(*self.command(*args), env=self.workshop.env, check=check)
+
+    def touchmark(self, *args):
+        return json.loads(self.inside("touchmark", *args, "--json").stdout.splitlines()[-1])
+
+    def start(self, wait=True):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command(*self.image["Entrypoint"],
+                             env=("TOUCHMARK_LISTEN=127.0.0.1", "TOUCHMARK_PORT=0")),
+                env=self.workshop.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            until(lambda: f"the container is ready; its log ends:\n{self.tail()}", self.is_ready)
+        return self
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the container ended:\n{self.tail()}")
+        return self.ready.exists()
+
+    def tail(self):
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def port(self):
+        return json.loads(self.ready.read_text())["port"]
+
+    def processes(self):
+        """Those of the image; buildah's own end with them."""
+        found = []
+        for pid in tree(self.process.pid):
+            with contextlib.suppress(OSError):
+                if not os.readlink(f"/proc/{pid}/exe").endswith("buildah"):
+                    found.append(pid)
+        return found
+
+    def stop(self):
+        """As a container engine stops it: by the image's signal to the first process."""
+        pids = self.processes()
+        os.kill(pids[0], getattr(signal, self.image["StopSignal"]))
+        code = self.process.wait(60)
+        left = [pid for pid in pids if (stat_of(pid) or (0, 0, "Z"))[2] != "Z"]
+        if code != 0 or left:
+            raise AssertionError(f"ended with {code}, processes left: {left}\n{self.tail()}")
+
+    def kill(self):
+        """Everything at once, as a power cut would."""
+        pids = self.processes()
+        while pids and self.process.poll() is None:
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            pids = self.processes()
+        self.process.wait(60)
+
+    def remove(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        self.workshop.buildah("rm", self.name)
+
+
+class Image(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.workshop = Workshop()
+        cls.addClassCleanup(cls.workshop.remove)
+        cls.workshop.make_base()
+        cls.workshop.make_image()
+        probe = Container(cls.workshop, Volumes(cls.workshop, 0))
+        cls.owner = int(probe.inside("id", "-u").stdout)
+        probe.remove()
+
+    def volumes(self):
+        return Volumes(self.workshop, self.owner)
+
+    def container(self, volumes, conf=None):
+        container = Container(self.workshop, volumes, conf)
+        self.addCleanup(container.remove)
+        return container
+
+    def enroll(self, container, volumes, operation, key, subject, *credential):
+        """curl's way from a key to a certificate that openssl has verified."""
+        csr = openssl("req", "-new", "-key", key.path, "-subj", subject, "-outform", "DER")
+        answer = run("curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*",
+                     "--max-time", "30", "--cacert", volumes.root, "-H",
+                     "Content-Type: application/pkcs10", "--data-binary", "@-", *credential,
+                     "--resolve", f"localhost:{container.port()}:127.0.0.1",
+                     f"https://localhost:{container.port()}{WELL_KNOWN}/{operation}",
+                     stdin=body_of(csr)).stdout
+        pem, = certificates_in(answer)
+        path = volumes.folder / f"{serial_of(pem)}.pem"
+        path.write_text(pem)
+        verified = openssl("verify", "-CAfile", volumes.root, "-untrusted",
+                           volumes.token / "ca/manufacturing.pem", path)
+        self.assertEqual(verified.decode(), f"{path}: OK\n")
+        self.assertEqual(openssl("x509", "-noout", "-pubkey", "-in", path),
+                         openssl("pkey", "-in", key.path, "-pubout"))
+        return path
+
+    def test_its_configuration(self):
+        image = self.workshop.image()
+        self.assertEqual(set(image["ExposedPorts"]), {"8443/tcp"})
+        self.assertEqual(set(image["Volumes"]), {TOKEN, STORE})
+        self.assertEqual(image["StopSignal"], "SIGTERM")
+        self.assertNotEqual(self.owner, 0)
+
+    def test_nothing_of_the_build_is_in_it(self):
+        container = self.container(self.volumes())
+        for path in ("usr/bin/gcc", "usr/bin/meson", "touchmark", "build", "usr/include/openssl"):
+            self.assertFalse((container.files / path).exists(), path)
+
+    def test_a_device_enrolls_and_a_later_container_renews_it(self):
+        volumes = self.volumes()
+        first = self.container(volumes).start()
+        self.assertEqual(first.image["Healthcheck"]["Test"][0], "CMD")
+        first.inside(*first.image["Healthcheck"]["Test"][1:])
+        first.touchmark("device", "add", "unit-1")
+        secret = first.touchmark("device", "secret", "unit-1")["secret"]
+        key = Key(volumes.folder, "idevid")
+        idevid = self.enroll(first, volumes, "idevid/simpleenroll", key, "/CN=unit-1",
+                             "--user", f"unit-1:{secret}")
+        self.assertIn("9999", field(idevid.read_text(), "-enddate"))
+        own = Key(volumes.folder, "ldevid")
+        ldevid = self.enroll(first, volumes, "simpleenroll", own, "/CN=unit-1",
+                             "--cert", idevid, "--key", key.path)
+        root = volumes.root.read_bytes()
+        first.stop()
+        first.inside("touchmark", "store", "check", "--offline")
+
+        second = self.container(volumes).start()
+        self.assertEqual(volumes.root.read_bytes(), root)
+        self.assertNotIn("ceremony", second.tail())
+        renewed = self.enroll(second, volumes, "simplereenroll", own,
+                              subject_of(ldevid.read_text()), "--cert", ldevid, "--key", own.path)
+        self.assertNotEqual(serial_of(renewed.read_text()), serial_of(ldevid.read_text()))
+        second.stop()
+
+    def test_secrets_are_closed_to_others_and_of_each_container_its_own(self):
+        pins = []
+        for _ in range(2):
+            volumes = self.volumes()
+            container = self.container(volumes).start()
+            container.stop()
+            secret = [path for path in volumes.token.rglob("*") if path.is_file()]
+            self.assertEqual([p for p in secret if p.stat().st_mode & 0o077], [])
+            pins += [(volumes.token / name / pin).read_text() for name in ("offline", "issuing")
+                     for pin in ("pin", "so-pin")]
+            log = container.tail()
+            self.assertEqual([pin for pin in pins if pin in log], [])
+        self.assertEqual(len(set(pins)), 8)
+        self.assertEqual({len(pin) for pin in pins}, {32})
+
+    def test_an_interrupted_first_start_is_taken_up(self):
+        def steps_taken(volumes, count):
+            """How far it got: files on the token volume, lines of the transcript."""
+            with contextlib.suppress(OSError):
+                return sum(1 for _ in volumes.token.rglob("*")) >= count
+            return False
+        for count in (3, 8, 12, 16, 20, 24, 28):
+            with self.subTest(files=count):
+                volumes = self.volumes()
+                killed = self.container(volumes).start(wait=False)
+                until(f"{count} files", lambda: steps_taken(volumes, count))
+                killed.kill()
+                container = self.container(volumes).start()
+                container.stop()
+
+    def test_a_store_or_token_that_is_missing_is_not_replaced(self):
+        volumes = self.volumes()
+        self.container(volumes).start().stop()
+        for lost in (volumes.store, volumes.token):
+            with self.subTest(lost=lost.name):
+                kept = lost.with_suffix(".kept")
+                lost.rename(kept)
+                lost.mkdir(mode=0o700)
+                os.chown(lost, self.owner, self.owner)
+                container = self.container(volumes).start(wait=False)
+                self.assertEqual(container.process.wait(60), 1)
+                self.assertIn("entrypoint.sh: the store", container.tail())
+                self.assertEqual(list(lost.iterdir()), [])
+                lost.rmdir()
+                kept.rename(lost)
+
+    def test_with_a_configuration_of_ones_own_nothing_is_made(self):
+        volumes = self.volumes()
+        conf = volumes.folder / "touchmark.yaml"
+        conf.write_text("environment: elsewhere\n")
+        container = self.container(volumes, conf).start(wait=False)
+        self.assertEqual(container.process.wait(60), EX_CONFIG)
+        self.assertIn("touchmark.yaml:1", container.tail())
+        self.assertEqual(conf.read_text(), "environment: elsewhere\n")
+        self.assertEqual([*volumes.token.iterdir(), *volumes.store.iterdir()], [])
+
+
+if __name__ == "__main__":
+    main()
