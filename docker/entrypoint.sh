@@ -33,18 +33,18 @@ put() {
 # A folder with a SoftHSM configuration, room for tokens and two PINs.
 make_token_folder() {
     mkdir -p "$1/tokens"
-    put "$1/softhsm2.conf" <<END
+    cat >"$1/softhsm2.conf" <<END
 directories.tokendir = $1/tokens
 objectstore.backend = file
 log.level = ERROR
 END
     for pin in pin so-pin; do
-        [ -f "$1/$pin" ] || od -An -N16 -tx1 /dev/urandom | tr -d ' \n' | put "$1/$pin"
+        od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$1/$pin"
     done
 }
 
 write_ceremony() {
-    put "$token/ceremony.yaml" <<END
+    cat >"$token/ceremony.yaml" <<END
 environment: dev
 transcript: ceremony.transcript
 out: ca
@@ -83,15 +83,16 @@ intermediates:
 END
 }
 
-# An interrupted ceremony goes on where it stopped: nothing is ever deleted here.
+# What an interrupted ceremony left is thrown away: without a store nothing was issued by those keys.
 hold_ceremony() {
     if grep -qs 'ceremony finished' "$token/ceremony.transcript"; then
         return
     fi
     [ ! -e "$store/lmdb" ] || die "the store in $store has records of another token than $token"
+    rm -rf "$token/ceremony.transcript" "$token/offline" "$token/issuing" "$token/ca"
     make_token_folder "$token/offline"
     make_token_folder "$token/issuing"
-    [ -f "$token/ceremony.yaml" ] || write_ceremony
+    write_ceremony
     touchmark ceremony "$token/ceremony.yaml"
 }
 

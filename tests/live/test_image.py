@@ -164,7 +164,7 @@ class Container:
         found = []
         for pid in tree(self.process.pid):
             with contextlib.suppress(OSError):
-                if not os.readlink(f"/proc/{pid}/exe").endswith("buildah"):
+                if not pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"buildah"):
                     found.append(pid)
         return found
 
