@@ -68,7 +68,7 @@ static const struct kind KINDS[] = {
     {&store_owner_schema, offsetof(struct samples, owner),
      "5e8cfa0b548c8c795333d2240ed6a0996942db8770d061f66070b966f09a87e9"},
     {&store_leaf_schema, offsetof(struct samples, leaf),
-     "2a2675dc2e477715b65ec5dd32ae48f730ee361ce09b57886f46aa4d0e9a7205"},
+     "6790e78e8bec9fcf66fdf2864685a4241127ef0de8f5b43105ef9709b5dffc24"},
     {&store_format_schema, offsetof(struct samples, format),
      "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
     {&store_frontier_schema, offsetof(struct samples, frontier),
