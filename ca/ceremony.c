@@ -2,86 +2,24 @@
 /* The ceremony's second phase: making tokens, keys and certificates, step by step. */
 #include "ca/ceremony.h"
 
-#include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
-#include "ca/build.h"
-#include "ca/ceremony_cert.h"
 #include "ca/ceremony_file.h"
 #include "ca/ceremony_run.h"
 #include "ca/environment.h"
 #include "ca/issuer.h"
-#include "ca/pem.h"
-#include "pki/name.h"
 
 typedef struct ca_transcript ca_transcript;
 AUTO_DEFINE(ca_transcript, ca_transcript_close)
 
 static const char *const type_words[] = {"P-256", "P-384", "RSA", "Ed25519"};
 
-/* ---- helpers ---- */
-
-enum tm_err ca_run_fail(const struct ca_run *run, enum tm_err err, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(run->error, CONF_ERROR_MAX, format, args);
-    va_end(args);
-    return err;
-}
-
-enum tm_err ca_run_path(const struct ca_run *run, const struct ca_ceremony_ca *ca,
-                        const char *suffix, char ret[CA_RUN_PATH_MAX]) {
-    int n = snprintf(ret, CA_RUN_PATH_MAX, "%s/%s%s.pem", run->plan->out, ca->name, suffix);
-    if (n < 0 || n >= CA_RUN_PATH_MAX)
-        return ca_run_fail(run, TM_ELIMIT, "out: the path is too long");
-    return TM_OK;
-}
-
-enum tm_err ca_run_load(const struct ca_run *run, struct ca_held *held, const char *path) {
-    char text[IPC_TEXT_MAX + 1];
-    struct bytes der;
-    enum tm_err err = ca_pem_load(path, &der, text);
-    if (err)
-        return ca_run_fail(run, err, "%s", text);
-    struct buf copy = BUF_ON(held->der_memory);
-    buf_put(&copy, der);
-    free((void *)(uintptr_t)der.p);
-    held->der = buf_bytes(&copy);
-    if (copy.full || pki_cert_parse(held->der, &held->view))
-        return ca_run_fail(run, TM_EPARSE, "%s: not one certificate of at most %d octets", path,
-                           IPC_CERT_MAX);
-    return TM_OK;
-}
-
-enum tm_err ca_run_sha256(struct bytes data, char ret[65]) {
-    uint8_t hash[32];
-    if (EVP_Digest(data.p, data.n, hash, NULL, EVP_sha256(), NULL) != 1)
-        return TM_ECRYPTO;
-    return hex_encode(BYTES_OF(hash), ret, 65);
-}
-
-static enum tm_err record(const struct ca_run *run, const struct ca_transcript_entry *entry) {
-    enum tm_err err = ca_transcript_add(run->transcript, entry, run->error);
-    if (!err) {
-        char line[256];
-        ca_transcript_line(entry, line, sizeof line);
-        run->host->step(run->host->arg, line);
-    }
-    return err;
-}
-
 static enum tm_err token_fault(const struct ca_run *run, const struct ca_ceremony_token *token,
                                enum tm_err err, const char *text) {
     return ca_run_fail(run, err, "token %s: %s", token->name, text);
-}
-
-static enum tm_err ca_fault(const struct ca_run *run, const struct ca_ceremony_ca *ca,
-                            enum tm_err err, const char *text) {
-    return ca_run_fail(run, err, "CA %s: %s", ca->name, text);
 }
 
 /* ---- tokens ---- */
@@ -97,7 +35,7 @@ static enum tm_err init_token(const struct ca_run *run, const struct ca_ceremony
                                         .token_label = token->label,
                                         .module = token->module};
     if (!exists) {
-        err = record(run, &entry);
+        err = ca_run_record(run, &entry);
         if (err)
             return err;
         err = run->keystore->ops->init(run->keystore, token, text);
@@ -105,7 +43,7 @@ static enum tm_err init_token(const struct ca_run *run, const struct ca_ceremony
             return token_fault(run, token, err, text);
     }
     entry.step = CA_STEP_TOKEN_READY;
-    return record(run, &entry);
+    return ca_run_record(run, &entry);
 }
 
 static enum tm_err open_token(const struct ca_run *run, const struct ca_ceremony_token *token) {
@@ -122,7 +60,7 @@ static enum tm_err open_token(const struct ca_run *run, const struct ca_ceremony
                                               .manufacturer = info.manufacturer,
                                               .model = info.model,
                                               .serial = info.serial};
-    return record(run, &entry);
+    return ca_run_record(run, &entry);
 }
 
 /* ---- keys ---- */
@@ -132,17 +70,17 @@ static enum tm_err generate_key(const struct ca_run *run, const struct ca_ceremo
     bool used;
     enum tm_err err = run->keystore->ops->label_used(run->keystore, ca->key_label, &used, text);
     if (err)
-        return ca_fault(run, ca, err, text);
+        return ca_run_fault(run, ca, err, text);
     if (used) /* made before the ceremony was interrupted; the check saw to that */
         return TM_OK;
     const struct ca_transcript_entry entry = {
         .step = CA_STEP_KEY_MAKING, .token = ca->token, .ca = ca->name, .key_label = ca->key_label};
-    err = record(run, &entry);
+    err = ca_run_record(run, &entry);
     if (err)
         return err;
     err = run->keystore->ops->generate(run->keystore, (enum ca_ceremony_key)ca->key_type,
                                        ca->key_label, text);
-    return err ? ca_fault(run, ca, err, text) : TM_OK;
+    return err ? ca_run_fault(run, ca, err, text) : TM_OK;
 }
 
 static enum tm_err judge_key(const struct ca_run *run, const struct ca_held *held,
@@ -168,12 +106,12 @@ static enum tm_err take_key(const struct ca_run *run, struct ca_held *held) {
     struct ca_keystore_key key;
     enum tm_err err = run->keystore->ops->find(run->keystore, held->ca->key_label, &key, text);
     if (err)
-        return ca_fault(run, held->ca, err, text);
+        return ca_run_fault(run, held->ca, err, text);
     struct buf copy = BUF_ON(held->spki_memory);
     buf_put(&copy, key.spki);
     if (copy.full || pki_spki_parse(buf_bytes(&copy), &held->spki) ||
         ca_run_sha256(key.spki, spki_sha256))
-        return ca_fault(run, held->ca, TM_ETOKEN, "the public key cannot be read");
+        return ca_run_fault(run, held->ca, TM_ETOKEN, "the public key cannot be read");
     err = judge_key(run, held, &key, spki_sha256);
     if (err || ca_transcript_find(run->transcript, CA_STEP_KEY, NULL, held->ca->name))
         return err;
@@ -185,7 +123,7 @@ static enum tm_err take_key(const struct ca_run *run, struct ca_held *held) {
         .key_type = ca_said(type_words[key.type]),
         .attributes = ca_said("sensitive, always sensitive, never extractable, local"),
         .spki_sha256 = spki_sha256};
-    return record(run, &entry);
+    return ca_run_record(run, &entry);
 }
 
 static enum tm_err make_keys(struct ca_run *run, const struct ca_ceremony_token *token) {
@@ -197,169 +135,6 @@ static enum tm_err make_keys(struct ca_run *run, const struct ca_ceremony_token 
         err = generate_key(run, ca);
         if (!err)
             err = take_key(run, &run->held[i]);
-    }
-    return err;
-}
-
-/* ---- certificates ---- */
-
-/* What transcript entries say of a certificate; `store` holds the texts. */
-struct description {
-    char subject[512], issuer[512], serial[2 * CA_SERIAL_MAX + 1];
-    char not_before[CLOCK_TEXT_MAX], not_after[CLOCK_TEXT_MAX];
-};
-
-static enum tm_err describe(const struct pki_cert *cert, struct description *store,
-                            struct ca_transcript_entry *entry) {
-    pki_name_format(cert->subject, store->subject, sizeof store->subject);
-    pki_name_format(cert->issuer, store->issuer, sizeof store->issuer);
-    clock_format(cert->not_before_ms, store->not_before);
-    clock_format(cert->not_after_ms, store->not_after);
-    entry->subject = store->subject;
-    entry->issuer = store->issuer;
-    entry->serial_number = store->serial;
-    entry->not_before = store->not_before;
-    entry->not_after = store->not_after;
-    return hex_encode(cert->serial, store->serial, sizeof store->serial);
-}
-
-static enum tm_err build_tbs(const struct ca_run *run, const struct ca_held *held,
-                             struct buf *out) {
-    uint8_t name_memory[CA_NAME_DER_MAX];
-    struct buf name = BUF_ON(name_memory);
-    const struct ca_held *root = &run->held[0];
-    struct ca_serial serial;
-    int64_t now_ms = clock_wall_ms() / 1000 * 1000;
-    enum tm_err err = ca_serial_make(clock_wall_ms(), &serial);
-    if (!err)
-        err = ca_ceremony_name(held->ca, run->plan->environment, &name);
-    if (err)
-        return err;
-    struct ca_ceremony_tbs tbs = {.subject = buf_bytes(&name),
-                                  .issuer = buf_bytes(&name),
-                                  .spki = held->spki,
-                                  .signer = root->spki,
-                                  .serial = &serial,
-                                  .not_before_ms = now_ms,
-                                  .not_after_ms = ca_ceremony_not_after(held->ca, now_ms),
-                                  .path_len = held->ca->path_len};
-    if (held != root) {
-        tbs.issuer = root->view.subject;
-        if (tbs.not_after_ms > root->view.not_after_ms)
-            tbs.not_after_ms = root->view.not_after_ms;
-        err = pki_cert_ski(&root->view, &tbs.signer_key_id);
-    }
-    return err ? err : ca_ceremony_put_tbs(&tbs, out);
-}
-
-/* Signs with the root's key, whose token is open. */
-static enum tm_err sign_tbs(const struct ca_run *run, struct ca_held *held, struct bytes tbs) {
-    char text[CA_KEYSTORE_TEXT_MAX];
-    uint8_t signature_memory[IPC_SIGNATURE_MAX];
-    struct buf signature = BUF_ON(signature_memory), out = BUF_ON(held->der_memory);
-    const struct ca_held *root = &run->held[0];
-    enum tm_err err =
-        run->keystore->ops->sign(run->keystore, root->ca->key_label, tbs, &signature, text);
-    if (err)
-        return ca_fault(run, held->ca, err, text);
-    err = ca_ceremony_put_certificate(&root->spki, tbs, buf_bytes(&signature), &out);
-    if (err)
-        return ca_fault(run, held->ca, err, "the certificate is too long");
-    struct bytes der = buf_bytes(&out);
-    err = ca_ceremony_verify(der, held == root ? der : root->der, text);
-    if (err)
-        return ca_fault(run, held->ca, err, text);
-    held->der = der;
-    if (pki_cert_parse(der, &held->view))
-        return ca_fault(run, held->ca, TM_ECRYPTO, "the certificate made does not parse");
-    return TM_OK;
-}
-
-static enum tm_err write_files(const struct ca_run *run, const struct ca_held *held, bool overwrite,
-                               const char *path) {
-    char text[CA_KEYSTORE_TEXT_MAX], chain_path[CA_RUN_PATH_MAX];
-    enum tm_err err = ca_file_write_pem(path, held->der, overwrite, text);
-    if (err)
-        return ca_fault(run, held->ca, err, text);
-    if (held == &run->held[0])
-        return TM_OK;
-    err = ca_run_path(run, held->ca, "-chain", chain_path);
-    if (err)
-        return err;
-    err = ca_file_write_pem(chain_path, run->held[0].der, overwrite, text);
-    return err ? ca_fault(run, held->ca, err, text) : TM_OK;
-}
-
-static enum tm_err record_certificate(const struct ca_run *run, const struct ca_held *held,
-                                      const char *path) {
-    struct description store;
-    char sha256[65], spki_sha256[65];
-    struct ca_transcript_entry entry = {.step = CA_STEP_CERTIFICATE,
-                                        .ca = held->ca->name,
-                                        .scope = held->ca->scope,
-                                        .key_label = held->ca->key_label,
-                                        .spki_sha256 = spki_sha256,
-                                        .file = ca_said(path),
-                                        .sha256 = sha256};
-    enum tm_err err = describe(&held->view, &store, &entry);
-    if (!err)
-        err = ca_run_sha256(held->der, sha256);
-    if (!err)
-        err = ca_run_sha256(held->spki.whole, spki_sha256);
-    return err ? ca_fault(run, held->ca, err, "cannot be described") : record(run, &entry);
-}
-
-static enum tm_err make_certificate(const struct ca_run *run, struct ca_held *held,
-                                    const char *path) {
-    uint8_t tbs_memory[IPC_CERT_MAX];
-    struct buf tbs = BUF_ON(tbs_memory);
-    struct pki_cert view;
-    struct description store;
-    struct ca_transcript_entry entry = {.step = CA_STEP_SIGNING, .ca = held->ca->name};
-    enum tm_err err = build_tbs(run, held, &tbs);
-    if (!err)
-        err = pki_tbs_parse(buf_bytes(&tbs), &view);
-    if (!err)
-        err = describe(&view, &store, &entry);
-    if (err)
-        return ca_fault(run, held->ca, err, "the certificate cannot be built");
-    bool overwrite = ca_transcript_find(run->transcript, CA_STEP_SIGNING, NULL, held->ca->name);
-    err = record(run, &entry);
-    if (!err)
-        err = sign_tbs(run, held, buf_bytes(&tbs));
-    if (!err)
-        err = write_files(run, held, overwrite, path);
-    return err ? err : record_certificate(run, held, path);
-}
-
-/* From a run that was interrupted later: the file must still be what was written. */
-static enum tm_err reload_certificate(const struct ca_run *run, struct ca_held *held,
-                                      const struct ca_transcript_entry *before, const char *path) {
-    char sha256[65];
-    enum tm_err err = ca_run_load(run, held, path);
-    if (!err)
-        err = ca_run_sha256(held->der, sha256);
-    if (err)
-        return err;
-    if (!before->sha256 || strcmp(before->sha256, sha256) != 0)
-        return ca_run_fail(run, TM_EDENIED, "%.300s is not the certificate that was written", path);
-    return TM_OK;
-}
-
-static enum tm_err make_certificates(const struct ca_run *run) {
-    enum tm_err err = TM_OK;
-    for (size_t i = 0; i < run->count && !err; i++) {
-        struct ca_held *held = &run->held[i];
-        char path[CA_RUN_PATH_MAX];
-        if (held->ca->certificate)
-            continue;
-        err = ca_run_path(run, held->ca, "", path);
-        if (err)
-            return err;
-        const struct ca_transcript_entry *before =
-            ca_transcript_find(run->transcript, CA_STEP_CERTIFICATE, NULL, held->ca->name);
-        err = before ? reload_certificate(run, held, before, path)
-                     : make_certificate(run, held, path);
     }
     return err;
 }
@@ -376,7 +151,7 @@ static enum tm_err work_on_token(struct ca_run *run, const struct ca_ceremony_to
     if (!err)
         err = make_keys(run, token);
     if (!err && strcmp(token->name, run->plan->root.token) == 0)
-        err = make_certificates(run);
+        err = ca_run_certificates(run);
     run->keystore->ops->close(run->keystore);
     return err;
 }
@@ -406,12 +181,13 @@ static enum tm_err check_result(const struct ca_run *run) {
             return err;
         err = ca_issuer_load(run->held[i].ca->name, path, chain, &issuer, text);
         if (err)
-            return ca_fault(run, run->held[i].ca, err, text);
+            return ca_run_fault(run, run->held[i].ca, err, text);
         bool same = ca_issuer_has_key(&issuer, run->held[i].spki.whole) &&
                     ca_environment_matches(issuer.view.subject, run->plan->environment);
         ca_issuer_free(&issuer);
         if (!same)
-            return ca_fault(run, run->held[i].ca, TM_ECRYPTO, "the file holds another certificate");
+            return ca_run_fault(run, run->held[i].ca, TM_ECRYPTO,
+                                "the file holds another certificate");
     }
     return TM_OK;
 }
@@ -429,7 +205,7 @@ static enum tm_err begin(const struct ca_run *run) {
                                             ca_said(ca_environment_words[run->plan->environment])};
     if (run->plan->softhsm_in_prod)
         entry.note = ca_said("softhsm_in_prod: production keys may be files");
-    return record(run, &entry);
+    return ca_run_record(run, &entry);
 }
 
 static enum tm_err run_all(struct ca_run *run) {
@@ -448,7 +224,7 @@ static enum tm_err run_all(struct ca_run *run) {
     if (err)
         return err;
     const struct ca_transcript_entry entry = {.step = CA_STEP_FINISHED};
-    return record(run, &entry);
+    return ca_run_record(run, &entry);
 }
 
 enum tm_err ca_ceremony_run(const struct ca_ceremony *plan, struct ca_keystore *keystore,

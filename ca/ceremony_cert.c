@@ -24,10 +24,13 @@ enum tm_err ca_ceremony_name(const struct ca_ceremony_ca *ca, unsigned environme
     struct pki_rdn rdns[RDNS_MAX];
     size_t count = 0;
     const struct ca_ceremony_attribute *attributes = ca->subject.items;
-    for (size_t i = 0; i < ca->subject.count && count < RDNS_MAX - 1; i++)
+    for (size_t i = 0; i < ca->subject.count && count < RDNS_MAX - 1; i++) {
+        if (i + 1 == ca->subject.count) /* before the last, which is the name people look for */
+            rdns[count++] =
+                (struct pki_rdn){PKI_OID_ORGANIZATIONAL_UNIT, ca_environment_unit(environment)};
         rdns[count++] =
             (struct pki_rdn){ca_attribute_named(attributes[i].type)->type, attributes[i].value};
-    rdns[count++] = (struct pki_rdn){PKI_OID_ORGANIZATIONAL_UNIT, ca_environment_unit(environment)};
+    }
     struct der_writer w = der_writer_after(out);
     pki_name_write(&w, rdns, count);
     return der_append(&w, out);

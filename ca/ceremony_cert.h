@@ -13,7 +13,8 @@
 
 #define CA_NAME_DER_MAX 1024
 
-/* The subject of a CA: its attributes and the environment's. TM_ELIMIT. */
+/* The subject of a CA: its attributes, of which there is one at least, and before the last the
+ * environment's. TM_ELIMIT. */
 MUST_USE enum tm_err ca_ceremony_name(const struct ca_ceremony_ca *ca, unsigned environment,
                                       struct buf *out);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A ceremony under way, shared by its phases: ceremony.c makes, ceremony_check.c looks
- * before anything is made. Internal to ca/ceremony*.c. */
+ * before anything is made, ceremony_sign.c certifies. Internal to ca/ceremony*.c. */
 #ifndef TOUCHMARK_CA_CEREMONY_RUN_H
 #define TOUCHMARK_CA_CEREMONY_RUN_H
 
@@ -47,7 +47,19 @@ MUST_USE enum tm_err ca_run_load(const struct ca_run *run, struct ca_held *held,
 /* SHA-256 in hex. TM_ECRYPTO. */
 MUST_USE enum tm_err ca_run_sha256(struct bytes data, char ret[65]);
 
+/* The same for one CA: "CA NAME: text". */
+enum tm_err ca_run_fault(const struct ca_run *run, const struct ca_ceremony_ca *ca, enum tm_err err,
+                         const char *text);
+
+/* To the transcript, then to whoever is told the steps. */
+MUST_USE enum tm_err ca_run_record(const struct ca_run *run,
+                                   const struct ca_transcript_entry *entry);
+
 /* Looks at everything that the plan will touch. Changes nothing. */
 MUST_USE enum tm_err ca_run_check(struct ca_run *run);
+
+/* Makes all certificates that are not there yet; all keys are known and the root's token is open.
+ */
+MUST_USE enum tm_err ca_run_certificates(const struct ca_run *run);
 
 #endif

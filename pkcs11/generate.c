@@ -53,7 +53,7 @@ static CK_RV make_pair(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, enum hsm_
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ULONG rsa_bits = 3072;
     struct recipe recipe = recipe_for(type, &rsa_bits);
-    CK_ATTRIBUTE public[7] = {
+    CK_ATTRIBUTE public[9] = {
         {CKA_TOKEN, &yes, sizeof yes},  {CKA_PRIVATE, &no, sizeof no},
         {CKA_VERIFY, &yes, sizeof yes}, {CKA_LABEL, (void *)label, strlen(label)},
         {CKA_ID, (void *)id.p, id.n},   recipe.parameters[0],
@@ -68,7 +68,7 @@ static CK_RV make_pair(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, enum hsm_
         {CKA_ID, (void *)id.p, id.n},
     };
     CK_MECHANISM mechanism = {recipe.mechanism, NULL, 0};
-    return f->C_GenerateKeyPair(session, &mechanism, public, 5 + recipe.parameter_count, private,
+    return f->C_GenerateKeyPair(session, &mechanism, public, 7 + recipe.parameter_count, private,
                                 sizeof private / sizeof private[0], &ret_pair -> public,
                                 &ret_pair->private);
 }
