@@ -10,11 +10,11 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 
 import test_arrows
@@ -27,7 +27,24 @@ IMAGE = "localhost/touchmark"
 TOKEN = "/var/lib/touchmark/token"
 STORE = "/var/lib/touchmark/store"
 CONF = "/etc/touchmark"
+LISTEN = {"TOUCHMARK_LISTEN": "127.0.0.1", "TOUCHMARK_PORT": "0"}
 EX_CONFIG = 78
+# A container as docker/compose.yaml has it run: the first process of its own process namespace,
+# without capabilities or a way to any, on a root file system that it cannot write to.
+# Arguments: root, token, store, user, its ID, command.
+CONFINED = """set -eu
+mount --bind "$1" "$1"
+mount --rbind /dev "$1/dev"
+mount -t proc proc "$1/proc"
+mount --bind "$2" "$1/var/lib/touchmark/token"
+mount --bind "$3" "$1/var/lib/touchmark/store"
+for folder in run etc; do
+    mount -t tmpfs -o "uid=$5,gid=$5,mode=0750" tmpfs "$1/$folder/touchmark"
+done
+mount -o remount,bind,ro "$1"
+exec chroot "$1" setpriv --reuid "$4" --regid "$4" --clear-groups --bounding-set -all \\
+    --inh-caps -all --no-new-privs "$6"
+"""
 
 
 def debian_source():
@@ -47,12 +64,11 @@ class Workshop:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-image-"))
         self.folder.chmod(0o755)
-        self.env = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot",
-                    "TMPDIR": str(self.folder)}
+        self.env = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
 
     def command(self, *args):
-        return [str(a) for a in ("buildah", "--root", self.folder / "storage", "--runroot",
-                                 self.folder / "run", *args)]
+        return [str(a) for a in ("buildah", "--storage-driver", "vfs", "--root",
+                                 self.folder / "storage", "--runroot", self.folder / "run", *args)]
 
     def buildah(self, *args, check=True, timeout=BUILD_SECONDS):
         return run(*self.command(*args), env=self.env, check=check, timeout=timeout)
@@ -115,6 +131,7 @@ class Container:
     def __init__(self, workshop, volumes, conf=None):
         self.workshop = workshop
         self.image = workshop.image()
+        self.volumes = volumes
         self.mounts = ["--volume", f"{volumes.token}:{TOKEN}",
                        "--volume", f"{volumes.store}:{STORE}"]
         if conf:
@@ -138,12 +155,16 @@ class Container:
     def touchmark(self, *args):
         return json.loads(self.inside("touchmark", *args, "--json").stdout.splitlines()[-1])
 
+    def start_command(self):
+        return self.command(*self.image["Entrypoint"],
+                            env=[f"{name}={value}" for name, value in LISTEN.items()])
+
     def start(self, wait=True):
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                self.command(*self.image["Entrypoint"],
-                             env=("TOUCHMARK_LISTEN=127.0.0.1", "TOUCHMARK_PORT=0")),
-                env=self.workshop.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.ready.unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.start_command(),
+                                            env={**self.workshop.env, **LISTEN},
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
             until(lambda: f"the container is ready; its log ends:\n{self.tail()}", self.is_ready)
         return self
@@ -193,6 +214,30 @@ class Container:
         self.workshop.buildah("rm", self.name)
 
 
+class Confined(Container):
+    """The same in namespaces and under limits that buildah does not make."""
+
+    def start_command(self):
+        user = self.image["User"]
+        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", CONFINED, "sh",
+                self.files, self.volumes.token, self.volumes.store, user,
+                str(self.volumes.token.stat().st_uid), *self.image["Entrypoint"]]
+
+    def processes(self):
+        return tree(self.process.pid)[1:]
+
+    def is_ready(self):
+        first = self.processes()[:1]
+        if first:  # its own mounts are seen through it only
+            self.ready = pathlib.Path(f"/proc/{first[0]}/root/run/touchmark/touchmarkd.ready")
+        return super().is_ready()
+
+    def inside(self, *args, check=True):
+        first = self.processes()[0]
+        return run("nsenter", f"--target={first}", "--mount", "--pid", "--root", "--wd", "setpriv",
+                   "--reuid", self.image["User"], "--clear-groups", *args, check=check)
+
+
 class Image(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -207,8 +252,8 @@ class Image(unittest.TestCase):
     def volumes(self):
         return Volumes(self.workshop, self.owner)
 
-    def container(self, volumes, conf=None):
-        container = Container(self.workshop, volumes, conf)
+    def container(self, volumes, conf=None, kind=Container):
+        container = kind(self.workshop, volumes, conf)
         self.addCleanup(container.remove)
         return container
 
@@ -269,6 +314,26 @@ class Image(unittest.TestCase):
         self.assertNotEqual(serial_of(renewed.read_text()), serial_of(ldevid.read_text()))
         second.stop()
 
+    def test_it_runs_as_the_composition_confines_it(self):
+        volumes = self.volumes()
+        container = self.container(volumes, kind=Confined).start()
+        container.touchmark("device", "add", "unit-2")
+        secret = container.touchmark("device", "secret", "unit-2")["secret"]
+        self.enroll(container, volumes, "idevid/simpleenroll", Key(volumes.folder, "unit"),
+                    "/CN=unit-2", "--user", f"unit-2:{secret}")
+        status = pathlib.Path(f"/proc/{container.processes()[0]}/status").read_text()
+        for line in ("NSpid:.*\t1", "CapBnd:\t0+", "CapEff:\t0+", "NoNewPrivs:\t1"):
+            self.assertRegex(status, f"(?m)^{line}$")
+        self.assertNotEqual(container.inside("touch", "/usr/new", check=False).returncode, 0)
+        container.stop()
+
+    def test_the_composition_is_for_this_image(self):
+        text = (test_arrows.SOURCE / "docker/compose.yaml").read_text()
+        volumes = re.findall(r"(?m)^ +- \w+:(/\S+)$", text)
+        self.assertEqual(set(volumes), set(self.workshop.image()["Volumes"]))
+        owners = re.findall(r"uid=(\d+),gid=(\d+)", text)
+        self.assertEqual(owners, [(str(self.owner), str(self.owner))] * 2)
+
     def test_secrets_are_closed_to_others_and_of_each_container_its_own(self):
         pins = []
         for _ in range(2):
@@ -286,18 +351,17 @@ class Image(unittest.TestCase):
 
     def test_an_interrupted_first_start_is_taken_up(self):
         def steps_taken(volumes, count):
-            """How far it got: files on the token volume, lines of the transcript."""
+            """How far it got, by the files on the token volume."""
             with contextlib.suppress(OSError):
                 return sum(1 for _ in volumes.token.rglob("*")) >= count
             return False
         for count in (3, 8, 12, 16, 20, 24, 28):
             with self.subTest(files=count):
                 volumes = self.volumes()
-                killed = self.container(volumes).start(wait=False)
+                container = self.container(volumes).start(wait=False)
                 until(f"{count} files", lambda: steps_taken(volumes, count))
-                killed.kill()
-                container = self.container(volumes).start()
-                container.stop()
+                container.kill()
+                container.start().stop()
 
     def test_a_store_or_token_that_is_missing_is_not_replaced(self):
         volumes = self.volumes()
