@@ -40,17 +40,6 @@ struct core {
     struct ca_batch started_batch;
 };
 
-static const char *environment_name(const struct conf *conf) {
-    switch (conf->environment) {
-    case CONF_ENV_PROD:
-        return "prod";
-    case CONF_ENV_TEST:
-        return "test";
-    default:
-        return "dev";
-    }
-}
-
 /* ---- links ---- */
 
 static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, int fd) {
@@ -121,7 +110,7 @@ static void store_failed(void *arg, const char *text) {
 static enum tm_err open_store(struct core *core) {
     const struct conf *conf = core->role->conf;
     struct store_config config = {.path = conf->core.store,
-                                  .environment = environment_name(conf),
+                                  .environment = conf_environment_name(conf),
                                   .map_size = conf->core.map_size,
                                   .max_map_size = conf->core.max_map_size,
                                   .queue_max = conf->core.queue * 3 + 64,
@@ -165,7 +154,7 @@ static enum tm_err open_admin(struct core *core) {
         .service = core->service,
         .setup = &core->setup,
         .signer = core->signer,
-        .environment = environment_name(conf),
+        .environment = conf_environment_name(conf),
         .default_tenant = core->setup.tenant_count ? core->setup.tenants[0].name : "",
         .now_ms = clock_wall_ms,
         .started_ms = clock_wall_ms()};

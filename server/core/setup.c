@@ -6,6 +6,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "ca/environment.h"
 #include "ca/pem.h"
 #include "server/core/core.h"
 
@@ -23,6 +24,13 @@ static enum tm_err load_issuers(const struct conf *conf, struct core_setup *setu
             return err;
         }
         setup->issuer_count++;
+        if (!ca_environment_matches(setup->issuers[i].view.subject, conf->environment)) {
+            log_error(
+                "issuer %s: its certificate's subject does not say \"OU=%s\", as that of a CA "
+                "of the configured environment does",
+                items[i].name, ca_environment_unit(conf->environment));
+            return TM_EDENIED;
+        }
     }
     return TM_OK;
 }
