@@ -27,7 +27,6 @@ IMAGE = "localhost/touchmark"
 TOKEN = "/var/lib/touchmark/token"
 STORE = "/var/lib/touchmark/store"
 CONF = "/etc/touchmark"
-LISTEN = {"TOUCHMARK_LISTEN": "127.0.0.1", "TOUCHMARK_PORT": "0"}
 EX_CONFIG = 78
 # A container as docker/compose.yaml has it run: the first process of its own process namespace,
 # without capabilities or a way to any, on a root file system that it cannot write to.
@@ -128,6 +127,9 @@ class Volumes:
 class Container:
     """One container of the image; stop() or remove() ends it."""
 
+    host = "localhost"
+    environment = {"TOUCHMARK_LISTEN": "127.0.0.1", "TOUCHMARK_PORT": "0"}
+
     def __init__(self, workshop, volumes, conf=None):
         self.workshop = workshop
         self.image = workshop.image()
@@ -157,13 +159,13 @@ class Container:
 
     def start_command(self):
         return self.command(*self.image["Entrypoint"],
-                            env=[f"{name}={value}" for name, value in LISTEN.items()])
+                            env=[f"{name}={value}" for name, value in self.environment.items()])
 
     def start(self, wait=True):
         self.ready.unlink(missing_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.start_command(),
-                                            env={**self.workshop.env, **LISTEN},
+                                            env={**self.workshop.env, **self.environment},
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
             until(lambda: f"the container is ready; its log ends:\n{self.tail()}", self.is_ready)
@@ -215,7 +217,10 @@ class Container:
 
 
 class Confined(Container):
-    """The same in namespaces and under limits that buildah does not make."""
+    """The same in namespaces and under limits that buildah does not make, and with a name more."""
+
+    host = "127.0.0.1"
+    environment = {**Container.environment, "TOUCHMARK_NAMES": "est.example, 127.0.0.1"}
 
     def start_command(self):
         user = self.image["User"]
@@ -264,7 +269,7 @@ class Image(unittest.TestCase):
                      "--max-time", "30", "--cacert", volumes.root, "-H",
                      "Content-Type: application/pkcs10", "--data-binary", "@-", *credential,
                      "--resolve", f"localhost:{container.port()}:127.0.0.1",
-                     f"https://localhost:{container.port()}{WELL_KNOWN}/{operation}",
+                     f"https://{container.host}:{container.port()}{WELL_KNOWN}/{operation}",
                      stdin=body_of(csr)).stdout
         pem, = certificates_in(answer)
         path = volumes.folder / f"{serial_of(pem)}.pem"
@@ -306,6 +311,7 @@ class Image(unittest.TestCase):
         first.stop()
         first.inside("touchmark", "store", "check", "--offline")
 
+        shutil.rmtree(volumes.token / "offline")  # the root's token went into the safe
         second = self.container(volumes).start()
         self.assertEqual(volumes.root.read_bytes(), root)
         self.assertNotIn("ceremony", second.tail())
