@@ -2,7 +2,8 @@
 /*
  * The floors that no server on these libraries can go below, measured in this process and
  * its children in the same run as the load: the bare OpenSSL mutual handshake, its rate and its
- * CPU on the server's side, and signatures per second of the bare PKCS#11 token. Not thread-safe.
+ * CPU on the server's side, the bare signatures, and signatures per second of the bare PKCS#11
+ * token. Not thread-safe.
  */
 #ifndef TOUCHMARK_BENCH_FLOOR_H
 #define TOUCHMARK_BENCH_FLOOR_H
@@ -20,6 +21,13 @@ struct bench_floor_tls {
  * bench_client_config. TM_ECRYPTO, TM_EIO. */
 MUST_USE enum tm_err bench_floor_tls(unsigned seconds, int tls_version,
                                      struct bench_floor_tls *ret);
+
+struct bench_floor_ecdsa {
+    double sign_us; /* CPU of one P-256 signature with SHA-256 by OpenSSL, in memory */
+    double verify_us;
+};
+/* On one core, `seconds` each. TM_ECRYPTO. */
+MUST_USE enum tm_err bench_floor_ecdsa(unsigned seconds, struct bench_floor_ecdsa *ret);
 
 struct bench_floor_hsm_config {
     const char *module;

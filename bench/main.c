@@ -84,8 +84,8 @@ static const struct argp_option option_rows[] = {
     {0, 0, 0, 0, "What to measure beside", 4},
     {"server-pid", OPT_SERVER_PID, "PID", 0,
      "touchmarkd: print the CPU and memory of its processes", 0},
-    {"floor", OPT_FLOOR, NULL, 0, "Measure a bare OpenSSL handshake, and the token if it is named",
-     0},
+    {"floor", OPT_FLOOR, NULL, 0,
+     "Measure bare OpenSSL handshakes and signatures, and the token if it is named", 0},
     {"module", OPT_MODULE, "FILE", 0, "PKCS#11 module", 0},
     {"token", OPT_TOKEN, "LABEL", 0, "Token", 0},
     {"key-label", OPT_KEY_LABEL, "LABEL", 0, "P-256 key on it", 0},
@@ -306,7 +306,7 @@ static enum tm_err enroll_once(struct bench_load_config load) {
     if (err != TM_OK)
         return err;
     if (result.done != load.pool->count) {
-        bench_report(stderr, &result, NULL, NULL);
+        bench_report(stderr, &result, NULL);
         return TM_EDENIED;
     }
     return TM_OK;
@@ -393,25 +393,29 @@ static enum tm_err measure_handshake(const struct options *o, struct bench_floor
     return TM_OK;
 }
 
+static enum tm_err measure_signatures(const struct options *o, struct bench_floors *floors) {
+    char text[BENCH_TEXT_MAX] = "the bare signatures could not be measured";
+    enum tm_err err = bench_floor_ecdsa(1, &floors->ecdsa);
+    floors->has_token = o->hsm.module != NULL;
+    if (err == TM_OK && floors->has_token)
+        err = bench_floor_hsm(&o->hsm, &floors->signatures_per_second, text);
+    if (err != TM_OK)
+        (void)complain(text, err);
+    return err;
+}
+
 static int measure(const struct options *o) {
     struct bench_load_result result = {0};
-    struct bench_floor_tls tls = {0};
-    double signatures = 0;
-    char text[BENCH_TEXT_MAX];
-    bool token = o->floor && o->hsm.module;
-    if (o->floor && measure_handshake(o, &tls) != TM_OK)
+    struct bench_floors floors = {0};
+    if (o->floor && measure_handshake(o, &floors.tls) != TM_OK)
         return 1;
     enum tm_err err = o->url ? run_load(o, &result) : TM_OK;
     if (err != TM_OK)
         return complain("the load could not run", err);
-    if (o->floor && measure_handshake(o, &tls) != TM_OK)
+    if (o->floor &&
+        (measure_handshake(o, &floors.tls) != TM_OK || measure_signatures(o, &floors) != TM_OK))
         return 1;
-    if (token)
-        err = bench_floor_hsm(&o->hsm, &signatures, text);
-    if (err != TM_OK)
-        return complain(text, err);
-    bench_report(stdout, o->url ? &result : NULL, o->floor ? &tls : NULL,
-                 token ? &signatures : NULL);
+    bench_report(stdout, o->url ? &result : NULL, o->floor ? &floors : NULL);
     return 0;
 }
 

@@ -45,21 +45,21 @@ static void print_server(FILE *out, const struct bench_load_result *r) {
 }
 
 static void print_floors(FILE *out, const struct bench_load_result *r,
-                         const struct bench_floor_tls *tls, const double *signatures) {
-    if (tls) {
-        fprintf(out,
-                "floor, bare mutual handshake: %.0f/s, %.1f us server CPU, %.1f us client CPU\n",
-                tls->per_second, tls->server_us, tls->client_us);
-        if (r && r->has_server && r->done)
-            fprintf(out, "ratio, server CPU per enrollment to bare handshake: %.2f\n",
-                    per_enrollment_us(r, r->before.cpu_ns, r->after.cpu_ns) / tls->server_us);
-    }
-    if (signatures) {
-        fprintf(out, "floor, bare token: %.0f signatures/s\n", *signatures);
-        if (r && r->seconds > 0)
-            fprintf(out, "ratio, enrollments/s to bare signatures/s: %.3f\n",
-                    (double)r->done / r->seconds / *signatures);
-    }
+                         const struct bench_floors *f) {
+    fprintf(out, "floor, bare mutual handshake: %.0f/s, %.1f us server CPU, %.1f us client CPU\n",
+            f->tls.per_second, f->tls.server_us, f->tls.client_us);
+    fprintf(out, "floor, bare P-256: %.1f us to sign, %.1f us to verify\n", f->ecdsa.sign_us,
+            f->ecdsa.verify_us);
+    if (f->has_token)
+        fprintf(out, "floor, bare token: %.0f signatures/s\n", f->signatures_per_second);
+    if (!r || !r->done)
+        return;
+    if (r->has_server)
+        fprintf(out, "ratio, server CPU per enrollment to bare handshake: %.2f\n",
+                per_enrollment_us(r, r->before.cpu_ns, r->after.cpu_ns) / f->tls.server_us);
+    if (f->has_token)
+        fprintf(out, "ratio, enrollments/s to bare signatures/s: %.3f\n",
+                (double)r->done / r->seconds / f->signatures_per_second);
 }
 
 static void print_load(FILE *out, const struct bench_load_result *r) {
@@ -74,8 +74,9 @@ static void print_load(FILE *out, const struct bench_load_result *r) {
 }
 
 void bench_report(FILE *out, const struct bench_load_result *result,
-                  const struct bench_floor_tls *tls, const double *signatures_per_second) {
+                  const struct bench_floors *floors) {
     if (result)
         print_load(out, result);
-    print_floors(out, result, tls, signatures_per_second);
+    if (floors)
+        print_floors(out, result, floors);
 }

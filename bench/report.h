@@ -10,8 +10,15 @@
 #include "bench/floor.h"
 #include "bench/load.h"
 
+struct bench_floors {
+    struct bench_floor_tls tls;
+    struct bench_floor_ecdsa ecdsa;
+    bool has_token;
+    double signatures_per_second; /* of the token */
+};
+
 /* What was not measured is NULL. */
 void bench_report(FILE *out, const struct bench_load_result *result,
-                  const struct bench_floor_tls *tls, const double *signatures_per_second);
+                  const struct bench_floors *floors);
 
 #endif
