@@ -49,7 +49,6 @@ struct ca_batch {
     void (*done)(struct ca_batch *batch, enum tm_err result);
     void *arg;
     size_t failed;
-    struct ca_batch *next; /* the store's own */
 };
 
 struct ca_audit_head {
