@@ -65,14 +65,48 @@ static enum tm_err open_token(const struct ca_run *run, const struct ca_ceremony
 
 /* ---- keys ---- */
 
+static enum tm_err remove_torn_key(const struct ca_run *run, const struct ca_ceremony_ca *ca) {
+    char text[CA_KEYSTORE_TEXT_MAX];
+    const struct ca_transcript_entry entry = {
+        .step = CA_STEP_KEY_REMOVING,
+        .token = ca->token,
+        .ca = ca->name,
+        .key_label = ca->key_label,
+        .note = ca_said("interrupted while it was generated; nothing was signed with it")};
+    enum tm_err err = ca_run_record(run, &entry);
+    if (err)
+        return err;
+    err = run->keystore->ops->remove_torn(run->keystore, ca->key_label, text);
+    return err ? ca_run_fault(run, ca, err, text) : TM_OK;
+}
+
+/* Only what an earlier run announced is this ceremony's; and a key that was recorded, which may
+ * have signed, is never removed. */
+static enum tm_err take_up_key(const struct ca_run *run, const struct ca_ceremony_ca *ca,
+                               bool *ret_ready) {
+    char text[CA_KEYSTORE_TEXT_MAX];
+    bool torn = false;
+    if (!ca_transcript_find(run->transcript, CA_STEP_KEY_MAKING, NULL, ca->name))
+        return ca_run_fault(run, ca, TM_EEXISTS, "the key's label has become occupied");
+    if (!ca_transcript_find(run->transcript, CA_STEP_KEY, NULL, ca->name)) {
+        enum tm_err err = run->keystore->ops->torn(run->keystore, ca->key_label, &torn, text);
+        if (err)
+            return ca_run_fault(run, ca, err, text);
+    }
+    *ret_ready = !torn;
+    return torn ? remove_torn_key(run, ca) : TM_OK;
+}
+
 static enum tm_err generate_key(const struct ca_run *run, const struct ca_ceremony_ca *ca) {
     char text[CA_KEYSTORE_TEXT_MAX];
-    bool used;
+    bool used, ready = false;
     enum tm_err err = run->keystore->ops->label_used(run->keystore, ca->key_label, &used, text);
     if (err)
         return ca_run_fault(run, ca, err, text);
-    if (used) /* made before the ceremony was interrupted; the check saw to that */
-        return TM_OK;
+    if (used)
+        err = take_up_key(run, ca, &ready);
+    if (err || ready)
+        return err;
     const struct ca_transcript_entry entry = {
         .step = CA_STEP_KEY_MAKING, .token = ca->token, .ca = ca->name, .key_label = ca->key_label};
     err = ca_run_record(run, &entry);

@@ -107,6 +107,12 @@ struct ca_keystore_ops {
                               char text[CA_KEYSTORE_TEXT_MAX]);
     enum tm_err (*generate)(struct ca_keystore *keystore, enum ca_ceremony_key type,
                             const char *label, char text[CA_KEYSTORE_TEXT_MAX]);
+    /* Is what has the label only half a key, as an interrupted `generate` leaves it? */
+    enum tm_err (*torn)(struct ca_keystore *keystore, const char *label, bool *ret_torn,
+                        char text[CA_KEYSTORE_TEXT_MAX]);
+    /* Destroys that half; refuses anything else. */
+    enum tm_err (*remove_torn)(struct ca_keystore *keystore, const char *label,
+                               char text[CA_KEYSTORE_TEXT_MAX]);
     enum tm_err (*find)(struct ca_keystore *keystore, const char *label,
                         struct ca_keystore_key *ret_key, char text[CA_KEYSTORE_TEXT_MAX]);
     /* As a certificate signature; appended to out. */

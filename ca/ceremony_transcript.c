@@ -29,6 +29,7 @@ static const char *const step_words[] = {
     [CA_STEP_TOKEN_READY] = "token initialised",
     [CA_STEP_TOKEN_OPEN] = "token opened",
     [CA_STEP_KEY_MAKING] = "generating key",
+    [CA_STEP_KEY_REMOVING] = "removing unfinished key",
     [CA_STEP_KEY] = "key generated",
     [CA_STEP_SIGNING] = "signing certificate",
     [CA_STEP_CERTIFICATE] = "certificate written",

@@ -15,7 +15,8 @@ enum ca_step {
     CA_STEP_TOKEN_INIT, /* announced: the token may exist from here on */
     CA_STEP_TOKEN_READY,
     CA_STEP_TOKEN_OPEN,
-    CA_STEP_KEY_MAKING, /* announced */
+    CA_STEP_KEY_MAKING,   /* announced */
+    CA_STEP_KEY_REMOVING, /* announced */
     CA_STEP_KEY,
     CA_STEP_SIGNING, /* announced: files may exist from here on */
     CA_STEP_CERTIFICATE,

@@ -149,6 +149,16 @@ static enum tm_err generate(struct ca_keystore *keystore, enum ca_ceremony_key t
     return hsm_key_generate(self_of(keystore)->token, (enum hsm_key_type)type, label, text);
 }
 
+static enum tm_err torn(struct ca_keystore *keystore, const char *label, bool *ret_torn,
+                        char text[CA_KEYSTORE_TEXT_MAX]) {
+    return hsm_key_torn(self_of(keystore)->token, label, ret_torn, text);
+}
+
+static enum tm_err remove_torn(struct ca_keystore *keystore, const char *label,
+                               char text[CA_KEYSTORE_TEXT_MAX]) {
+    return hsm_key_remove_torn(self_of(keystore)->token, label, text);
+}
+
 static enum tm_err find(struct ca_keystore *keystore, const char *label,
                         struct ca_keystore_key *ret_key, char text[CA_KEYSTORE_TEXT_MAX]) {
     struct hsm_key *key;
@@ -185,6 +195,8 @@ static const struct ca_keystore_ops ops = {.prepare = prepare,
                                            .close = close_token,
                                            .label_used = label_used,
                                            .generate = generate,
+                                           .torn = torn,
+                                           .remove_torn = remove_torn,
                                            .find = find,
                                            .sign = sign};
 

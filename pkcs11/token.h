@@ -62,6 +62,16 @@ MUST_USE enum tm_err hsm_label_used(struct hsm_token *token, const char *label, 
 MUST_USE enum tm_err hsm_key_generate(struct hsm_token *token, enum hsm_key_type type,
                                       const char *label, char text[HSM_TEXT_MAX]);
 
+/* Is all that is labelled so half a key pair, as a process leaves it that dies while it
+ * generates: a public key alone, a private key with a CKA_ID that no public key has, or a pair
+ * whose private key is empty? False also when nothing is labelled so. */
+MUST_USE enum tm_err hsm_key_torn(struct hsm_token *token, const char *label, bool *ret_torn,
+                                  char text[HSM_TEXT_MAX]);
+/* Destroys such a half, and nothing else. Only for a label that was free before the caller began
+ * to generate: a foreign public key looks the same. TM_EDENIED: it is none. */
+MUST_USE enum tm_err hsm_key_remove_torn(struct hsm_token *token, const char *label,
+                                         char text[HSM_TEXT_MAX]);
+
 /* A private key by label: exactly one must match, and it must be sensitive and not
  * extractable. The handle is thread-safe for hsm_key_sign and lives until the token closes.
  * TM_ENOTFOUND; TM_EDENIED: more than one, or attributes or a type that are refused. */

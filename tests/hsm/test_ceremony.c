@@ -14,6 +14,7 @@
 #include "ca/environment.h"
 #include "ca/issuer.h"
 #include "conf/conf.h"
+#include "pkcs11/key.h"
 #include "pkcs11/keystore.h"
 #include "pkcs11/token.h"
 
@@ -633,6 +634,14 @@ static enum tm_err fuse_generate(struct ca_keystore *k, enum ca_ceremony_key typ
     burn(fuse_of(k));
     return err;
 }
+static enum tm_err fuse_torn(struct ca_keystore *k, const char *label, bool *torn, char *s) {
+    return fuse_of(k)->real->ops->torn(fuse_of(k)->real, label, torn, s);
+}
+static enum tm_err fuse_remove(struct ca_keystore *k, const char *label, char *s) {
+    enum tm_err err = fuse_of(k)->real->ops->remove_torn(fuse_of(k)->real, label, s);
+    burn(fuse_of(k));
+    return err;
+}
 static enum tm_err fuse_find(struct ca_keystore *k, const char *label, struct ca_keystore_key *key,
                              char *s) {
     return fuse_of(k)->real->ops->find(fuse_of(k)->real, label, key, s);
@@ -643,9 +652,9 @@ static enum tm_err fuse_sign(struct ca_keystore *k, const char *label, struct by
     burn(fuse_of(k));
     return err;
 }
-static const struct ca_keystore_ops fuse_ops = {fuse_prepare,  fuse_look,  fuse_init,
-                                                fuse_open,     fuse_close, fuse_label,
-                                                fuse_generate, fuse_find,  fuse_sign};
+static const struct ca_keystore_ops fuse_ops = {fuse_prepare, fuse_look,  fuse_init,     fuse_open,
+                                                fuse_close,   fuse_label, fuse_generate, fuse_torn,
+                                                fuse_remove,  fuse_find,  fuse_sign};
 
 static int run_with_fuse(struct fixture *f, int left) {
     pid_t child = fork();
@@ -695,6 +704,7 @@ static void killed_anywhere_it_goes_on(void **state) {
             assert_int_equal(run_with_fuse(f, 0), 0);
             AUTO_MEM char *after = read_text(f, "transcript.yaml");
             assert_int_equal(count_of(after, "step: ceremony resumed"), 1);
+            assert_null(strstr(after, "removing")); /* whole keys are taken up */
         }
         check_interrupted(f);
         assert_int_equal(teardown(&inner), 0);
@@ -754,6 +764,259 @@ static void a_resumed_ceremony_trusts_nothing(void **state) {
     write_quick_plan(f);
     done(f);
     check_interrupted(f);
+}
+
+/* ---- keys that were not finished ---- */
+
+static void stop_at_line(void *arg, const char *line) {
+    if (strcmp(line, arg) == 0)
+        _exit(99);
+}
+
+/* Kills a ceremony when it has recorded this line. */
+static void run_until(struct fixture *f, const char *line) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct ca_keystore *keystore = NULL;
+        struct ca_ceremony_host host = quiet;
+        host.step = stop_at_line;
+        host.arg = (void *)(uintptr_t)line;
+        if (hsm_keystore_new(&keystore))
+            _exit(98);
+        _exit(run_on(f, keystore, &host) ? 97 : 0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 99);
+}
+
+/* The token of the intermediates, with a session that may write. */
+struct works {
+    struct hsm_token *token;
+    CK_FUNCTION_LIST *p11;
+    CK_SESSION_HANDLE session;
+};
+
+static struct works open_works(void) {
+    const struct hsm_token_config config = {SOFTHSM_MODULE, "acme-works"};
+    char text[HSM_TEXT_MAX];
+    struct works works = {0};
+    assert_int_equal(hsm_token_open(&config, SOFTHSM_PIN, &works.token, text), TM_OK);
+    works.p11 = works.token->module.f;
+    assert_int_equal(works.p11->C_OpenSession(works.token->slot_id,
+                                              CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
+                                              &works.session),
+                     CKR_OK);
+    return works;
+}
+
+static void close_works(struct works *works) {
+    assert_int_equal(works->p11->C_CloseSession(works->session), CKR_OK);
+    hsm_token_close(works->token);
+}
+
+static CK_ULONG factory_objects(const struct works *works, CK_OBJECT_CLASS class,
+                                CK_OBJECT_HANDLE *ret_first) {
+    char label[] = "factory-key";
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
+                               {CKA_LABEL, label, strlen(label)}};
+    CK_OBJECT_HANDLE found[4] = {0};
+    CK_ULONG count = 0;
+    assert_int_equal(hsm_objects_find(works->p11, works->session, template, 2, found, 4, &count),
+                     CKR_OK);
+    *ret_first = found[0];
+    return count;
+}
+
+static void expect_factory_objects(CK_ULONG publics, CK_ULONG privates) {
+    CK_OBJECT_HANDLE first;
+    struct works works = open_works();
+    assert_int_equal(factory_objects(&works, CKO_PUBLIC_KEY, &first), publics);
+    assert_int_equal(factory_objects(&works, CKO_PRIVATE_KEY, &first), privates);
+    close_works(&works);
+}
+
+static void destroy_factory_object(const struct works *works, CK_OBJECT_CLASS class) {
+    CK_OBJECT_HANDLE object;
+    assert_int_equal(factory_objects(works, class, &object), 1);
+    assert_int_equal(works->p11->C_DestroyObject(works->session, object), CKR_OK);
+}
+
+static void generate_factory_key(const struct works *works) {
+    char text[HSM_TEXT_MAX];
+    assert_int_equal(hsm_key_generate(works->token, HSM_KEY_P256, "factory-key", text), TM_OK);
+}
+
+/* Somebody else's public key, which no ceremony made. */
+static void put_foreign_public(const struct works *works) {
+    CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
+    CK_KEY_TYPE type = CKK_RSA;
+    CK_BBOOL yes = CK_TRUE;
+    char label[] = "factory-key";
+    uint8_t modulus[256], exponent[] = {1, 0, 1};
+    memset(modulus, 0xc5, sizeof modulus);
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class},      {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_TOKEN, &yes, sizeof yes},          {CKA_LABEL, label, strlen(label)},
+        {CKA_MODULUS, modulus, sizeof modulus}, {CKA_PUBLIC_EXPONENT, exponent, sizeof exponent}};
+    CK_OBJECT_HANDLE object;
+    assert_int_equal(works->p11->C_CreateObject(works->session, template, 6, &object), CKR_OK);
+}
+
+/* As SoftHSM leaves a private key that has its label and CKA_ID and not yet its value. */
+static void empty_private(const struct works *works) {
+    CK_OBJECT_HANDLE public, object;
+    CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+    CK_KEY_TYPE type = CKK_EC;
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    char label[] = "factory-key";
+    uint8_t id[64], nothing[1] = {0};
+    size_t id_n = 0;
+    assert_int_equal(factory_objects(works, CKO_PUBLIC_KEY, &public), 1);
+    assert_int_equal(
+        hsm_attribute(works->p11, works->session, public, CKA_ID, id, sizeof id, &id_n), CKR_OK);
+    destroy_factory_object(works, CKO_PRIVATE_KEY);
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class}, {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_TOKEN, &yes, sizeof yes},     {CKA_PRIVATE, &yes, sizeof yes},
+        {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no},
+        {CKA_LABEL, label, strlen(label)}, {CKA_ID, id, id_n},
+        {CKA_EC_PARAMS, nothing, 0},       {CKA_VALUE, nothing, 0}};
+    assert_int_equal(works->p11->C_CreateObject(works->session, template, 10, &object), CKR_OK);
+}
+
+enum leftover { PUBLIC_ALONE, PRIVATE_ALONE, PRIVATE_EMPTY, LEFTOVERS };
+
+static void leave_over(enum leftover leftover) {
+    struct works works = open_works();
+    generate_factory_key(&works);
+    if (leftover == PUBLIC_ALONE)
+        destroy_factory_object(&works, CKO_PRIVATE_KEY);
+    else if (leftover == PRIVATE_ALONE)
+        destroy_factory_object(&works, CKO_PUBLIC_KEY);
+    else
+        empty_private(&works);
+    close_works(&works);
+}
+
+static void check_made_anew(struct fixture *f) {
+    check_interrupted(f);
+    expect_factory_objects(1, 1);
+    AUTO_MEM char *text = read_text(f, "transcript.yaml");
+    assert_int_equal(count_of(text, "step: removing unfinished key\n"), 1);
+    assert_int_equal(count_of(text, "step: generating key\n"), 4);
+    const char *removal = strstr(text, "step: removing unfinished key\n");
+    assert_non_null(strstr(removal, "key_label: \"factory-key\""));
+    assert_non_null(strstr(removal, "step: generating key\n"));
+}
+
+/* Killed inside of the generation itself, which leaves half a key under the label. */
+static void an_unfinished_key_is_made_anew(void **state) {
+    struct fixture *outer = *state;
+    for (enum leftover leftover = 0; leftover < LEFTOVERS; leftover++) {
+        void *inner = NULL;
+        assert_int_equal(setup(&inner), 0);
+        write_quick_plan(inner);
+        run_until(inner, "generating key: factory");
+        leave_over(leftover);
+        done(inner);
+        check_made_anew(inner);
+        assert_int_equal(teardown(&inner), 0);
+    }
+    assert_int_equal(setenv("SOFTHSM2_CONF", outer->hsm.conf, 1), 0);
+}
+
+static void killed_at_the_removal_too_it_goes_on(void **state) {
+    struct fixture *f = *state;
+    write_quick_plan(f);
+    run_until(f, "generating key: factory");
+    leave_over(PRIVATE_EMPTY);
+    run_until(f, "removing unfinished key: factory");
+    expect_factory_objects(1, 1);
+    /* Between its two objects: the private one went. */
+    struct works works = open_works();
+    destroy_factory_object(&works, CKO_PRIVATE_KEY);
+    close_works(&works);
+    done(f);
+    AUTO_MEM char *text = read_text(f, "transcript.yaml");
+    assert_int_equal(count_of(text, "step: removing unfinished key\n"), 2);
+    assert_int_equal(count_of(text, "step: ceremony resumed\n"), 2);
+    check_interrupted(f);
+    expect_factory_objects(1, 1);
+}
+
+static void a_recorded_key_is_never_removed(void **state) {
+    struct fixture *f = *state;
+    write_quick_plan(f);
+    run_until(f, "key generated: factory");
+    struct works works = open_works();
+    destroy_factory_object(&works, CKO_PRIVATE_KEY);
+    close_works(&works);
+    expect(f, run(f), TM_ENOTFOUND, "no private key labelled \"factory-key\"");
+    expect_factory_objects(1, 0);
+}
+
+static void more_than_a_leftover_is_not_removed(void **state) {
+    struct fixture *f = *state;
+    write_quick_plan(f);
+    run_until(f, "generating key: factory");
+    leave_over(PUBLIC_ALONE);
+    struct works works = open_works();
+    put_foreign_public(&works);
+    close_works(&works);
+    expect(f, run(f), TM_ENOTFOUND, "no private key labelled \"factory-key\"");
+    expect_factory_objects(2, 0);
+}
+
+static const char old_tokens_yaml[] =
+    "tokens:\n"
+    "  - {name: vault, module: " SOFTHSM_MODULE ", label: acme-root, pin: pin}\n"
+    "  - {name: works, module: " SOFTHSM_MODULE ", label: acme-works, pin: pin}\n";
+
+static void write_plan_on_old_tokens(struct fixture *f) {
+    static const char *const labels[] = {"acme-root", "acme-works"};
+    char text[HSM_TEXT_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        const struct hsm_token_config config = {SOFTHSM_MODULE, labels[i]};
+        assert_int_equal(hsm_token_init(&config, SOFTHSM_SO_PIN, SOFTHSM_PIN, text), TM_OK);
+    }
+    write_plan(f, "environment: test\n", old_tokens_yaml, root_yaml, quick_yaml);
+}
+
+static void a_foreign_public_key_is_in_the_way(void **state) {
+    struct fixture *f = *state;
+    write_plan_on_old_tokens(f);
+    struct works works = open_works();
+    put_foreign_public(&works);
+    close_works(&works);
+    expect(f, run(f), TM_EEXISTS, "\"factory-key\" for CA factory is occupied");
+    assert_false(exists(f, "transcript.yaml"));
+    expect_factory_objects(1, 0);
+}
+
+static void occupy_at_the_beginning(void *arg, const char *line) {
+    (void)arg;
+    if (strcmp(line, "ceremony began") != 0)
+        return;
+    struct works works = open_works();
+    put_foreign_public(&works);
+    close_works(&works);
+}
+
+/* After the check and before the ceremony came to this key; a second run changes nothing. */
+static void a_label_that_becomes_occupied_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct ca_keystore *keystore = NULL;
+    struct ca_ceremony_host host = quiet;
+    host.step = occupy_at_the_beginning;
+    write_plan_on_old_tokens(f);
+    assert_int_equal(hsm_keystore_new(&keystore), TM_OK);
+    expect(f, run_on(f, keystore, &host), TM_EEXISTS, "CA factory: the key's label has become");
+    hsm_keystore_free(keystore);
+    expect(f, run(f), TM_EEXISTS, "\"factory-key\" for CA factory is occupied");
+    expect_factory_objects(1, 0);
 }
 
 /* ---- the command ---- */
@@ -840,6 +1103,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(killed_many_times_it_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(a_torn_entry_is_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(a_resumed_ceremony_trusts_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unfinished_key_is_made_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_at_the_removal_too_it_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_recorded_key_is_never_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(more_than_a_leftover_is_not_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_foreign_public_key_is_in_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_label_that_becomes_occupied_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(the_command_says_what_it_does, setup, teardown),
         cmocka_unit_test_setup_teardown(the_sample_is_a_good_plan, setup, teardown),
     };
