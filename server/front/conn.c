@@ -81,10 +81,11 @@ void conn_finish(struct front_conn *conn) {
         end_output(conn);
 }
 
-/* The response has left: the next request may come. */
+/* The response has left: the next request may come. If it said that the connection closes, HTTP
+ * closes it; a peer that was not told may already have sent its next request. */
 static void response_done(struct front_conn *conn) {
     struct front_conns *conns = conn->conns;
-    if (conns->draining)
+    if (conns->stopping)
         conn_finish(conn);
     else
         front_deadline_start(&conns->idle, &conn->deadline, conn);
@@ -308,11 +309,8 @@ void front_conns_add(struct front_conns *conns, int fd, const union front_addres
         conn_cut(conn);
 }
 
-void front_conns_drain(struct front_conns *conns) {
-    conns->draining = true;
-}
-
 void front_conns_close_idle(struct front_conns *conns) {
+    conns->stopping = true;
     struct front_conn *conn = TAILQ_FIRST(&conns->all);
     while (conn) {
         struct front_conn *next = TAILQ_NEXT(conn, entry);

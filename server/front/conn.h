@@ -38,10 +38,7 @@ size_t front_conns_count(const struct front_conns *conns);
 /* A new connection from the listener; takes fd over. */
 void front_conns_add(struct front_conns *conns, int fd, const union front_address *address);
 
-/* One more response on each connection, then it is closed. An idle peer may have sent its next
- * request already, so it is not cut off before it could be answered. */
-void front_conns_drain(struct front_conns *conns);
-/* Closes the idle ones nevertheless. */
+/* Closes the connections that are idle, now and from now on. */
 void front_conns_close_idle(struct front_conns *conns);
 
 /* To be called after each round of the loop: moves octets between HTTP and peers. */

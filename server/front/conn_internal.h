@@ -51,7 +51,7 @@ struct front_conns {
     struct front_http *http;
     struct conn_list all, todo, gone;
     size_t count;
-    bool draining;
+    bool stopping; /* whoever is idle is closed */
     struct front_deadline_queue handshake, header, body, response, idle, linger;
     loop_fn *freed;
     void *freed_arg;

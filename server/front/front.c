@@ -76,7 +76,6 @@ static void drain(struct role *role) {
         front->draining = true;
         front_listener_pause(front->listener);
         front_http_drain(front->http);
-        front_conns_drain(front->conns);
     }
     if (role->stopping)
         front_conns_close_idle(front->conns);
