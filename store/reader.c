@@ -86,7 +86,9 @@ static enum tm_err hand_out(const struct store_certificate *record, struct ca_ce
     if (der->full || der->cap - der->n < from.n)
         return TM_ELIMIT;
     *ret = record->certificate;
-    ret->der = (struct bytes){der->p + der->n, from.n};
+    ret->der = (struct bytes){0}; /* a burned serial has none */
+    if (from.n)
+        ret->der = (struct bytes){der->p + der->n, from.n};
     buf_put(der, from);
     return TM_OK;
 }
