@@ -21,6 +21,10 @@ ARROWS = {
     "store": {"base", "ipc", "ca"},
     "pkcs11": {"base", "ipc", "pki", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire"},
+    "client": {"base", "pki", "est/wire"},
+    "client/port": {"base", "pki", "est/wire", "client"},
+    "client/agent": {"base", "pki", "conf", "client", "client/port"},
+    "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
     "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11"},
 }
@@ -34,12 +38,15 @@ LIBRARIES = {
     r"microhttpd\.h": r"^server/front/",
     r"lmdb\.h": r"^store/",
     r"libp11\.h": r"^pkcs11/",
-    r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench)/",
+    r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench|client/port)/",
+    r"curl/.*": r"^client/port/",
+    r"tss2/.*": r"^client/port/",
+    r"mbedtls/.*": r"^client/port/",
     r"yaml\.h": r"^conf/",
     r"mosquitto.*\.h": r"^mqtt/bridge/",
     r"seccomp\.h": r"^server/",
-    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin)/",
-    r"jansson\.h": r"^(server|admin)/",
+    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|client/(port|agent|fleet))/",
+    r"jansson\.h": r"^(server|admin|client/agent)/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PKCS#10 requests (RFC 2986) written without knowing the private key: first what is to be signed,
+ * then, when the key store has the signature, the whole. Only for the library.
+ */
+#ifndef TOUCHMARK_CLIENT_REQUEST_H
+#define TOUCHMARK_CLIENT_REQUEST_H
+
+#include "client/tables.h"
+
+struct tm_request {
+    struct bytes subject;  /* whole Name: as it stands in the certificate to be renewed */
+    const char *device_id; /* when subject is empty: CN and serialNumber are this */
+    struct bytes san;      /* whole GeneralNames for an extensionRequest; empty: none */
+    struct bytes spki;     /* whole */
+    struct bytes binding;  /* raw channel binding, sent as base64 in challengePassword (RFC
+                              7030, 3.5);  empty: none */
+};
+
+/* Appends the CertificationRequestInfo. TM_ELIMIT; TM_EINVAL: an ID that no attribute can hold. */
+MUST_USE enum tm_err tm_request_info(const struct tm_request *request, struct buf *out);
+
+/* Appends the CertificationRequest, ecdsa-with-SHA256. */
+MUST_USE enum tm_err tm_request_finish(struct bytes info, struct bytes signature, struct buf *out);
+
+/* ECDSA-Sig-Value (RFC 3279, 2.2.3) of two big endian integers, for key stores that give r and s.
+ * Appends. Public: ports use it. */
+MUST_USE enum tm_err tm_ecdsa_signature(struct bytes r, struct bytes s, struct buf *out);
+
+#endif
