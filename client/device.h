@@ -165,19 +165,25 @@ struct tm_device {
     struct tm_journal journal;
     struct tm_now now;      /* of the call under way */
     int64_t wall_offset_ms; /* wall minus mono as a server said it; 0 = nobody did */
-    uint8_t activity;
-    uint8_t auth; /* enum tm_slot used in this try */
+    uint8_t activity;       /* enum tm_activity (client/life.h) */
+    uint8_t auth;           /* enum tm_slot that this try authenticates with */
+    bool secret;            /* and with the bootstrap credential */
+    bool started;           /* a step was made since tm_device_init */
+    bool renew_asked;
+    bool refused;  /* tm_device_used(false) inside the soak time */
+    bool stranded; /* was told */
     uint32_t failures;
     uint32_t denied;
     int64_t next_mono_ms;
     int64_t soak_mono_ms;
     uint8_t binding[TM_BINDING_MAX];
-    uint8_t binding_n;
-    size_t request_n; /* octets of the request at the start of work */
-    uint32_t events;  /* bit per event kind that was not told yet */
-    uint8_t event_slot[16];
-    char text[TM_TEXT_MAX];
-    char event_text[TM_TEXT_MAX];
+    size_t binding_n;
+    size_t info_n;    /* CertificationRequestInfo at the start of work */
+    size_t request_n; /* the request behind it */
+    uint32_t events;  /* bit per kind that was not told yet */
+    uint8_t event_slot[TM_EVENT_STRANDED + 1];
+    char text[TM_TEXT_MAX];       /* of the last failure */
+    char event_text[TM_TEXT_MAX]; /* of the last FAILED, DISCARDED or STRANDED */
 };
 
 /* Octets of work memory that are always enough. */

@@ -19,8 +19,9 @@ MUST_USE enum tm_err tm_journal_commit(const struct tm_storage *storage,
                                        const struct tm_crypto *crypto, struct tm_journal *journal);
 
 /* The record's octets without the hash, both ways; bounded, for tests and fuzzing. TM_EPARSE: also
- * for banks, phases and slots that contradict each other (a bank used twice, PROBE without NEXT,
- * SOAK without PREVIOUS, ...). */
+ * for what contradicts itself: a chain bank used twice, bank 0 outside the IDevID, PROBE without
+ * NEXT, SOAK without PREVIOUS, ... CURRENT, NEXT, PREVIOUS and the request may share a key bank:
+ * renewals may keep their key. */
 MUST_USE enum tm_err tm_journal_decode(struct bytes record, struct tm_journal *ret);
 MUST_USE enum tm_err tm_journal_encode(const struct tm_journal *journal, struct buf *out);
 
