@@ -10,21 +10,23 @@
 
 struct tm_request {
     struct bytes subject;  /* whole Name: as it stands in the certificate to be renewed */
-    const char *device_id; /* when subject is empty: CN and serialNumber are this */
+    const char *device_id; /* when subject is empty: CN and serialNumber are this. serialNumber is
+                              left out when its PrintableString cannot hold it */
     struct bytes san;      /* whole GeneralNames for an extensionRequest; empty: none */
     struct bytes spki;     /* whole */
-    struct bytes binding;  /* raw channel binding, sent as base64 in challengePassword (RFC
-                              7030, 3.5);  empty: none */
+    struct bytes binding;  /* raw channel binding, at most TM_BINDING_MAX octets, sent as base64 in
+                              challengePassword (RFC 7030, 3.5); empty: none */
 };
 
 /* Appends the CertificationRequestInfo. TM_ELIMIT; TM_EINVAL: an ID that no attribute can hold. */
 MUST_USE enum tm_err tm_request_info(const struct tm_request *request, struct buf *out);
 
-/* Appends the CertificationRequest, ecdsa-with-SHA256. */
+/* Appends the CertificationRequest, ecdsa-with-SHA256. Neither input may lie in out's free memory.
+ * TM_ELIMIT. */
 MUST_USE enum tm_err tm_request_finish(struct bytes info, struct bytes signature, struct buf *out);
 
 /* ECDSA-Sig-Value (RFC 3279, 2.2.3) of two big endian integers, for key stores that give r and s.
- * Appends. Public: ports use it. */
+ * Appends; TM_ELIMIT. Public: ports use it. */
 MUST_USE enum tm_err tm_ecdsa_signature(struct bytes r, struct bytes s, struct buf *out);
 
 #endif
