@@ -414,20 +414,31 @@ void tm_device_status(const struct tm_device *device, struct tm_now now, struct 
         ret->renew_at_ms = 0;
 }
 
-enum tm_err tm_device_chain(struct tm_device *device, enum tm_slot slot, struct buf *out) {
-    const struct tm_certificate *c = &device->journal.slots[slot];
-    if (slot == TM_SLOT_NONE || slot >= TM_SLOT_COUNT || !c->used)
-        return TM_ENOTFOUND;
+/* Appends an item that the journal has the hash of. */
+static enum tm_err read_checked(const struct tm_device *d, unsigned item,
+                                const uint8_t expected[TM_SHA256_SIZE], struct buf *out) {
     size_t start_n = out->n;
-    enum tm_err err = device->storage->read(device->storage->self,
-                                            (enum tm_item)(TM_ITEM_CHAIN_0 + c->chain_bank), out);
+    enum tm_err err = d->storage->read(d->storage->self, (enum tm_item)item, out);
     uint8_t hash[TM_SHA256_SIZE];
-    struct bytes chain = {out->p + start_n, out->n - start_n};
+    struct bytes data = {out->p + start_n, out->n - start_n};
     if (!err)
-        err = hash_of(device->crypto, chain, hash);
-    if (!err && memcmp(hash, c->hash, sizeof hash) != 0)
+        err = hash_of(d->crypto, data, hash);
+    if (!err && memcmp(hash, expected, sizeof hash) != 0)
         err = TM_ECORRUPT;
     if (err)
         out->n = start_n;
     return err;
+}
+
+enum tm_err tm_device_chain(struct tm_device *device, enum tm_slot slot, struct buf *out) {
+    const struct tm_certificate *c = &device->journal.slots[slot];
+    if (slot == TM_SLOT_NONE || slot >= TM_SLOT_COUNT || !c->used)
+        return TM_ENOTFOUND;
+    return read_checked(device, TM_ITEM_CHAIN_0 + c->chain_bank, c->hash, out);
+}
+
+enum tm_err tm_device_anchors(struct tm_device *device, struct buf *out) {
+    const struct tm_journal *journal = &device->journal;
+    return read_checked(device, TM_ITEM_ANCHORS_0 + journal->anchors_bank, journal->anchors_hash,
+                        out);
 }

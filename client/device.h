@@ -238,6 +238,10 @@ void tm_device_status(const struct tm_device *device, struct tm_now now, struct 
 /* Appends the chain of a slot. TM_ENOTFOUND; TM_ECORRUPT: not what was stored. */
 MUST_USE enum tm_err tm_device_chain(struct tm_device *device, enum tm_slot slot, struct buf *out);
 
+/* Appends the trust anchors and CA certificates that are held, DER one after the other. As
+ * tm_device_chain. */
+MUST_USE enum tm_err tm_device_anchors(struct tm_device *device, struct buf *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -133,13 +133,16 @@ static enum tm_err write_all(int fd, const char *name, struct bytes data) {
     return TM_OK;
 }
 
-static enum tm_err write_temporary(int folder, const char *name, struct bytes data) {
+/* Who may read it is settled before there is something to read. */
+static enum tm_err write_temporary(int folder, const char *name, struct bytes data, mode_t mode,
+                                   gid_t group) {
     enum tm_err err = remove_name(folder, name);
     if (err)
         return err;
     AUTO_FD int fd =
         openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (fd < 0 || (group != TM_FOLDER_OWN_GROUP && fchown(fd, (uid_t)-1, group)) ||
+        fchmod(fd, mode))
         return failed(name);
     err = write_all(fd, name, data);
     crash_point("files.written");
@@ -153,12 +156,13 @@ static enum tm_err sync_folder(int folder, const char *name) {
     return fsync(folder) ? failed(name) : TM_OK;
 }
 
-enum tm_err tm_folder_write(int folder, const char *name, struct bytes data) {
+enum tm_err tm_folder_write_as(int folder, const char *name, struct bytes data, mode_t mode,
+                               gid_t group) {
     struct temporary temporary;
     enum tm_err err = temporary_of(name, &temporary);
     if (err)
         return err;
-    err = write_temporary(folder, temporary.name, data);
+    err = write_temporary(folder, temporary.name, data, mode, group);
     if (!err && renameat(folder, temporary.name, folder, name))
         err = failed(name);
     if (err) {
@@ -167,6 +171,10 @@ enum tm_err tm_folder_write(int folder, const char *name, struct bytes data) {
     }
     crash_point("files.renamed");
     return sync_folder(folder, name);
+}
+
+enum tm_err tm_folder_write(int folder, const char *name, struct bytes data) {
+    return tm_folder_write_as(folder, name, data, 0600, TM_FOLDER_OWN_GROUP);
 }
 
 enum tm_err tm_folder_erase(int folder, const char *name) {

@@ -7,6 +7,8 @@
 #ifndef TOUCHMARK_CLIENT_PORT_FOLDER_H
 #define TOUCHMARK_CLIENT_PORT_FOLDER_H
 
+#include <sys/types.h>
+
 #include "base/bytes.h"
 
 #define TM_FOLDER_NAME_MAX 64 /* octets of a file's name, with its NUL */
@@ -27,6 +29,11 @@ MUST_USE enum tm_err tm_folder_read_secret(int folder, const char *name, struct 
 /* Makes or replaces the file, mode 0600. TM_EFULL: no room; TM_EIO. On failure the old one is there
  * still, unless only the last sync failed. */
 MUST_USE enum tm_err tm_folder_write(int folder, const char *name, struct bytes data);
+/* The same with a mode, and a group unless it is TM_FOLDER_OWN_GROUP, for other programs to read.
+ */
+#define TM_FOLDER_OWN_GROUP ((gid_t)-1)
+MUST_USE enum tm_err tm_folder_write_as(int folder, const char *name, struct bytes data,
+                                        mode_t mode, gid_t group);
 /* TM_OK also when there is none. */
 MUST_USE enum tm_err tm_folder_erase(int folder, const char *name);
 
