@@ -39,6 +39,8 @@ static struct tm_journal in_phase(enum tm_phase phase) {
                            .renew_from_ms = 3333,
                            .renew_until_ms = 4444};
     memset(j.anchors_hash, 0xaa, sizeof j.anchors_hash);
+    j.slots[TM_SLOT_NONE] = certificate(1, 1);
+    j.slots[TM_SLOT_NONE].used = false; /* what is left in an unused slot means nothing */
     j.slots[TM_SLOT_IDEVID] = certificate(0, 0);
     j.slots[TM_SLOT_CURRENT] = certificate(1, 2);
     if (phase == TM_PHASE_PROBE)
