@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Object identifiers between content octets and dotted decimal. Apart from oid.c, so that a device
- * that never prints one does not link snprintf. */
-#include <stdio.h>
+/* Object identifiers between content octets and dotted decimal. Apart from oid.c and without
+ * snprintf, which a small device would link for this alone. */
 #include <string.h>
 
 #include "pki/oid.h"
@@ -23,30 +22,37 @@ static enum tm_err next_arc(struct bytes *in, uint64_t *ret_arc) {
     return TM_EPARSE;
 }
 
+static void put_decimal(struct buf *out, uint64_t value) {
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_put(out, (struct bytes){digits + at, sizeof digits - at});
+}
+
 enum tm_err pki_oid_format(struct bytes content, char *ret, size_t cap) {
-    char text[256];
-    size_t n = 0;
+    uint8_t room[256];
+    struct buf text = BUF_ON(room);
     if (!pki_oid_valid(content))
         return TM_EPARSE;
     while (content.n > 0) {
         uint64_t arc;
         if (next_arc(&content, &arc) != TM_OK)
             return TM_ELIMIT;
-        int wrote;
-        if (n == 0) { /* X.690, 8.19.4: the first two arcs share one subidentifier */
-            unsigned root = arc < 80 ? (unsigned)(arc / 40) : 2;
-            wrote =
-                snprintf(text, sizeof text, "%u.%llu", root, (unsigned long long)(arc - 40 * root));
-        } else {
-            wrote = snprintf(text + n, sizeof text - n, ".%llu", (unsigned long long)arc);
+        if (text.n == 0) { /* X.690, 8.19.4: the first two arcs share one subidentifier */
+            uint64_t root = arc < 80 ? arc / 40 : 2;
+            put_decimal(&text, root);
+            arc -= 40 * root;
         }
-        n += (size_t)wrote;
-        if (n >= sizeof text)
-            return TM_ELIMIT;
+        buf_put_u8(&text, '.');
+        put_decimal(&text, arc);
     }
-    if (n >= cap)
+    buf_put_u8(&text, '\0');
+    if (text.full || text.n > cap)
         return TM_ELIMIT;
-    memcpy(ret, text, n + 1);
+    memcpy(ret, room, text.n);
     return TM_OK;
 }
 
