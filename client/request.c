@@ -87,6 +87,8 @@ static enum tm_err put_subject(struct der_writer *w, const struct tm_request *re
 enum tm_err tm_request_info(const struct tm_request *request, struct buf *out) {
     uint8_t octets[PASSWORD_MAX];
     struct buf password = BUF_ON(octets);
+    if (request->binding.n > TM_BINDING_MAX)
+        return TM_ELIMIT;
     enum tm_err err = est_base64_encode(request->binding, 0, &password);
     if (err)
         return err;
