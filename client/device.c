@@ -329,7 +329,8 @@ enum tm_err tm_device_step(struct tm_device *device, struct tm_now now, struct t
     err = d->activity == TM_ACT_SIGN ? tm_obtain_send(d, &step) : decide(d, &step);
     if (err)
         return later(d, err);
-    *ret_step = step;
+    if (step.kind != TM_STEP_WAIT || !tell(d, ret_step))
+        *ret_step = step;
     return TM_OK;
 }
 

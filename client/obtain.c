@@ -369,7 +369,8 @@ enum tm_err tm_obtain_answered(struct tm_device *d, const struct tm_answer *answ
         return discard(d, "the certificate and its path are too long for the storage");
     if (!err)
         err = store_next(d, buf_bytes(&chain), &certificate, answer);
+    /* Failures count on until it is in use: one that is refused there is not replaced at once. */
     if (!err)
-        tm_life_succeeded(d);
+        d->denied = 0;
     return err;
 }
