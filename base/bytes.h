@@ -13,6 +13,10 @@
 
 #include "base/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A borrowed, read-only run of bytes; {NULL, 0} is the empty one. */
 struct bytes {
     const uint8_t *p;
@@ -78,4 +82,7 @@ MUST_USE enum tm_err hex_encode(struct bytes in, char *ret, size_t cap);
  * TM_EPARSE on anything else, TM_ELIMIT when cap is too small. */
 MUST_USE enum tm_err hex_decode(const char *hex, uint8_t *ret, size_t cap, size_t *ret_n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

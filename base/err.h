@@ -9,6 +9,10 @@
 #ifndef TOUCHMARK_BASE_ERR_H
 #define TOUCHMARK_BASE_ERR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MUST_USE __attribute__((warn_unused_result))
 
 enum tm_err {
@@ -34,4 +38,7 @@ enum tm_err {
 /* A short constant name for logs, e.g. "conflict". Never NULL. Thread-safe. */
 const char *tm_err_name(enum tm_err err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

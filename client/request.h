@@ -25,8 +25,4 @@ MUST_USE enum tm_err tm_request_info(const struct tm_request *request, struct bu
  * TM_ELIMIT. */
 MUST_USE enum tm_err tm_request_finish(struct bytes info, struct bytes signature, struct buf *out);
 
-/* ECDSA-Sig-Value (RFC 3279, 2.2.3) of two big endian integers, for key stores that give r and s.
- * Appends; TM_ELIMIT. Public: ports use it. */
-MUST_USE enum tm_err tm_ecdsa_signature(struct bytes r, struct bytes s, struct buf *out);
-
 #endif

@@ -48,6 +48,10 @@ struct tm_keys {
     enum tm_err (*destroy)(void *self, unsigned bank);
 };
 
+/* ECDSA-Sig-Value (RFC 3279, 2.2.3) of two big endian integers, for key stores that give r and s.
+ * Appends; TM_ELIMIT. */
+MUST_USE enum tm_err tm_ecdsa_signature(struct bytes r, struct bytes s, struct buf *out);
+
 /* What a device keeps, each under its number. */
 enum tm_item {
     TM_ITEM_JOURNAL_A,
