@@ -55,7 +55,7 @@ static void put_attributes(struct der_writer *w, const struct tm_request *reques
     size_t middle = der_mark(w);
     put_challenge_password(w, password);
     struct bytes first = {w->p + w->at, middle - w->at}, second = {w->p + middle, end - middle};
-    if (!w->full && !ascend(first, second)) {
+    if (!ascend(first, second)) {
         w->at = end;
         put_challenge_password(w, password);
         put_extension_request(w, request);
