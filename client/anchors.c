@@ -50,9 +50,9 @@ struct update {
     const char *unit;
     struct bytes held, offered;
     struct buf *out;
-    size_t start; /* of the new set in out */
-    size_t count; /* certificates in it */
-    bool useful;  /* is there anything in the answer that belongs to this device? */
+    size_t start;         /* of the new set in out */
+    size_t count;         /* certificates in it */
+    struct bytes anchors; /* at its start, when they are complete */
 };
 
 static struct bytes so_far(const struct update *update) {
@@ -151,19 +151,49 @@ static enum tm_err add_if_vouched(struct update *update, const struct tm_facts *
         err = tm_search_self_signed(&update->search, facts);
     if (err)
         return err == TM_ECRYPTO ? TM_ENOTFOUND : err;
-    update->useful = true;
     return append(update, facts);
 }
 
-/* A root that was added may vouch for the next one, in whatever order they stand. */
-static enum tm_err add_new_anchors(struct update *update) {
+/* Is there another certificate for its name and key? */
+static bool is_among(const struct tm_facts *facts, struct bytes certificates, bool self_issued) {
+    struct tm_facts other;
+    while (next_facts(&certificates, &other))
+        if (same_key_and_name(&other, facts) && (!self_issued || tm_facts_self_issued(&other)))
+            return true;
+    return false;
+}
+
+/* With the anchor of the same key and name a certificate of its rollover is of no use, and one for
+ * another environment's root would let in that environment. */
+static bool is_wanted(const struct update *update, const struct tm_facts *facts) {
+    if (!is_sound(update, facts) || is_among(facts, update->anchors, false))
+        return false;
+    return has_unit(facts, update->unit) || !is_among(facts, update->offered, true);
+}
+
+/* TM_ENOTFOUND: it does not lead to an anchor by what is in the set. */
+static enum tm_err add_if_leading(struct update *update, const struct tm_facts *facts) {
+    if (contains(so_far(update), facts->whole) || !is_wanted(update, facts))
+        return TM_ENOTFOUND;
+    update->search.anchors = so_far(update);
+    update->search.others = (struct bytes){0};
+    enum tm_err err = tm_search_path(&update->search, facts);
+    if (err)
+        return err;
+    return append(update, facts);
+}
+
+/* Offers each certificate to `add` until it takes none: what was added may help another, in
+ * whatever order they stand. */
+static enum tm_err add_all(struct update *update,
+                           enum tm_err (*add)(struct update *, const struct tm_facts *)) {
     size_t before;
     do {
         struct bytes rest = update->offered;
         struct tm_facts facts;
         before = update->count;
         while (next_facts(&rest, &facts)) {
-            enum tm_err err = add_if_vouched(update, &facts);
+            enum tm_err err = add(update, &facts);
             if (err && err != TM_ENOTFOUND)
                 return err;
         }
@@ -171,45 +201,22 @@ static enum tm_err add_new_anchors(struct update *update) {
     return TM_OK;
 }
 
-/* With the anchor of the same key and name a certificate of its rollover is of no use. */
-static bool stands_for_anchor(const struct tm_facts *facts, struct bytes anchors) {
-    struct tm_facts anchor;
-    while (next_facts(&anchors, &anchor))
-        if (same_key_and_name(&anchor, facts))
+static bool offers_any(const struct update *update) {
+    struct bytes rest = update->offered;
+    struct der element;
+    while (rest.n > 0 && !der_next(&rest, &element))
+        if (contains(so_far(update), element.whole))
             return true;
     return false;
-}
-
-static enum tm_err add_ca_certificates(struct update *update) {
-    struct bytes rest = update->offered, anchors = so_far(update);
-    struct tm_facts facts;
-    struct tm_search *search = &update->search;
-    search->anchors = anchors;
-    search->others = update->offered;
-    search->rollover = false;
-    while (next_facts(&rest, &facts)) {
-        update->useful |= contains(anchors, facts.whole);
-        if (!is_sound(update, &facts) || stands_for_anchor(&facts, anchors) ||
-            contains(so_far(update), facts.whole))
-            continue;
-        enum tm_err err = tm_search_path(search, &facts);
-        if (err == TM_ENOTFOUND)
-            continue;
-        update->useful = true;
-        if (!err)
-            err = append(update, &facts);
-        if (err)
-            return err;
-    }
-    return TM_OK;
 }
 
 static enum tm_err make_set(struct update *update) {
     enum tm_err err = keep_held_anchors(update);
     if (!err)
-        err = add_new_anchors(update);
+        err = add_all(update, add_if_vouched);
+    update->anchors = so_far(update);
     if (!err)
-        err = add_ca_certificates(update);
+        err = add_all(update, add_if_leading);
     return err;
 }
 
@@ -243,7 +250,7 @@ enum tm_err tm_anchors_update(const struct tm_crypto *crypto, int64_t wall_ms, c
                             .out = out,
                             .start = out->n};
     enum tm_err err = count_of(offered) > OFFERED_MAX ? TM_ELIMIT : make_set(&update);
-    if (!err && !update.useful)
+    if (!err && !offers_any(&update))
         err = keep_held(&update);
     if (err) {
         out->n = update.start;
