@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The scenarios: see client/fleet/scenario.h. */
+#include "client/fleet/scenario.h"
+
+#include <string.h>
+
+const struct fleet_scenario fleet_scenarios[] = {
+    {.name = "calm", .about = "nothing goes wrong"},
+    {.name = "steered",
+     .about = "the server says when it wants renewals",
+     .steered = true,
+     .clockless = 100},
+    {.name = "outages", .about = "the server is away for hours to weeks", .outages = true},
+    {.name = "lossy",
+     .about = "requests, answers and connections get lost",
+     .lossy = true,
+     .slow = 200},
+    {.name = "bad",
+     .about = "the server issues wrong certificates for days",
+     .bad = true,
+     .clockless = 100},
+    {.name = "probe",
+     .about = "new certificates cannot be tried, or are refused where they are used",
+     .probe = true,
+     .refused = 300},
+    {.name = "rollover",
+     .about = "a new root and issuing CA; the old root ends",
+     .rollover = true,
+     .probe = true,
+     .off = 300,
+     .asleep = 10,
+     .clockless = 100},
+    {.name = "offline",
+     .about = "devices are away for months, some until after their certificate ended",
+     .off = 600,
+     .unplugged = 600,
+     .clockless = 100,
+     .skewed = 200},
+    {.name = "revoked",
+     .about = "certificates and devices are revoked or suspended",
+     .revoked = 300,
+     .retired = 50,
+     .suspended = 200},
+    {.name = "strict",
+     .about = "the same, and TLS itself refuses what is expired or revoked",
+     .strict = true,
+     .off = 300,
+     .revoked = 300,
+     .retired = 50,
+     .suspended = 200},
+    {.name = "power",
+     .about = "power cuts and failures at any write, with lost answers",
+     .lossy = true,
+     .clockless = 200,
+     .slow = 200,
+     .cut = 40,
+     .failed = 10},
+    {.name = "clockless", .about = "no device has a clock", .outages = true, .clockless = 500},
+    {.name = "storm",
+     .about = "all of it at once",
+     .outages = true,
+     .lossy = true,
+     .bad = true,
+     .probe = true,
+     .rollover = true,
+     .off = 200,
+     .unplugged = 200,
+     .asleep = 5,
+     .revoked = 100,
+     .retired = 20,
+     .suspended = 50,
+     .refused = 100,
+     .clockless = 100,
+     .skewed = 100,
+     .slow = 100,
+     .cut = 10,
+     .failed = 5},
+};
+const size_t fleet_scenario_count = sizeof fleet_scenarios / sizeof fleet_scenarios[0];
+
+const struct fleet_scenario *fleet_scenario_named(const char *name) {
+    for (size_t i = 0; i < fleet_scenario_count; i++)
+        if (strcmp(fleet_scenarios[i].name, name) == 0)
+            return &fleet_scenarios[i];
+    return NULL;
+}
