@@ -18,10 +18,11 @@ struct tm_request {
                               challengePassword (RFC 7030, 3.5); empty: none */
 };
 
-/* Appends the CertificationRequestInfo. TM_ELIMIT; TM_EINVAL: an ID that no attribute can hold. */
+/* Appends the CertificationRequestInfo. What the request borrows must not lie in out's free memory.
+ * TM_ELIMIT; TM_EINVAL: an ID that no attribute can hold. */
 MUST_USE enum tm_err tm_request_info(const struct tm_request *request, struct buf *out);
 
-/* Appends the CertificationRequest, ecdsa-with-SHA256. Neither input may lie in out's free memory.
+/* Appends the CertificationRequest, ecdsa-with-SHA256. The same holds for its inputs.
  * TM_ELIMIT. */
 MUST_USE enum tm_err tm_request_finish(struct bytes info, struct bytes signature, struct buf *out);
 
