@@ -22,11 +22,12 @@ static enum tm_err ask(struct bench_conn *conn, const char *request) {
 enum tm_err bench_idle_open(struct bench_client *client, const struct bench_url *url, size_t count,
                             struct bench_idle **ret_idle) {
     struct bench_idle *idle = calloc(1, sizeof *idle + count * sizeof(struct bench_conn *));
-    enum tm_err err = idle ? TM_OK : TM_ENOMEM;
-    if (idle)
-        (void)snprintf(idle->request, sizeof idle->request,
-                       "GET %s/cacerts HTTP/1.1\r\nHost: %s:%s\r\n\r\n", url->path, url->host,
-                       url->port);
+    if (!idle)
+        return TM_ENOMEM;
+    (void)snprintf(idle->request, sizeof idle->request,
+                   "GET %s/cacerts HTTP/1.1\r\nHost: %s:%s\r\n\r\n", url->path, url->host,
+                   url->port);
+    enum tm_err err = TM_OK;
     while (err == TM_OK && idle->count < count) {
         err = bench_conn_open(client, NULL, NULL, &idle->conns[idle->count]);
         if (err == TM_OK)
