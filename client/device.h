@@ -186,8 +186,8 @@ struct tm_device {
     char event_text[TM_TEXT_MAX]; /* of the last FAILED, DISCARDED or STRANDED */
 };
 
-/* Octets of work memory that are always enough. */
-#define TM_WORK_SIZE (TM_ANCHORS_MAX + TM_CHAIN_MAX)
+/* Octets of work memory: two sets of anchors beside each other, or one and a chain. */
+#define TM_WORK_SIZE (2 * TM_ANCHORS_MAX)
 
 /*
  * Reads the journal and goes on where the device stopped. The tables, `work` and the

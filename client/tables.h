@@ -24,7 +24,7 @@ extern "C" {
 #define TM_SPKI_MAX 91      /* octets of a SubjectPublicKeyInfo on P-256, uncompressed */
 #define TM_SIGNATURE_MAX 72 /* octets of an ECDSA-Sig-Value on P-256 */
 #define TM_CHAIN_MAX 4096   /* octets of a chain in storage */
-#define TM_ANCHORS_MAX 6144 /* octets of the trust anchors and CA certificates in storage */
+#define TM_ANCHORS_MAX 5120 /* octets of the trust anchors and CA certificates in storage */
 #define TM_JOURNAL_MAX 512  /* octets of one journal record */
 
 /*
