@@ -225,6 +225,20 @@ static enum tm_err token_sign(void *self, unsigned bank, const uint8_t digest[TM
                               (struct bytes){raw + TM_P256_SIZE, TM_P256_SIZE}, out);
 }
 
+enum tm_err tm_pkcs11_id(struct tm_pkcs11 *token, unsigned bank, struct buf *out) {
+    struct tm_pkcs11_pair pair;
+    enum tm_err err = find(token, bank, &pair);
+    if (err)
+        return err;
+    uint8_t id[TM_PKCS11_ID_MAX];
+    CK_ATTRIBUTE attribute = {CKA_ID, id, sizeof id};
+    CK_RV rv = token->f->C_GetAttributeValue(token->session, pair.private, &attribute, 1);
+    if (rv != CKR_OK)
+        return tm_pkcs11_result("CKA_ID", rv);
+    buf_put(out, (struct bytes){id, attribute.ulValueLen});
+    return out->full ? TM_ELIMIT : TM_OK;
+}
+
 /* ---- open and close ---- */
 
 enum tm_err tm_pkcs11_open(const struct tm_pkcs11_config *config, struct tm_pkcs11 **ret) {

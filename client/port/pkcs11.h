@@ -46,6 +46,11 @@ void tm_pkcs11_close(struct tm_pkcs11 *token); /* NULL-safe */
  * TM_ECONFLICT: two keys claim the bank with one CKA_ID. */
 const struct tm_keys *tm_pkcs11_keys(struct tm_pkcs11 *token);
 
+/* Appends the CKA_ID of the bank's key, 1 to TM_PKCS11_ID_MAX octets, for other programs to find it
+ * by. TM_ENOTFOUND, TM_ECONFLICT, TM_ETOKEN; TM_ELIMIT: out is too small. */
+#define TM_PKCS11_ID_MAX 5
+MUST_USE enum tm_err tm_pkcs11_id(struct tm_pkcs11 *token, unsigned bank, struct buf *out);
+
 #ifdef __cplusplus
 }
 #endif

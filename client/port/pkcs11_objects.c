@@ -6,8 +6,6 @@
 #include "base/log.h"
 #include "client/port/pkcs11_internal.h"
 
-#define ID_MAX 5 /* bank and generation */
-
 /* The named curve's OBJECT IDENTIFIER, as CKA_EC_PARAMS wants it. */
 static const uint8_t p256_params[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 
@@ -52,7 +50,7 @@ enum tm_err tm_pkcs11_list(struct tm_pkcs11 *token, CK_OBJECT_CLASS class, unsig
         return tm_pkcs11_result("C_FindObjects", rv);
     struct tm_pkcs11_objects found = {0};
     for (CK_ULONG i = 0; i < n; i++) {
-        uint8_t id[ID_MAX];
+        uint8_t id[TM_PKCS11_ID_MAX];
         CK_ATTRIBUTE attribute = {CKA_ID, id, sizeof id};
         rv = token->f->C_GetAttributeValue(token->session, handles[i], &attribute, 1);
         if (rv != CKR_OK && rv != CKR_BUFFER_TOO_SMALL)
@@ -155,7 +153,7 @@ enum tm_err tm_pkcs11_replace(struct tm_pkcs11 *token, unsigned bank) {
     uint64_t generation = highest(&public, highest(&private, 0)) + 1;
     if (generation > UINT32_MAX)
         return TM_ELIMIT;
-    uint8_t id_memory[ID_MAX];
+    uint8_t id_memory[TM_PKCS11_ID_MAX];
     struct buf id = BUF_ON(id_memory);
     buf_put_u8(&id, (uint8_t)bank);
     buf_put_be(&id, generation, 4);
