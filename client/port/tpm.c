@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <tss2/tss2_rc.h>
@@ -18,8 +19,9 @@
 #include "client/request.h"
 
 struct tm_tpm {
+    char *name; /* of the TCTI; NULL: the system's default */
     TSS2_TCTI_CONTEXT *tcti;
-    ESYS_CONTEXT *esys;
+    ESYS_CONTEXT *esys; /* NULL: the connection was lost */
     int folder;
     struct tm_keys keys;
 };
@@ -35,6 +37,33 @@ static struct key_name name_of(unsigned bank) {
     struct key_name name;
     (void)snprintf(name.text, sizeof name.text, "tpm-key-%u", bank % TM_BANKS);
     return name;
+}
+
+/* ---- the connection ---- */
+
+static void hang_up(struct tm_tpm *tpm) {
+    Esys_Finalize(&tpm->esys);
+    Tss2_TctiLdr_Finalize(&tpm->tcti);
+}
+
+static enum tm_err ready(struct tm_tpm *tpm) {
+    if (tpm->esys)
+        return TM_OK;
+    TSS2_RC rc = Tss2_TctiLdr_Initialize(tpm->name, &tpm->tcti);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
+    if (rc == TSS2_RC_SUCCESS)
+        return tm_tpm_startup(tpm->esys);
+    log_error("TPM %s: %s (0x%x)", tpm->name ? tpm->name : "(default)", Tss2_RC_Decode(rc), rc);
+    return TM_ETOKEN;
+}
+
+/* After a failure the TSS may answer nothing but "wrong order", and the TPM may want to be started:
+ * the next operation connects anew. */
+static enum tm_err done(struct tm_tpm *tpm, enum tm_err err) {
+    if (err == TM_ETOKEN)
+        hang_up(tpm);
+    return err;
 }
 
 /* ---- the table ---- */
@@ -56,13 +85,16 @@ static enum tm_err load(const struct tm_tpm *tpm, unsigned bank, struct tm_tpm_k
 }
 
 static enum tm_err tpm_generate(void *self, unsigned bank) {
-    const struct tm_tpm *tpm = self;
+    struct tm_tpm *tpm = self;
     if (bank >= TM_BANKS)
         return TM_EINVAL;
     struct tm_tpm_key key;
     uint8_t file[TM_TPM_KEY_MAX];
     struct buf der = BUF_ON(file);
-    enum tm_err err = tm_tpm_create(tpm->esys, &key);
+    enum tm_err err = ready(tpm);
+    if (!err)
+        err = tm_tpm_create(tpm->esys, &key);
+    err = done(tpm, err);
     if (!err)
         err = tm_tpm_key_encode(&key, &der);
     return err ? err : tm_folder_write(tpm->folder, name_of(bank).text, buf_bytes(&der));
@@ -84,12 +116,15 @@ static enum tm_err tpm_public_key(void *self, unsigned bank, struct buf *out) {
 
 static enum tm_err tpm_sign(void *self, unsigned bank, const uint8_t digest[TM_SHA256_SIZE],
                             struct buf *out) {
-    const struct tm_tpm *tpm = self;
+    struct tm_tpm *tpm = self;
     struct tm_tpm_key key;
     TPMS_SIGNATURE_ECDSA signature;
     enum tm_err err = load(tpm, bank, &key);
     if (!err)
+        err = ready(tpm);
+    if (!err)
         err = tm_tpm_sign(tpm->esys, &key, digest, &signature);
+    err = done(tpm, err);
     if (err)
         return err;
     return tm_ecdsa_signature(integer(&signature.signatureR), integer(&signature.signatureS), out);
@@ -109,18 +144,6 @@ static enum tm_err open_folder(struct tm_tpm *tpm, const char *folder) {
     return err;
 }
 
-static enum tm_err connect_to(struct tm_tpm *tpm, const char *tcti) {
-    if (setenv("TSS2_LOG", "all+NONE", 0))
-        return TM_ENOMEM;
-    TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
-    if (rc == TSS2_RC_SUCCESS)
-        return tm_tpm_startup(tpm->esys);
-    log_error("TPM %s: %s (0x%x)", tcti ? tcti : "(default)", Tss2_RC_Decode(rc), rc);
-    return TM_ETOKEN;
-}
-
 enum tm_err tm_tpm_open(const struct tm_tpm_config *config, struct tm_tpm **ret) {
     AUTO(tm_tpm) tpm = calloc(1, sizeof *tpm);
     if (!tpm)
@@ -134,9 +157,13 @@ enum tm_err tm_tpm_open(const struct tm_tpm_config *config, struct tm_tpm **ret)
         .sign = tpm_sign,
         .destroy = tpm_destroy,
     };
+    if (config->tcti && !(tpm->name = strdup(config->tcti)))
+        return TM_ENOMEM;
+    if (setenv("TSS2_LOG", "all+NONE", 0))
+        return TM_ENOMEM;
     enum tm_err err = open_folder(tpm, config->folder);
     if (!err)
-        err = connect_to(tpm, config->tcti);
+        err = ready(tpm);
     if (!err)
         *ret = TAKE(tpm);
     return err;
@@ -145,10 +172,10 @@ enum tm_err tm_tpm_open(const struct tm_tpm_config *config, struct tm_tpm **ret)
 void tm_tpm_close(struct tm_tpm *tpm) {
     if (!tpm)
         return;
-    Esys_Finalize(&tpm->esys);
-    Tss2_TctiLdr_Finalize(&tpm->tcti);
+    hang_up(tpm);
     if (tpm->folder >= 0)
         (void)close(tpm->folder);
+    free(tpm->name);
     free(tpm);
 }
 

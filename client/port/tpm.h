@@ -8,7 +8,8 @@
  * The parent is the storage root key at 0x81000001 (TCG TPM v2.0 Provisioning Guidance) if there is
  * one when a key is made, else a primary key on P-256 that the TPM derives anew for each operation;
  * that needs an owner hierarchy without password. Nothing stays loaded in the TPM between two
- * operations, so a reset of the TPM does no harm; clearing it destroys the keys.
+ * operations, so a reset of the TPM does no harm; clearing it destroys the keys. After TM_ETOKEN
+ * the next operation connects anew and starts the TPM if need be.
  *
  * What goes over the bus is authenticated and, where TPM commands allow it, encrypted with a
  * session salted to the parent. That keeps a listener out, not somebody who stands between from the
