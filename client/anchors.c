@@ -175,12 +175,14 @@ static bool is_wanted(const struct update *update, const struct tm_facts *facts)
 static enum tm_err add_if_leading(struct update *update, const struct tm_facts *facts) {
     if (contains(so_far(update), facts->whole) || !is_wanted(update, facts))
         return TM_ENOTFOUND;
+    /* A self-signed one would be an anchor in the set, whoever else certified its key. */
+    enum tm_err err = tm_search_self_signed(&update->search, facts);
+    if (err != TM_ECRYPTO)
+        return err ? err : TM_ENOTFOUND;
     update->search.anchors = so_far(update);
     update->search.others = (struct bytes){0};
-    enum tm_err err = tm_search_path(&update->search, facts);
-    if (err)
-        return err;
-    return append(update, facts);
+    err = tm_search_path(&update->search, facts);
+    return err ? err : append(update, facts);
 }
 
 /* Offers each certificate to `add` until it takes none: what was added may help another, in

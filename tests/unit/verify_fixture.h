@@ -27,7 +27,7 @@ struct vf_options {
     const char *key_usage, *purposes;
     const char *unknown;                /* value of a private extension */
     const char *names;                  /* nameConstraints */
-    const char *policy;                 /* certificatePolicies */
+    const char *policy;                 /* of a critical certificatePolicies */
     const char *serial_number;          /* attribute of the subject */
     const char *key_id, *issuer_key_id; /* octets; "" = none, default: hash of the key */
     EVP_PKEY *signer;                   /* the issuer's key */
