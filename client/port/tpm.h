@@ -3,7 +3,8 @@
  * Keys in a TPM 2.0 (swtpm in tests): P-256 signing keys made in the TPM under a storage key of the
  * owner hierarchy (fixedTPM, fixedParent, sensitiveDataOrigin, noDA; without password). The wrapped
  * keys, useless elsewhere, stand in a folder as "tpm-key-<bank>": DER TPMKey (TCG's loadable key,
- * 2.23.133.10.1.3), which other programs for TPM keys read as well, e.g. tpm2-openssl.
+ * 2.23.133.10.1.3), which other programs for TPM keys read and write as well, e.g. tpm2-openssl; so
+ * an IDevID's key may come from one of them.
  *
  * The parent is the storage root key at 0x81000001 (TCG TPM v2.0 Provisioning Guidance) if there is
  * one when a key is made, else a primary key on P-256 that the TPM derives anew for each operation;

@@ -28,13 +28,13 @@ enum tm_err tm_tpm_key_encode(const struct tm_tpm_key *key, struct buf *out) {
     return der_append(&w, out);
 }
 
-/* emptyAuth [0] EXPLICIT BOOLEAN, which has to be TRUE: nobody would know the password. */
+/* emptyAuth [0] EXPLICIT BOOLEAN, which has to be TRUE: nobody would know the password. Any octet
+ * but 0 is that in BER, and tpm2-openssl writes 1. */
 static enum tm_err take_empty_auth(struct bytes *in) {
     struct der wrapped, boolean;
-    bool empty = false;
     if (der_expect(in, DER_CONTEXT_CONSTRUCTED(0), &wrapped) != TM_OK ||
-        der_only(wrapped.value, DER_BOOLEAN, &boolean) != TM_OK ||
-        der_boolean(&boolean, &empty) != TM_OK || !empty)
+        der_only(wrapped.value, DER_BOOLEAN, &boolean) != TM_OK || boolean.value.n != 1 ||
+        boolean.value.p[0] == 0)
         return TM_EPARSE;
     return TM_OK;
 }

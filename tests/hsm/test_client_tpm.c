@@ -245,6 +245,60 @@ static void a_listener_sees_no_digest(void **state) {
     assert_false(file_holds(trace, (struct bytes){key.private.buffer, key.private.size}));
 }
 
+/* ---- other programs' keys ---- */
+
+static int run_openssl(const char *const *argv) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)execvp("openssl", (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void tpm2_openssl_uses_our_keys(void **state) {
+    struct fixture *f = *state;
+    AUTO(tm_tpm) tpm = open_tpm(f);
+    generate_in(tm_tpm_keys(tpm), 1);
+    char key[128], data[128], to[128];
+    (void)snprintf(key, sizeof key, "%s/tpm-key-1", f->keys);
+    (void)snprintf(data, sizeof data, "%s/data", f->tpm.folder);
+    (void)snprintf(to, sizeof to, "%s/signature", f->tpm.folder);
+    uint8_t digest[TM_SHA256_SIZE + 1], signature[TM_SIGNATURE_MAX];
+    memset(digest, 'd', TM_SHA256_SIZE);
+    digest[TM_SHA256_SIZE] = 0;
+    write_text(data, (const char *)digest);
+    assert_int_equal(setenv("TPM2OPENSSL_TCTI", f->tpm.tcti, 1), 0);
+    const char *const sign[] = {"openssl",       "pkeyutl", "-provider",  "tpm2",
+                                "-provider",     "default", "-propquery", "?provider=tpm2",
+                                "-sign",         "-inkey",  key,          "-keyform",
+                                "DER",           "-in",     data,         "-pkeyopt",
+                                "digest:sha256", "-out",    to,           NULL};
+    assert_int_equal(run_openssl(sign), 0);
+    FILE *in = fopen(to, "r");
+    assert_non_null(in);
+    size_t n = fread(signature, 1, sizeof signature, in);
+    (void)fclose(in);
+    struct public_key ours = public_key_of(tm_tpm_keys(tpm), 1);
+    assert_true(verifies(&ours, digest, (struct bytes){signature, n}));
+}
+
+static void we_use_keys_of_tpm2_openssl(void **state) {
+    struct fixture *f = *state;
+    AUTO(tm_tpm) tpm = open_tpm(f);
+    char key[128];
+    (void)snprintf(key, sizeof key, "%s/tpm-key-0", f->keys);
+    assert_int_equal(setenv("TPM2OPENSSL_TCTI", f->tpm.tcti, 1), 0);
+    const char *const make[] = {"openssl", "genpkey",  "-provider",   "tpm2",     "-algorithm",
+                                "EC",      "-pkeyopt", "group:P-256", "-outform", "DER",
+                                "-out",    key,        NULL};
+    assert_int_equal(run_openssl(make), 0);
+    assert_signs(tm_tpm_keys(tpm), 0);
+}
+
 /* ---- keys that this TPM cannot use ---- */
 
 static void a_cleared_tpm_has_no_keys(void **state) {
@@ -345,6 +399,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_reset_does_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(the_private_part_is_wrapped, setup, teardown),
         cmocka_unit_test_setup_teardown(a_listener_sees_no_digest, setup, teardown),
+        cmocka_unit_test_setup_teardown(tpm2_openssl_uses_our_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(we_use_keys_of_tpm2_openssl, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cleared_tpm_has_no_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(another_tpm_cannot_use_them, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_seen, setup, teardown),
