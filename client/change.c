@@ -40,6 +40,17 @@ static enum tm_event_kind news_of(enum tm_purpose purpose) {
     return TM_EVENT_ENROLLED;
 }
 
+/* The next renewal is not before a third of what is left of this certificate, if the server does
+ * not say when. */
+static void start_pace(struct tm_device *d) {
+    const struct tm_journal *j = &d->journal;
+    int64_t wall = tm_life_wall(d), rest_ms = (int64_t)d->config.backoff_min_s * 1000;
+    int64_t third_ms = (j->slots[TM_SLOT_CURRENT].not_after_ms - wall) / 3;
+    if (wall && third_ms > rest_ms && j->renew_from_ms >= j->renew_until_ms)
+        rest_ms = third_ms;
+    d->renew_mono_ms = d->now.mono_ms + rest_ms;
+}
+
 /* NEXT was accepted: it takes its place, and what stood there stays beside it for the soak time. */
 static enum tm_err take_into_use(struct tm_device *d) {
     enum tm_purpose purpose = (enum tm_purpose)d->journal.purpose;
@@ -63,6 +74,8 @@ static enum tm_err take_into_use(struct tm_device *d) {
         return err;
     tm_life_succeeded(d);
     d->renew_asked = false;
+    if (slot == TM_SLOT_CURRENT)
+        start_pace(d);
     tm_life_tell(d, news_of(purpose), slot, NULL);
     err = tm_life_sweep(d);
     if (!err && bootstrap)

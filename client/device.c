@@ -142,6 +142,19 @@ static int64_t mono_at(const struct tm_device *d, int64_t wall_ms) {
     return wall_ms == INT64_MAX ? INT64_MAX : d->now.mono_ms + (ahead > 0 ? ahead : 0);
 }
 
+/* The same on the monotonic clock, and not right after the last one: notBefore may lie so far back,
+ * or notAfter be so near for all that the CA can issue, that every new certificate is due at once.
+ */
+static enum tm_err renewal_due(const struct tm_device *d, int64_t *ret_mono_ms) {
+    int64_t wall_ms;
+    enum tm_err err = renewal_time(d, &wall_ms);
+    if (err)
+        return err;
+    int64_t mono_ms = mono_at(d, wall_ms);
+    *ret_mono_ms = mono_ms < d->renew_mono_ms ? d->renew_mono_ms : mono_ms;
+    return TM_OK;
+}
+
 /* Which way to a certificate for CURRENT is the one to take now, in phase REQUEST as well. */
 static enum tm_purpose way(const struct tm_device *d) {
     if (!d->journal.slots[TM_SLOT_CURRENT].used)
@@ -196,16 +209,15 @@ static int64_t soak_end(const struct tm_device *d) {
 
 /* CURRENT is there and nothing is under way: renew it, recover it, or wait. */
 static enum tm_err keep_current(struct tm_device *d, struct tm_step *ret) {
-    int64_t renew_at;
-    enum tm_err err = renewal_time(d, &renew_at);
+    int64_t due;
+    enum tm_err err = renewal_due(d, &due);
     if (err)
         return err;
-    int64_t wall = tm_life_wall(d);
     if (way(d) == TM_PURPOSE_RECOVER)
         return tm_obtain_begin(d, TM_PURPOSE_RECOVER, ret);
-    if (d->renew_asked || wall >= renew_at || d->denied >= d->config.denied_max)
+    if (d->renew_asked || d->now.mono_ms >= due || d->denied >= d->config.denied_max)
         return tm_obtain_begin(d, TM_PURPOSE_RENEW, ret);
-    rest_until(d, mono_at(d, renew_at), ret);
+    rest_until(d, due, ret);
     return TM_OK;
 }
 
@@ -227,8 +239,8 @@ static enum tm_err idle(struct tm_device *d, struct tm_step *ret) {
 }
 
 static enum tm_err soak(struct tm_device *d, struct tm_step *ret) {
-    int64_t renew_at;
-    enum tm_err err = renewal_time(d, &renew_at);
+    int64_t due, end = soak_end(d);
+    enum tm_err err = renewal_due(d, &due);
     if (err)
         return err;
     if (d->refused && tm_life_usable(d, TM_SLOT_PREVIOUS)) {
@@ -237,12 +249,12 @@ static enum tm_err soak(struct tm_device *d, struct tm_step *ret) {
         return err;
     }
     /* What is due does not wait for a probe that nobody may ever answer. */
-    if (!tm_life_usable(d, TM_SLOT_CURRENT) || tm_life_wall(d) >= renew_at) {
+    if (!tm_life_usable(d, TM_SLOT_CURRENT) || d->now.mono_ms >= due) {
         err = tm_change_end_soak(d);
         return err ? err : idle(d, ret);
     }
     if (!soak_over(d)) {
-        rest_until(d, soak_end(d), ret);
+        rest_until(d, end < due ? end : due, ret);
         return TM_OK;
     }
     tm_life_exchange(d, TM_ACT_SOAK_OUT, TM_OP_PROBE, TM_SLOT_CURRENT, tm_life_label(d), ret);

@@ -176,6 +176,7 @@ struct tm_device {
     uint32_t denied;
     int64_t next_mono_ms;
     int64_t soak_mono_ms;
+    int64_t renew_mono_ms; /* no renewal of its own accord before that */
     uint8_t binding[TM_BINDING_MAX];
     size_t binding_n;
     size_t info_n;    /* CertificationRequestInfo at the start of work */
