@@ -1,53 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Build tool: a manual page from its template in docs/man/. A line that is one of the names
- * below is replaced by what the programs' own tables print; every other line is copied.
- */
+/* Build tool: a manual page from its template in docs/man/, with what the programs' own tables
+ * print. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/command.h"
-#include "base/auto.h"
 #include "ca/ceremony.h"
 #include "ca/profile.h"
 #include "conf/conf.h"
-
-/* Text inside a paragraph or an example, so that troff prints it as it is. */
-static void print_text(const char *text, size_t n, FILE *out) {
-    if (n > 0 && (text[0] == '.' || text[0] == '\''))
-        fputs("\\&", out);
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] == '\\')
-            fputs("\\e", out);
-        else if (text[i] == '-')
-            fputs("\\-", out);
-        else if (text[i] == '~')
-            fputs("\\(ti", out);
-        else
-            fputc(text[i], out);
-    }
-}
+#include "conf/page.h"
 
 static void print_string(const char *text, FILE *out) {
-    print_text(text, strlen(text), out);
+    conf_print_troff(text, strlen(text), out);
 }
 
 static void print_sample(const struct conf_row *rows, FILE *out) {
-    AUTO_MEM char *text = NULL;
-    size_t size;
-    FILE *memory = open_memstream(&text, &size);
-    if (!memory)
+    if (conf_print_troff_sample(rows, out))
         abort();
-    conf_print_sample(rows, memory);
-    if (fclose(memory))
-        abort();
-    for (const char *line = text; *line;) {
-        size_t n = strcspn(line, "\n");
-        print_text(line, n, out);
-        fputc('\n', out);
-        line += n + (line[n] == '\n');
-    }
 }
 
 static void print_plain_sample(FILE *out) {
@@ -133,41 +103,23 @@ static void print_default_file(FILE *out) {
     fputc('\n', out);
 }
 
-static const struct {
-    const char *name;
-    void (*print)(FILE *out);
-} parts[] = {
-    {"@OPTIONS@\n", print_options},
-    {"@OPTIONS_SAMPLE@\n", print_options_sample},
-    {"@OPTIONS_PLAIN_SAMPLE@\n", print_plain_sample},
-    {"@PROFILE@\n", print_profile},
-    {"@PROFILE_SAMPLE@\n", print_profile_sample},
-    {"@CEREMONY@\n", print_ceremony},
-    {"@CEREMONY_SAMPLE@\n", print_ceremony_sample},
-    {"@COMMANDS@\n", print_commands},
-    {"@COMMAND_OPTIONS@\n", print_command_options},
-    {"@DEFAULT_FILE@\n", print_default_file},
+static const struct conf_page_part parts[] = {
+    {"@OPTIONS@", print_options},
+    {"@OPTIONS_SAMPLE@", print_options_sample},
+    {"@OPTIONS_PLAIN_SAMPLE@", print_plain_sample},
+    {"@PROFILE@", print_profile},
+    {"@PROFILE_SAMPLE@", print_profile_sample},
+    {"@CEREMONY@", print_ceremony},
+    {"@CEREMONY_SAMPLE@", print_ceremony_sample},
+    {"@COMMANDS@", print_commands},
+    {"@COMMAND_OPTIONS@", print_command_options},
+    {"@DEFAULT_FILE@", print_default_file},
 };
 
-static void print_line(const char *line, FILE *out) {
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (strcmp(parts[i].name, line) == 0) {
-            parts[i].print(out);
-            return;
-        }
-    fputs(line, out);
-}
-
 int main(int argc, char **argv) {
-    FILE *in = argc == 2 ? fopen(argv[1], "re") : NULL;
-    AUTO_MEM char *line = NULL;
-    size_t size = 0;
-    if (!in) {
-        fprintf(stderr, "touchmark-manual: give a template that can be read\n");
-        return EXIT_FAILURE;
-    }
-    while (getline(&line, &size, in) > 0)
-        print_line(line, stdout);
-    (void)fclose(in);
-    return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (argc == 2 &&
+        conf_print_page(argv[1], parts, sizeof(parts) / sizeof(parts[0]), stdout) == TM_OK)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "touchmark-manual: give a template that can be read\n");
+    return EXIT_FAILURE;
 }

@@ -2,22 +2,11 @@
 /* The options of a table as man(7) source; see conf/schema.h. */
 #include <string.h>
 
+#include "conf/page.h"
 #include "conf/refuse.h"
 
-/* Text that troff prints as it is. */
 static void print_text(FILE *out, const char *text) {
-    if (text[0] == '.' || text[0] == '\'')
-        fputs("\\&", out);
-    for (; *text; text++) {
-        if (*text == '\\')
-            fputs("\\e", out);
-        else if (*text == '-')
-            fputs("\\-", out);
-        else if (*text == '~')
-            fputs("\\(ti", out);
-        else
-            fputc(*text, out);
-    }
+    conf_print_troff(text, strlen(text), out);
 }
 
 static void print_bold(FILE *out, const char *text) {
