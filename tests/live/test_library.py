@@ -86,7 +86,7 @@ asks for cacerts: 1
 
 # Text and stack on Cortex-M4 by Debian's compilers, with some room above what they make: growth
 # beyond it is a decision, not an accident.
-LIMITS = {"core": 16_000, "text": 27_000, "mbedtls": 1_100, "stack": 5_000, "device": 1_100}
+LIMITS = {"core": 15_000, "text": 25_500, "mbedtls": 1_000, "stack": 4_800, "device": 1_100}
 
 C_FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 CXX_FLAGS = ["-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
