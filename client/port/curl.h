@@ -5,6 +5,14 @@
  * key store; nothing of the system's trust store is used. Connections are kept where the next
  * exchange may use them; a bound request goes over the connection whose binding was reported, or
  * not at all.
+ *
+ * Results beyond client/transport.h: a chain or key that can never be shown (not there, or not of
+ * each other) is TM_RESULT_DENIED, a storage or key store that fails TM_RESULT_NETWORK; status 408
+ * is TM_RESULT_LATER. Only an alert that comes after the certificate was shown speaks of it. A
+ * probe is denied by 401 and 403, put off by 408, 429 and 5xx, and accepted by every other status.
+ * Bodies over 64 KiB are refused.
+ *
+ * One exchange at a time; different objects are independent. No signal is used or handled.
  */
 #ifndef TOUCHMARK_CLIENT_PORT_CURL_H
 #define TOUCHMARK_CLIENT_PORT_CURL_H
@@ -29,7 +37,8 @@ struct tm_curl_config {
 };
 
 struct tm_curl;
-/* Strings and tables must outlive it. TM_EINVAL: not an https URL, with the path "/" or none. */
+/* Strings and tables must outlive it. TM_EINVAL: not an https URL, or one with a path, a query or a
+ * user; a table version that is not known. TM_ENOMEM. */
 MUST_USE enum tm_err tm_curl_open(const struct tm_curl_config *config, struct tm_curl **ret);
 void tm_curl_close(struct tm_curl *curl); /* NULL-safe */
 const struct tm_transport *tm_curl_transport(struct tm_curl *curl);

@@ -24,6 +24,7 @@ ARROWS = {
     "client": {"base", "pki", "est/wire"},
     "client/port": {"base", "pki", "est/wire", "client"},
     "client/agent": {"base", "pki", "conf", "client", "client/port"},
+    "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
     "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11"},

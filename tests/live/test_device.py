@@ -12,6 +12,7 @@ import time
 from harness import BUILD, Case, PATIENCE, main, openssl, run, until
 
 DEVICEC = BUILD / "tests" / "live" / "devicec"
+EXAMPLE = BUILD / "client" / "examples" / "enroll"
 LIFETIME = 60  # seconds, of certificates under label "named"
 
 
@@ -97,8 +98,23 @@ class Devices(Case):
         cls.expiring = case.enrolled("H0001", ldevid="short", options=["--until", "2"])
         cls.aging = case.enrolled("H0002", ldevid="named", options=["--until", "2"])
         cls.alone = cls.aging[0].start("--until", str(LIFETIME), "--stop-at", "renewed", "run")
-        cls.addClassCleanup(cls.alone.wait)
-        cls.addClassCleanup(cls.alone.kill)
+        cls.example = cls.start_example("I0001")
+        for process in (cls.alone, cls.example):
+            cls.addClassCleanup(process.communicate)
+            cls.addClassCleanup(process.kill)
+
+    @classmethod
+    def start_example(cls, name):
+        """The program of docs/device-library.md."""
+        root = cls.site.folder / "root.der"
+        root.write_bytes(openssl("x509", "-in", cls.site.root, "-outform", "DER"))
+        process = subprocess.Popen(
+            [str(a) for a in (EXAMPLE, cls.site.folder / f"unit-{name}",
+                              f"https://127.0.0.1:{cls.server.port}", name, "idevid", "named",
+                              root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdin.write(cls.server.add_device(name).encode() + b"\n")
+        process.stdin.flush()
+        return process
 
     def check_registry(self, unit, status, state="activated"):
         """What the device uses is live in the registry, and nothing else is."""
@@ -249,13 +265,27 @@ class Devices(Case):
         unit, first = self.aging
         kinds, status = unit.finish(self.alone)
         self.assertEqual([k for k in kinds if k != "failed"], ["renewed"])
-        self.assertLess(time.time(), first["slots"]["current"]["not_after_ms"] / 1000)
         self.assertEqual(serial(status, "previous"), serial(first))
         self.check_registry(unit, status)
-        # Their notBefore lies so far back that each is due for renewal when it comes.
-        ldevids = [c for c in self.server.device(unit.name)["certificates"]
-                   if c["profile"] == "named"]
-        self.assertEqual(len(ldevids), 2)
+        # Their notBefore lies so far back that each is due for renewal when it comes: not at once.
+        new, old = [c for c in self.server.device(unit.name)["certificates"]
+                    if c["profile"] == "named"]
+        self.assertLess(new["issued"], old["not_after"])
+        self.assertGreater(status["slots"]["current"]["not_after_ms"],
+                           first["slots"]["current"]["not_after_ms"] + LIFETIME * 1000 // 4)
+
+    def test_shown_program_enrolls_and_renews(self):
+        """Events 1 and 2 of client/device.h: enrolled, renewed; slots 1 and 2: IDevID, current."""
+        lines = []
+        while not lines or not lines[-1].startswith("event 2 "):
+            lines.append(self.example.stdout.readline().decode())
+            self.assertTrue(lines[-1], f"it ended: {lines}")
+        done = [line.split()[:5] for line in lines if line.startswith(("event 1 ", "event 2 "))]
+        self.assertEqual([(words[1], words[4]) for words in done],
+                         [("1", "1"), ("1", "2"), ("2", "2")])
+        live = [c["profile"] for c in self.server.device("I0001")["certificates"]
+                if c["status"] == "active"]
+        self.assertEqual(live, ["named", "idevid"])
 
 
 class Service(http.server.BaseHTTPRequestHandler):
