@@ -37,6 +37,7 @@ MUST_USE enum tm_err tm_anchors_check(const struct tm_crypto *crypto, const char
  *   pathLenConstraint 0: that is an issuing CA's certificate, which else could make itself a trust
  *   anchor that outlives its certificate. (Issuing CAs without pathLenConstraint cannot be told
  *   from roots.)
+ * - A self-signed certificate enters the set as an anchor that is vouched for, or not at all.
  * - NewWithOld and OldWithNew are not kept beside an anchor with their subject and key: any path
  *   over them is shorter from that anchor. Without it (the root is not offered, is of another
  *   environment, or has expired while OldWithNew has not) they are CA certificates like others.

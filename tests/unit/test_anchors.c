@@ -179,6 +179,8 @@ static void test_same_again(void **state) {
     /* The order of an answer, a SET in DER, says nothing. */
     assert_unchanged(vf, VF_SET(vf, one, ca), VF_SET(vf, ca, one));
     assert_unchanged_at(vf, 0, VF_SET(vf, one, ca), VF_SET(vf, one, ca));
+    assert_bytes_equal(update(vf, VF_SET(vf, one, ca, one), VF_SET(vf, one, ca)),
+                       VF_SET(vf, one, ca));
 }
 
 static void test_ca_certificates(void **state) {
@@ -243,6 +245,10 @@ static void test_rollover_of_one_name(void **state) {
                        VF_SET(vf, one, two));
     assert_unchanged(vf, one, VF_SET(vf, one, two));
     assert_unchanged(vf, one, VF_SET(vf, one, two, old_with_new));
+    /* A root that issues to devices itself: no CA may follow below it, nor below its successor. */
+    struct bytes last = issue_with(vf, same_root(2), same_root(1), issuing_options);
+    struct bytes last_root = issue_with(vf, same_root(2), same_root(2), issuing_options);
+    assert_bytes_equal(update(vf, one, VF_SET(vf, last_root, last)), VF_SET(vf, one, last_root));
 }
 
 /* A new root alone, or with something that is not the word of an anchor. */
@@ -254,11 +260,16 @@ static void test_not_vouched_for(void **state) {
     struct bytes held = VF_SET(vf, one, ca);
     assert_unchanged(vf, one, VF_SET(vf, one, two));
     assert_unchanged(vf, one, VF_SET(vf, one, two, issue(vf, root(2), thief)));
+    assert_unchanged(vf, one, VF_SET(vf, one, two, issue(vf, root(2), root(3)), self(vf, 3)));
     assert_unchanged(vf, one, VF_SET(vf, one, two, issue(vf, root(1), root(2))));
     /* For this name, but another key: a CA certificate and no voucher. */
     struct bytes for_other_key = issue(vf, other_key, root(1));
     assert_bytes_equal(update(vf, one, VF_SET(vf, one, two, for_other_key)),
                        VF_SET(vf, one, for_other_key));
+    struct vf_party other_name = {"Root 3", DEV, vf_key(2)};
+    struct bytes for_other_name = issue(vf, other_name, root(1));
+    assert_bytes_equal(update(vf, one, VF_SET(vf, one, two, for_other_name)),
+                       VF_SET(vf, one, for_other_name));
     /* By a CA below the anchor: no trust anchor, though a CA like others. */
     struct bytes by_ca = issue(vf, root(2), issuing(1));
     assert_bytes_equal(update(vf, held, VF_SET(vf, held, two, by_ca)), VF_SET(vf, held, by_ca));

@@ -70,8 +70,9 @@ static void test_path(void **state) {
     assert_int_equal(vf->verified, 3); /* leaf, issuing CA, root: nothing tried in vain */
     assert_path(vf, set, leaf(vf, DEVICE, ROOT, VF_PLAIN));
     /* Members of the set lead to the anchor too, the anchor itself included. */
-    assert_path(vf, set, issue(vf, ISSUING, ROOT, VF_PLAIN));
-    assert_path(vf, set, issue(vf, ROOT, ROOT, VF_PLAIN));
+    struct bytes root = issue(vf, ROOT, ROOT, VF_PLAIN), ca = issue(vf, ISSUING, ROOT, VF_PLAIN);
+    assert_path(vf, VF_SET(vf, root, ca), ca);
+    assert_path(vf, VF_SET(vf, root, ca), root);
 }
 
 static void test_path_by_rsa_root(void **state) {
