@@ -107,7 +107,8 @@ static enum tm_err probe_denied(struct tm_device *d, const struct tm_answer *ans
         tm_life_stranded(d);
         return TM_OK;
     }
-    d->denied = 0;
+    /* A recovery that began because CURRENT was refused is still due. */
+    d->denied = d->journal.purpose == TM_PURPOSE_RECOVER ? d->config.denied_max : 0;
     tm_life_tell(d, TM_EVENT_DISCARDED, TM_SLOT_NEXT, d->text);
     return tm_change_abandon(d);
 }
@@ -132,6 +133,7 @@ enum tm_err tm_change_roll_back(struct tm_device *d) {
     if (err)
         return err;
     d->refused = false;
+    start_pace(d); /* of what is left of this one, not of the one refused */
     tm_life_tell(d, TM_EVENT_ROLLED_BACK, TM_SLOT_CURRENT, NULL);
     d->auth = TM_SLOT_CURRENT;
     err = tm_life_failed(d, "the new certificate was refused in its soak time", 0);

@@ -116,6 +116,9 @@ enum tm_err tm_device_init(struct tm_device *device, const struct tm_config *con
     c->backoff_min_s = or_default(c->backoff_min_s, 30);
     c->backoff_max_s = or_default(c->backoff_max_s, 21600);
     c->denied_max = or_default(c->denied_max, 3);
+    /* CURRENT was refused, or it ended: what was sent for that stays the request to make. */
+    if (journal.phase == TM_PHASE_REQUEST && journal.purpose == TM_PURPOSE_RECOVER)
+        device->denied = c->denied_max;
     return tm_life_sweep(device);
 }
 
@@ -217,6 +220,7 @@ static enum tm_err keep_current(struct tm_device *d, struct tm_step *ret) {
         return tm_obtain_begin(d, TM_PURPOSE_RECOVER, ret);
     if (d->renew_asked || d->now.mono_ms >= due || d->denied >= d->config.denied_max)
         return tm_obtain_begin(d, TM_PURPOSE_RENEW, ret);
+    d->failures = 0; /* the wait is no backoff: news from the application end it */
     rest_until(d, due, ret);
     return TM_OK;
 }

@@ -177,7 +177,7 @@ static void finish_one(struct fleet *f, size_t number) {
     }
     if (has_valid(f, u) && outlook != RETIRED)
         found(f, u, "a valid certificate where policy leaves no way to one");
-    if (u->on && !u->stranded)
+    if (u->on && !u->stranded && outlook != ASLEEP)
         found(f, u, "policy leaves it no way back, and it does not say that it is stranded");
 }
 

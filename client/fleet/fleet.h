@@ -12,14 +12,16 @@
 #include "client/fleet/queue.h"
 #include "client/fleet/unit.h"
 
-#define FLEET_PATIENCE (3 * FLEET_DAY) /* with nothing in its way a device is well after so long   \
-                                        */
+#define FLEET_PATIENCE                                                                             \
+    (3 * FLEET_DAY) /* with nothing in its way a device is well after so long                      \
+                     */
 
 struct fleet_options {
     size_t devices;
     unsigned years;
     unsigned lifetime_days;
     uint64_t seed;
+    const char *trace; /* ID of a device of which everything is printed; NULL: none */
 };
 
 struct fleet_totals {
@@ -72,7 +74,14 @@ void fleet_sweep(struct fleet *fleet);
 /* After the last day. */
 void fleet_finish(struct fleet *fleet);
 
-/* ---- report.c ---- */
+/* ---- report.c, trace.c ---- */
+
+/* For the device that is traced: a line on standard error. */
+void fleet_trace_exchange(const struct fleet *fleet, const struct fleet_unit *unit,
+                          const struct tm_exchange *exchange, const struct tm_answer *answer);
+void fleet_trace_event(const struct fleet *fleet, const struct fleet_unit *unit,
+                       const struct tm_event *event);
+void fleet_trace_note(const struct fleet *fleet, const struct fleet_unit *unit, const char *note);
 
 void fleet_report(const struct fleet *fleet);
 void fleet_histogram(const struct fleet *fleet);

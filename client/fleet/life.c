@@ -33,6 +33,11 @@ static int64_t next_incident(const struct fleet_unit *u, int64_t now_ms) {
     return next;
 }
 
+/* The application will use CURRENT. */
+static void use_later(struct fleet_unit *u, int64_t least_ms) {
+    u->use_ms = u->lived_ms + fleet_random_between(&u->random, least_ms, 20 * FLEET_HOUR);
+}
+
 /* Those that happen once, and those that last. */
 static void incidents(struct fleet *f, size_t number) {
     struct fleet_unit *u = &f->units[number];
@@ -43,10 +48,12 @@ static void incidents(struct fleet *f, size_t number) {
             continue;
         x->begun = true;
         u->trouble_ms = f->now_ms;
-        if (x->kind == FLEET_REVOKED_CERT)
+        if (x->kind == FLEET_REVOKED_CERT || x->kind == FLEET_RETIRED) {
+            fleet_trace_note(f, u, "its certificates are revoked");
             fleet_plant_revoke(&f->plant, number);
-        if (x->kind == FLEET_RETIRED)
-            account->retired = true;
+            use_later(u, FLEET_HOUR);
+        }
+        account->retired |= x->kind == FLEET_RETIRED;
     }
     int64_t until;
     account->suspended = within(u, FLEET_SUSPENDED, f->now_ms, &until);
@@ -65,6 +72,7 @@ static void power_cut(struct fleet *f, size_t number) {
     struct fleet_unit *u = &f->units[number];
     bool days = fleet_random_chance(&u->random, 100);
     f->totals.cuts++;
+    fleet_trace_note(f, u, "the power is cut");
     switch_off(f, number,
                u->lived_ms + fleet_random_between(&u->random, FLEET_SECOND,
                                                   days ? 3 * FLEET_DAY : FLEET_HOUR));
@@ -117,6 +125,7 @@ static enum tm_err start(struct fleet *f, size_t number) {
     u->dark = u->asked = u->connected = false;
     u->started_ms = u->lived_ms;
     f->totals.starts++;
+    fleet_trace_note(f, u, "it starts");
     enum tm_err err = tm_device_init(&u->device, &config, &u->keys, &u->storage, &f->table, u->work,
                                      sizeof u->work);
     if (err != TM_ENOTFOUND)
@@ -145,12 +154,14 @@ static void switch_on(struct fleet *f, size_t number) {
 
 static void hear(struct fleet *f, struct fleet_unit *u, const struct tm_event *event) {
     f->totals.events[event->kind]++;
+    fleet_trace_event(f, u, event);
     switch (event->kind) {
     case TM_EVENT_RENEWED:
         if (u->lived_ms < f->weather.calm_from_ms &&
-            fleet_random_chance(&u->random, f->scenario->refused))
-            u->refuse_at_ms =
-                u->lived_ms + fleet_random_between(&u->random, FLEET_HOUR, 20 * FLEET_HOUR);
+            fleet_random_chance(&u->random, f->scenario->refused)) {
+            u->refused = true;
+            use_later(u, FLEET_HOUR);
+        }
         u->stranded = false;
         break;
     case TM_EVENT_ENROLLED:
@@ -197,6 +208,7 @@ static int64_t steps(struct fleet *f, size_t number) {
             return 0;
         if (err) {
             f->totals.errors++;
+            fleet_trace_note(f, u, tm_err_name(err));
             if (err != TM_EIO && err != TM_EAGAIN)
                 fleet_watch_found(&f->watch, u->id, u->lived_ms, "a step fails: %s",
                                   tm_err_name(err));
@@ -210,12 +222,22 @@ static int64_t steps(struct fleet *f, size_t number) {
     return u->lived_ms + FLEET_DAY;
 }
 
-/* The application's own experience. */
-static void use(struct fleet_unit *u) {
-    if (!u->refuse_at_ms || u->lived_ms < u->refuse_at_ms)
+/* The application's own experience: a new certificate that is refused once, or a revoked one that
+ * is refused whenever the service can be reached. */
+static void use(struct fleet *f, struct fleet_unit *u) {
+    if (!u->use_ms || u->lived_ms < u->use_ms)
         return;
-    u->refuse_at_ms = 0;
-    tm_device_used(&u->device, false);
+    bool reached = !u->unplugged &&
+                   fleet_weather_at(&f->weather, FLEET_ROUTE, u->lived_ms).kind != FLEET_NO_ROUTE;
+    bool revoked = u->current && f->plant.certs[u->current].status == FLEET_REVOKED;
+    if (reached && (u->refused || revoked)) {
+        fleet_trace_note(f, u, "its application sees CURRENT refused");
+        tm_device_used(&u->device, false);
+        u->refused = false;
+    }
+    u->use_ms = 0;
+    if (u->refused || revoked)
+        use_later(u, FLEET_HOUR);
 }
 
 static int64_t least(int64_t a, int64_t b) {
@@ -238,14 +260,14 @@ void fleet_wake(struct fleet *fleet, size_t number) {
         switch_on(fleet, number);
     if (!u->on)
         return;
-    use(u);
+    use(fleet, u);
     int64_t next = steps(fleet, number);
     if (u->dark) {
         power_cut(fleet, number);
         return;
     }
     fleet_look(fleet, number);
-    if (u->refuse_at_ms)
-        next = least(next, u->refuse_at_ms);
+    if (u->use_ms)
+        next = least(next, u->use_ms);
     fleet_queue_set(&fleet->queue, number, least(next, next_incident(u, u->lived_ms)));
 }

@@ -79,6 +79,7 @@ void fleet_exchange(struct fleet *fleet, size_t number, const struct tm_exchange
     u->lived_ms += fleet_random_between(&u->random, 20, 2000);
     if (!connect_line(fleet, u, exchange)) {
         no_answer(u, ret);
+        fleet_trace_exchange(fleet, u, exchange, ret);
         return;
     }
     struct fleet_call call = call_of(fleet, number, exchange);
@@ -88,4 +89,5 @@ void fleet_exchange(struct fleet *fleet, size_t number, const struct tm_exchange
     if (lost(fleet, u, LOST_BACK))
         no_answer(u, ret);
     learned_roots(fleet, number, exchange, ret);
+    fleet_trace_exchange(fleet, u, exchange, ret);
 }

@@ -15,7 +15,7 @@ struct arguments {
     bool list;
 };
 
-enum { OPT_HISTOGRAM = 256, OPT_LIST, OPT_LIFETIME };
+enum { OPT_HISTOGRAM = 256, OPT_LIST, OPT_LIFETIME, OPT_TRACE };
 
 static const struct argp_option option_rows[] = {
     {"devices", 'n', "N", 0, "How many devices (default 1000)", 0},
@@ -24,6 +24,7 @@ static const struct argp_option option_rows[] = {
     {"seed", 's', "N", 0, "Of all chance (default 1)", 0},
     {"scenario", 'c', "NAME", 0, "One of --list, or all (default: storm)", 0},
     {"histogram", OPT_HISTOGRAM, NULL, 0, "Print when certificates were renewed", 0},
+    {"trace", OPT_TRACE, "ID", 0, "Print all that a device does, e.g. UNIT-000001", 0},
     {"list", OPT_LIST, NULL, 0, "List the scenarios", 0},
     {0},
 };
@@ -63,6 +64,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_HISTOGRAM:
         a->histogram = true;
+        return 0;
+    case OPT_TRACE:
+        a->options.trace = arg;
         return 0;
     case OPT_LIST:
         a->list = true;

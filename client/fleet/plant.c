@@ -170,9 +170,10 @@ static void answer_probe(struct fleet_plant *p, const struct fleet_call *call,
         ret->result = TM_RESULT_NETWORK;
     else if (!own || call->now_ms > own->not_after_ms)
         refuse(p, TM_RESULT_DENIED, "the certificate is not one that is used here", ret);
-    else if (spell.kind == FLEET_UNKNOWN_ISSUER && own->issued_ms >= spell.from_ms)
+    else if (spell.kind == FLEET_UNKNOWN_ISSUER && own->issued_ms >= spell.from_ms) {
         refuse(p, TM_RESULT_DENIED, "unknown CA", ret);
-    else
+        own->refused = true;
+    } else
         own->proven = true;
 }
 

@@ -30,6 +30,7 @@ struct fleet_cert {
     uint8_t profile, status;
     uint8_t wrong; /* enum fleet_spell_kind; FLEET_FAIR: it is as it should be */
     bool proven;   /* it was used with success: the device has it */
+    bool refused;  /* where it was to be used, it was not taken */
     int64_t issued_ms, not_before_ms, not_after_ms;
     uint8_t request[FLEET_HASH_SIZE];
     uint8_t identity[FLEET_HASH_SIZE];
@@ -51,7 +52,11 @@ struct fleet_account {
 #define FLEET_BINS 32 /* before the window, 30 tenths of a window from 2/3 to 11/12, later */
 struct fleet_counts {
     uint64_t exchanges[TM_OP_PROBE + 1];
-    uint64_t denied, first, renewed, recovered, repeated, reissued, wrong, duplicates;
+    uint64_t denied, first, renewed, recovered, wrong;
+    uint64_t repeated;                /* the same certificate again */
+    uint64_t reissued;                /* another for the same request, after the retry window */
+    uint64_t replaced;                /* the one before was refused where it was to be used */
+    uint64_t duplicates;              /* the one before was good, and never used */
     uint64_t renewals_at[FLEET_BINS]; /* by age of the renewed certificate */
 };
 

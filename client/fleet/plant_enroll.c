@@ -115,7 +115,7 @@ static enum tm_err grow(struct fleet_plant *p) {
 
 /* Two certificates where one was meant: the one before was issued to the same identity for another
  * key, and is good, and its device never got as far as using it. */
-static bool duplicates(const struct fleet_cert *before, const struct fleet_cert *cert) {
+static bool unused(const struct fleet_cert *before, const struct fleet_cert *cert) {
     return before && before->status == FLEET_ACTIVE && before->wrong == FLEET_FAIR &&
            !before->proven && cert->issued_ms < before->not_after_ms &&
            memcmp(before->identity, cert->identity, FLEET_HASH_SIZE) == 0 &&
@@ -129,28 +129,36 @@ static void count_age(struct fleet_plant *p, const struct fleet_cert *own, int64
     p->counts.renewals_at[bin < FLEET_BINS ? bin : FLEET_BINS - 1]++;
 }
 
+static void count_unused(struct fleet_plant *p, const struct fleet_call *call,
+                         const struct fleet_cert *before) {
+    if (before->refused) {
+        p->counts.replaced++;
+        return;
+    }
+    p->counts.duplicates++;
+    fleet_watch_found(p->watch, p->accounts[call->device].id, call->now_ms,
+                      "a second certificate where one was meant: number %u was never used",
+                      fleet_plant_number(p, before));
+}
+
 static void count(struct fleet_plant *p, const struct fleet_call *call,
                   const struct fleet_cert *own, const struct fleet_cert *before,
                   const struct fleet_cert *cert) {
     struct fleet_counts *c = &p->counts;
     bool same = before && memcmp(before->request, cert->request, FLEET_HASH_SIZE) == 0;
+    bool renews = own && own->profile == cert->profile;
     c->reissued += same;
     c->wrong += cert->wrong != FLEET_FAIR;
-    if (duplicates(before, cert)) {
-        c->duplicates++;
-        fleet_watch_found(p->watch, p->accounts[call->device].id, call->now_ms,
-                          "a second certificate where one was meant: number %u was never used",
-                          fleet_plant_number(p, before));
-    }
-    if (!before || before->profile == FLEET_IDEVID)
-        c->first++;
-    else if (!own)
-        c->recovered++;
-    else {
+    if (unused(before, cert))
+        count_unused(p, call, before);
+    if (renews)
         c->renewed++;
-        if (!same)
-            count_age(p, own, call->now_ms);
-    }
+    else if (before && before->proven)
+        c->recovered++;
+    else
+        c->first++;
+    if (renews && !same)
+        count_age(p, own, call->now_ms);
 }
 
 /* ---- issuing ---- */

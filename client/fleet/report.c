@@ -15,9 +15,10 @@ static void report_plant(const struct fleet_counts *c) {
     (void)printf("  issued            %" PRIu64 " first, %" PRIu64 " renewed, %" PRIu64
                  " recovered by IDevID; of these %" PRIu64 " wrong on purpose\n",
                  c->first, c->renewed, c->recovered, c->wrong);
-    (void)printf("  asked again       %" PRIu64 " the same certificate, %" PRIu64
-                 " a new one for the same key after the server's 24 h\n",
-                 c->repeated, c->reissued);
+    (void)printf("  asked again       %" PRIu64 " got the same certificate, %" PRIu64
+                 " a new one for the same key after the server's 24 h, %" PRIu64
+                 " a new one for a refused one\n",
+                 c->repeated, c->reissued, c->replaced);
     (void)printf("  exchanges         %" PRIu64 " cacerts, %" PRIu64 " requests, %" PRIu64
                  " probes, %" PRIu64 " credentials denied\n",
                  c->exchanges[TM_OP_CACERTS],
