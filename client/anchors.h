@@ -23,8 +23,8 @@ MUST_USE enum tm_err tm_anchors_check(const struct tm_crypto *crypto, const char
  * anchors that have not expired, new roots that a held anchor vouches for by NewWithOld, and the
  * offered CA certificates that lead to one of them. What leads to none, belongs to another
  * environment, has expired or is malformed is left out. The last unexpired anchor always stays;
- * when time is not known none is dropped. When nothing in the answer belongs to an anchor that
- * stays, the set is `held` unchanged. *ret_changed: is it another set than `held`? TM_ELIMIT: more
+ * when time is not known none is dropped. When nothing of the answer would be in the set, it is
+ * `held` unchanged. *ret_changed: is it another set than `held`? TM_ELIMIT: more
  * than fits, or more certificates or signatures than are looked at; out is then as before and
  * `held` remains good. Also whatever crypto->verify returned beside TM_ECRYPTO.
  *
@@ -39,8 +39,9 @@ MUST_USE enum tm_err tm_anchors_check(const struct tm_crypto *crypto, const char
  *   from roots.)
  * - A self-signed certificate enters the set as an anchor that is vouched for, or not at all.
  * - NewWithOld and OldWithNew are not kept beside an anchor with their subject and key: any path
- *   over them is shorter from that anchor. Without it (the root is not offered, is of another
- *   environment, or has expired while OldWithNew has not) they are CA certificates like others.
+ *   over them is shorter from that anchor. Without it (the root is not offered, or has
+ *   expired while OldWithNew has not) they are CA certificates like others; but one for a root of
+ *   another environment, which is offered too, is left out with that root.
  * - A certificate whose time has not come yet is taken: a root is handed out before its first day,
  *   and this device's clock may be behind. tm_verify_path looks at it when it is used.
  */
