@@ -235,8 +235,10 @@ enum tm_err tm_pkcs11_id(struct tm_pkcs11 *token, unsigned bank, struct buf *out
     CK_RV rv = token->f->C_GetAttributeValue(token->session, pair.private, &attribute, 1);
     if (rv != CKR_OK)
         return tm_pkcs11_result("CKA_ID", rv);
+    if (out->full || out->cap - out->n < attribute.ulValueLen)
+        return TM_ELIMIT;
     buf_put(out, (struct bytes){id, attribute.ulValueLen});
-    return out->full ? TM_ELIMIT : TM_OK;
+    return TM_OK;
 }
 
 /* ---- open and close ---- */

@@ -245,6 +245,30 @@ static void devices_share_a_token(void **state) {
     assert_signs(tm_pkcs11_keys(first), 1);
 }
 
+static void other_programs_find_a_key_by_its_id(void **state) {
+    AUTO(tm_pkcs11) token = open_token(*state);
+    uint8_t memory[TM_PKCS11_ID_MAX];
+    struct buf id = BUF_ON(memory);
+    assert_int_equal(tm_pkcs11_id(token, 1, &id), TM_ENOTFOUND);
+    assert_int_equal(tm_pkcs11_id(token, TM_BANKS, &id), TM_EINVAL);
+    generate_in(tm_pkcs11_keys(token), 1);
+    generate_in(tm_pkcs11_keys(token), 1);
+    id.cap = TM_PKCS11_ID_MAX - 1;
+    assert_int_equal(tm_pkcs11_id(token, 1, &id), TM_ELIMIT);
+    assert_true(id.n == 0 && !id.full);
+    id.cap = TM_PKCS11_ID_MAX;
+    assert_int_equal(tm_pkcs11_id(token, 1, &id), TM_OK);
+    struct raw raw = raw_open();
+    CK_ATTRIBUTE wanted = {CKA_ID, memory, id.n};
+    CK_OBJECT_HANDLE found[4];
+    CK_ULONG n = 0;
+    assert_int_equal(raw.f->C_FindObjectsInit(raw.session, &wanted, 1), CKR_OK);
+    assert_int_equal(raw.f->C_FindObjects(raw.session, found, 4, &n), CKR_OK);
+    assert_int_equal(raw.f->C_FindObjectsFinal(raw.session), CKR_OK);
+    assert_int_equal(n, 2); /* private and public */
+    raw_close(&raw);
+}
+
 /* ---- what a power cut leaves ---- */
 
 static void half_a_pair_is_no_key(void **state) {
@@ -496,6 +520,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_private_value_stays_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_key_leaves_nothing_of_the_old, setup, teardown),
         cmocka_unit_test_setup_teardown(devices_share_a_token, setup, teardown),
+        cmocka_unit_test_setup_teardown(other_programs_find_a_key_by_its_id, setup, teardown),
         cmocka_unit_test_setup_teardown(half_a_pair_is_no_key, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unfinished_key_does_not_hide_the_old, setup, teardown),
         cmocka_unit_test_setup_teardown(the_newest_of_two_keys_counts, setup, teardown),
