@@ -105,21 +105,42 @@ static int64_t calm_since(const struct fleet *f, const struct fleet_unit *u) {
     return u->trouble_ms > f->last_foul_ms ? u->trouble_ms : f->last_foul_ms;
 }
 
-void fleet_sweep(struct fleet *fleet) {
-    struct fleet *f = fleet;
-    f->last_foul_ms = fleet_weather_last_foul(&f->weather, f->now_ms);
-    for (size_t i = 0; i < f->options.devices; i++) {
-        struct fleet_unit *u = &f->units[i];
-        if (f->now_ms < u->born_ms)
-            continue;
-        if (!u->on || u->unplugged || f->plant.accounts[i].suspended)
-            u->trouble_ms = u->trouble_ms > f->now_ms ? u->trouble_ms : f->now_ms;
-        if (f->now_ms - calm_since(f, u) < FLEET_PATIENCE || has_valid(f, u) ||
-            outlook_of(f, i) != SAVEABLE)
-            continue;
-        found(f, u, "no valid certificate, though nothing stood in its way for days");
-        u->trouble_ms = INT64_MAX / 2; /* said once */
+/* Somebody comes for a device that says that it is stranded. */
+static void give_up(struct fleet *f, size_t number, enum outlook outlook) {
+    struct fleet_unit *u = &f->units[number];
+    if (!u->given_up_ms || u->trouble_ms > u->given_up_ms)
+        u->given_up_ms = f->now_ms;
+    if (f->now_ms - u->given_up_ms < FLEET_NOTICE)
+        return;
+    /* Roots that ended look to a device like a server that is not the right one: it waits. */
+    if (!u->stranded && outlook != ASLEEP)
+        found(f, u, "policy leaves it no way back, and it does not say that it is stranded");
+    u->on = false;
+    u->removed = true;
+    fleet_queue_set(&f->queue, number, INT64_MAX);
+}
+
+static void sweep_one(struct fleet *f, size_t number) {
+    struct fleet_unit *u = &f->units[number];
+    if (!u->on || u->unplugged || f->plant.accounts[number].suspended)
+        u->trouble_ms = u->trouble_ms > f->now_ms ? u->trouble_ms : f->now_ms;
+    enum outlook outlook = outlook_of(f, number);
+    if (outlook != SAVEABLE && outlook != SUSPENDED) {
+        give_up(f, number, outlook);
+        return;
     }
+    u->given_up_ms = 0;
+    if (outlook == SUSPENDED || f->now_ms - calm_since(f, u) < FLEET_PATIENCE || has_valid(f, u))
+        return;
+    found(f, u, "no valid certificate, though nothing stood in its way for days");
+    u->trouble_ms = INT64_MAX / 2; /* said once */
+}
+
+void fleet_sweep(struct fleet *fleet) {
+    fleet->last_foul_ms = fleet_weather_last_foul(&fleet->weather, fleet->now_ms);
+    for (size_t i = 0; i < fleet->options.devices; i++)
+        if (fleet->now_ms >= fleet->units[i].born_ms && !fleet->units[i].removed)
+            sweep_one(fleet, i);
 }
 
 /* ---- the end ---- */
@@ -175,10 +196,10 @@ static void finish_one(struct fleet *f, size_t number) {
         t->lapsed++;
         break;
     }
-    if (has_valid(f, u) && outlook != RETIRED)
+    if (has_valid(f, u))
         found(f, u, "a valid certificate where policy leaves no way to one");
-    if (u->on && !u->stranded && outlook != ASLEEP)
-        found(f, u, "policy leaves it no way back, and it does not say that it is stranded");
+    if (!u->removed)
+        found(f, u, "nobody came for it");
 }
 
 void fleet_finish(struct fleet *fleet) {

@@ -16,6 +16,8 @@
     (3 * FLEET_DAY) /* with nothing in its way a device is well after so long                      \
                      */
 
+#define FLEET_NOTICE (30 * FLEET_DAY) /* and has said so after so long if it cannot be */
+
 struct fleet_options {
     size_t devices;
     unsigned years;
@@ -69,7 +71,8 @@ void fleet_exchange(struct fleet *fleet, size_t number, const struct tm_exchange
 
 /* Looks at CURRENT after the device was awake. */
 void fleet_look(struct fleet *fleet, size_t number);
-/* Once a virtual day: nobody is without a valid certificate who could have one. */
+/* Once a virtual day: nobody is without a valid certificate who could have one. Who cannot says
+ * so, and is taken out of the plant. */
 void fleet_sweep(struct fleet *fleet);
 /* After the last day. */
 void fleet_finish(struct fleet *fleet);

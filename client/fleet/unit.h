@@ -73,10 +73,12 @@ struct fleet_unit {
     bool connected;
     uint8_t binding[32];
     /* What was seen of it. */
-    uint32_t current; /* number of the certificate in CURRENT when last looked at */
-    int64_t use_ms;   /* when its application uses CURRENT next, if that tells anything; 0: never */
-    bool refused;     /* and is refused, whatever CURRENT is */
-    bool stranded;    /* it said so, and nothing good happened since */
+    int64_t given_up_ms; /* since when policy leaves it no way back; 0: it does */
+    bool removed;        /* and somebody took it away */
+    uint32_t current;    /* number of the certificate in CURRENT when last looked at */
+    int64_t use_ms; /* when its application uses CURRENT next, if that tells anything; 0: never */
+    bool refused;   /* and is refused, whatever CURRENT is */
+    bool stranded;  /* it said so, and nothing good happened since */
 };
 
 /* Its dice, and what happens to it. */
