@@ -393,6 +393,22 @@ static void other_alerts_are_no_refusal(void **state) {
     assert_true(f->answer.text[0] != '\0');
 }
 
+static int refuse_hello(SSL *ssl, int *alert, void *arg) {
+    (void)ssl, (void)arg;
+    *alert = SSL_AD_ACCESS_DENIED;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
+/* Before the handshake has keys, anybody in between can send what looks like a refusal. */
+static void alert_before_the_certificate_is_no_refusal(void **state) {
+    struct fixture *f = *state;
+    start_with(f, f->server.cert, f->server.key);
+    SSL_CTX_set_client_hello_cb(f->peer.ctx, refuse_hello, NULL);
+    peer_start(&f->peer);
+    write_chain(f, 1, "device");
+    assert_int_equal(ask(f, as(probe, TM_SLOT_CURRENT, 1)), TM_RESULT_NETWORK);
+}
+
 static void certificate_that_cannot_be_shown_is_a_refusal(void **state) {
     struct fixture *f = *state;
     static const uint8_t garbage[] = {0x30, 0x03, 0x02, 0x01, 0x01};
@@ -598,6 +614,7 @@ int main(void) {
         TEST(alert_about_the_certificate_is_a_refusal),
         TEST(alert_about_the_certificate_is_a_refusal_tls12),
         TEST(other_alerts_are_no_refusal),
+        TEST(alert_before_the_certificate_is_no_refusal),
         TEST(certificate_that_cannot_be_shown_is_a_refusal),
         TEST(statuses_of_enrollments),
         TEST(bodies_of_enrollments),
