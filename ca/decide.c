@@ -228,6 +228,19 @@ static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
     return true;
 }
 
+/* The device's record names every certificate that is in use. */
+static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
+    size_t others = 0;
+    for (size_t i = 0; i < r->device.cert_count; i++)
+        others += r->device.certs[i].status == CA_CERT_ACTIVE &&
+                  strcmp(r->device.certs[i].profile, r->label->profile->name) != 0;
+    if (others < CA_DEVICE_CERTS_MAX)
+        return true;
+    return ca_refuse(ret, IPC_ALREADY_ISSUED,
+                     "device %s has certificates of %d other profiles in use, and no more fit",
+                     r->device.id, CA_DEVICE_CERTS_MAX);
+}
+
 enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     r->keep_subject = r->keep_san = r->requested_san = (struct bytes){0};
     if (!operation_fits(r, ret) || !request_fits(r, ret))
@@ -239,7 +252,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
-    if (!secret_unused(r, ret) || !none_exists(r, ret) || !state_fits(r, ret))
+    if (!secret_unused(r, ret) || !none_exists(r, ret) || !record_has_room(r, ret) ||
+        !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval) {
         (void)ca_refuse(ret, IPC_PENDING, "an officer has to approve this request");

@@ -96,6 +96,17 @@ static void record_durable(struct ca_batch *batch, enum tm_err result) {
     burn(r);
 }
 
+/* A full record forgets its oldest certificate that is not in use any more. One in use stays,
+ * however old: an IDevID that dropped out after a decade of renewals could be issued a second time.
+ * (ca_decide sees to it that not all are in use.) */
+static void forget_oldest(struct ca_device *d) {
+    size_t at = d->cert_count - 1;
+    while (at > 0 && d->certs[at].status == CA_CERT_ACTIVE)
+        at--;
+    memmove(&d->certs[at], &d->certs[at + 1], (d->cert_count - at - 1) * sizeof d->certs[0]);
+    d->cert_count--;
+}
+
 /* Older live certificates of the profile step back; the new one comes first. */
 static void update_device(struct ca_request *r) {
     struct ca_device *d = &r->device;
@@ -104,7 +115,7 @@ static void update_device(struct ca_request *r) {
             strcmp(d->certs[i].profile, r->label->profile->name) == 0)
             d->certs[i].status = CA_CERT_SUPERSEDED;
     if (d->cert_count == CA_DEVICE_CERTS_MAX)
-        d->cert_count--;
+        forget_oldest(d);
     memmove(&d->certs[1], &d->certs[0], d->cert_count * sizeof d->certs[0]);
     d->cert_count++;
     struct ca_cert_ref *ref = &d->certs[0];

@@ -59,7 +59,6 @@ struct ca_request {
 
     struct ca_intent intent;
     struct ca_certificate certificate;
-    struct ca_certificate superseded[CA_DEVICE_CERTS_MAX];
     struct ca_leaf leaf;
     struct ca_batch batch;
     struct ca_ticket ticket;

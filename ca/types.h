@@ -9,9 +9,10 @@
 #include "base/bytes.h"
 #include "ipc/messages.h"
 
-#define CA_SERIAL_MAX 20       /* RFC 5280, 4.1.2.2 */
-#define CA_HASH_SIZE 32        /* SHA-256 */
-#define CA_DEVICE_CERTS_MAX 12 /* certificates a device record names, newest first */
+#define CA_SERIAL_MAX 20 /* RFC 5280, 4.1.2.2 */
+#define CA_HASH_SIZE 32  /* SHA-256 */
+/* Certificates that a device record names: all in use, then the newest others. */
+#define CA_DEVICE_CERTS_MAX 12
 
 struct ca_serial {
     uint8_t octets[CA_SERIAL_MAX]; /* INTEGER content octets, positive */

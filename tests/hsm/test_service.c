@@ -92,6 +92,40 @@ static void test_secret_then_idevid_then_renewal(void **state) {
     unit_close(&unit);
 }
 
+/* However often the LDevID is renewed, the IDevID stays the device's one and is not issued again.
+ */
+static void test_renewals_do_not_push_the_idevid_out(void **state) {
+    struct rig *rig = *state;
+    struct unit unit;
+    static struct rig_answer current, next;
+    unit_open(rig, "T-1", &unit);
+    struct rig_request q = {
+        .label = "", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = unit.id};
+    rig_enroll(rig, &q, &current);
+    assert_outcome(&current, IPC_ISSUED);
+    q.reenroll = true;
+    for (int i = 0; i < CA_DEVICE_CERTS_MAX + 2; i++) {
+        q.certificate = der_of(&current);
+        rig_enroll(rig, &q, &next);
+        assert_outcome(&next, IPC_ISSUED);
+        current = next;
+    }
+    struct rig_request first = {
+        .label = "idevid", .user = unit.id, .secret = unit.secret, .key = unit.key, .cn = unit.id};
+    rig_enroll(rig, &first, &next);
+    assert_outcome(&next, IPC_REPEATED);
+    assert_int_equal(next.der_n, unit.idevid.der_n);
+    assert_memory_equal(next.der, unit.idevid.der, next.der_n);
+    struct ca_device device;
+    assert_int_equal(rig->store->ops->device(rig->store, "acme", unit.id, &device), TM_OK);
+    size_t live = 0;
+    for (size_t i = 0; i < device.cert_count; i++)
+        live += device.certs[i].status == CA_CERT_ACTIVE;
+    assert_int_equal(live, 2);
+    rig_check_store(rig);
+    unit_close(&unit);
+}
+
 static void test_secret_is_used_once(void **state) {
     struct rig *rig = *state;
     struct unit unit;
@@ -410,6 +444,7 @@ static void test_refusals_beyond_the_ceiling_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(secret_then_idevid_then_renewal),
+        TEST(renewals_do_not_push_the_idevid_out),
         TEST(secret_is_used_once),
         TEST(crowd_of_one_request_gets_one_certificate),
         TEST(two_keys_race_for_one_idevid),
