@@ -25,6 +25,7 @@ bool fleet_random_chance(struct fleet_random *r, unsigned per_thousand) {
 }
 
 void fleet_random_fill(struct fleet_random *r, uint8_t *ret, size_t n) {
+    struct fleet_random own = {fleet_random_next(r)};
     for (size_t i = 0; i < n; i++)
-        ret[i] = (uint8_t)(fleet_random_next(r) >> 56);
+        ret[i] = (uint8_t)(fleet_random_next(&own) >> 56);
 }

@@ -20,6 +20,7 @@ uint64_t fleet_random_next(struct fleet_random *r);
 int64_t fleet_random_between(struct fleet_random *r, int64_t from, int64_t to);
 /* True `per_thousand` times out of 1,000. */
 bool fleet_random_chance(struct fleet_random *r, unsigned per_thousand);
+/* One number is drawn, whatever n: lengths that hang on keys do not change what comes after. */
 void fleet_random_fill(struct fleet_random *r, uint8_t *ret, size_t n);
 
 #endif
