@@ -169,17 +169,26 @@ static enum tm_purpose way(const struct tm_device *d) {
     return TM_PURPOSE_RENEW;
 }
 
+/* Is another way to be taken than the request under way? A recovery goes on to its end, also after
+ * a restart that forgot why it was begun, or the server would make one certificate more. */
+static bool turns(struct tm_device *d, enum tm_purpose purpose, enum tm_purpose *ret_other) {
+    if (purpose == TM_PURPOSE_RENEW) {
+        *ret_other = way(d);
+        return *ret_other != purpose;
+    }
+    *ret_other = TM_PURPOSE_RENEW;
+    bool back = purpose == TM_PURPOSE_RECOVER && d->other_way && tm_life_usable(d, TM_SLOT_CURRENT);
+    d->other_way = false;
+    return back || (purpose == TM_PURPOSE_RECOVER && !tm_life_usable(d, TM_SLOT_IDEVID));
+}
+
 /* Goes on with the request that the journal names, if it still is the one to make. */
 static enum tm_err resume_request(struct tm_device *d, struct tm_step *ret) {
-    enum tm_purpose purpose = (enum tm_purpose)d->journal.purpose;
-    if (purpose == TM_PURPOSE_RENEW || purpose == TM_PURPOSE_RECOVER) {
-        enum tm_purpose now = way(d);
-        if (now != purpose) {
-            enum tm_err err = tm_change_abandon(d);
-            return err ? err : tm_obtain_begin(d, now, ret);
-        }
-    }
-    return tm_obtain_begin(d, purpose, ret);
+    enum tm_purpose purpose = (enum tm_purpose)d->journal.purpose, other;
+    if (!turns(d, purpose, &other))
+        return tm_obtain_begin(d, purpose, ret);
+    enum tm_err err = tm_change_abandon(d);
+    return err ? err : tm_obtain_begin(d, other, ret);
 }
 
 /* NEXT was obtained: is it any good? */

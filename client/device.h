@@ -170,8 +170,9 @@ struct tm_device {
     bool secret;            /* and with the bootstrap credential */
     bool started;           /* a step was made since tm_device_init */
     bool renew_asked;
-    bool refused;  /* tm_device_used(false) inside the soak time */
-    bool stranded; /* was told */
+    bool refused;   /* tm_device_used(false) inside the soak time */
+    bool stranded;  /* was told */
+    bool other_way; /* a recovery was denied so often that CURRENT has its turn again */
     uint32_t failures;
     uint32_t denied;
     int64_t next_mono_ms;

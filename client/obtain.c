@@ -113,8 +113,10 @@ static enum tm_err denied(struct tm_device *d, const struct tm_answer *answer) {
         return TM_OK; /* a recovery is next */
     if (renews || d->denied >= 2 * d->config.denied_max || d->journal.purpose != TM_PURPOSE_RECOVER)
         tm_life_stranded(d);
-    if (d->denied >= 2 * d->config.denied_max)
-        d->denied = 0; /* and the other way round again */
+    if (d->denied >= 2 * d->config.denied_max) {
+        d->denied = 0;
+        d->other_way = true;
+    }
     return TM_OK;
 }
 
@@ -167,8 +169,11 @@ enum tm_err tm_obtain_anchors(struct tm_device *d, const struct tm_answer *answe
     if (out.cap > TM_ANCHORS_MAX)
         out.cap = TM_ANCHORS_MAX;
     if (tm_anchors_update(d->crypto, tm_life_wall(d), d->config.anchor_unit, held, offered, &out,
-                          &changed))
+                          &changed)) {
+        tm_life_tell(d, TM_EVENT_FAILED, TM_SLOT_NONE,
+                     "the CA certificates that the server offers cannot be taken over");
         return TM_OK;
+    }
     return changed ? store_anchors(d, buf_bytes(&out)) : TM_OK;
 }
 
@@ -272,16 +277,27 @@ enum tm_err tm_obtain_send(struct tm_device *d, struct tm_step *ret) {
 
 /* ---- the answer ---- */
 
+/* Could the certificate have issued one with that issuer's name and key identifier (empty: none)?
+ */
+static bool may_have_issued(const struct pki_cert *cert, struct bytes issuer, struct bytes key_id) {
+    struct bytes own;
+    if (!pki_name_equal(cert->subject, issuer) || pki_name_equal(cert->subject, cert->issuer))
+        return false;
+    return !key_id.n || pki_cert_ski(cert, &own) || bytes_equal(own, key_id);
+}
+
 /* The CA certificate of the set, no root, that issued `below`. */
 static enum tm_err issuer_of(struct bytes set, struct bytes below, struct bytes *ret) {
     struct pki_cert cert;
     struct der element;
+    struct bytes key_id;
     enum tm_err err = pki_cert_parse(below, &cert);
     struct bytes issuer = cert.issuer;
+    if (!err && pki_cert_aki(&cert, &key_id))
+        key_id = (struct bytes){0};
     while (!err && set.n) {
         err = der_next(&set, &element);
-        if (err || pki_cert_parse(element.whole, &cert) || !pki_name_equal(cert.subject, issuer) ||
-            pki_name_equal(cert.subject, cert.issuer))
+        if (err || pki_cert_parse(element.whole, &cert) || !may_have_issued(&cert, issuer, key_id))
             continue;
         *ret = element.whole;
         return TM_OK;

@@ -185,9 +185,8 @@ static enum tm_err start_device(struct agent *agent) {
 }
 
 static enum tm_err start(struct agent *agent) {
-    bool taken;
-    gid_t group;
-    enum tm_err err = agent_export_group(agent->conf, &group);
+    bool taken = false;
+    enum tm_err err = agent_export_prepare(agent->conf);
     if (!err)
         err = agent_parts_connect(&agent->parts, tm_clock_now().wall_ms == 0);
     if (!err)

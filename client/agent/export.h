@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The folder that other services take the certificate from. Its files are links below `current`,
- * itself a link to one of two folders: one rename changes all of them, so that no power cut leaves
- * a certificate beside another one's key.
+ * itself a link to one of two folders in `.sets`: one rename changes all of them, so that no power
+ * cut leaves a certificate beside another one's key.
  */
 #ifndef TOUCHMARK_AGENT_EXPORT_H
 #define TOUCHMARK_AGENT_EXPORT_H
@@ -27,10 +27,14 @@ struct agent_export_set {
  * group (logged). */
 MUST_USE enum tm_err agent_export_group(const struct agent_conf *conf, gid_t *ret_group);
 
-/* Makes the folder say *set, durably, and removes the set of before. Failures are logged; one of
- * the two sets is there then, whole. */
+/* Can the folder and the group be used, if any are named? The folder is made. TM_EINVAL;
+ * TM_EDENIED: others may write to it; TM_EIO. */
+MUST_USE enum tm_err agent_export_prepare(const struct agent_conf *conf);
+
+/* Makes the folder say *content, durably, and removes the set of before. Failures are logged; one
+ * of the two sets is there then, whole. */
 MUST_USE enum tm_err agent_export_write(const struct agent_conf *conf,
-                                        const struct agent_export_set *set);
+                                        const struct agent_export_set *content);
 /* Is there a set? */
 bool agent_export_exists(const struct agent_conf *conf);
 

@@ -295,6 +295,12 @@ static void refuse(struct rig *r) {
     tm_device_used(&r->device, false);
 }
 
+static void doubt(struct rig *r) {
+    if (rig_count(r, false) < 2)
+        for (int i = 0; i < 3; i++)
+            tm_device_used(&r->device, false);
+}
+
 static void expire(struct rig *r) {
     enroll(r);
     r->offline = true;
@@ -307,7 +313,8 @@ static const struct story STORIES[] = {
     {"renew", enroll, renew, 3, 2},
     {"end of the soak time", renewed, nothing, 3, 2},
     {"roll back", renewed, refuse, 70, 3},
-    {"recover", expire, nothing, 3, 2},
+    {"recover what is refused", enroll, doubt, 3, 2},
+    {"recover what expired", expire, nothing, 3, 2},
 };
 
 /* Cuts power in write `at`; false when the story ends before it. */
