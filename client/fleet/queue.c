@@ -30,7 +30,7 @@ void fleet_queue_deinit(struct fleet_queue *queue) {
 
 static bool before(const struct fleet_queue *q, size_t a, size_t b) {
     size_t x = q->heap[a], y = q->heap[b];
-    return q->at[x] < q->at[y] || (q->at[x] == q->at[y] && x < y);
+    return q->at[x] < q->at[y] || (x < y && q->at[x] == q->at[y]);
 }
 
 static void swap(struct fleet_queue *q, size_t a, size_t b) {

@@ -15,7 +15,7 @@ static const struct climate climates[FLEET_TRACKS] = {
                      FLEET_LOSSY},
     [FLEET_CERTIFICATES] = {10 * FLEET_DAY, 40 * FLEET_DAY, FLEET_HOUR, 30 * FLEET_HOUR,
                             FLEET_WRONG_KEY, FLEET_GARBAGE},
-    [FLEET_PROBES] = {5 * FLEET_DAY, 40 * FLEET_DAY, FLEET_HOUR, 6 * FLEET_DAY, FLEET_UNREACHABLE,
+    [FLEET_PROBES] = {5 * FLEET_DAY, 40 * FLEET_DAY, FLEET_HOUR, 2 * FLEET_DAY, FLEET_UNREACHABLE,
                       FLEET_UNKNOWN_ISSUER},
 };
 
