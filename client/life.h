@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of tm_device: what its parts know of each other. Data flows one way: life.c decides
+ * The inside of tm_device: what its parts know of each other. Data flows one way: decide.c says
  * what is due, obtain.c gets a certificate, change.c takes it into use or gives it up. Only for the
  * library.
  */
@@ -50,6 +50,13 @@ MUST_USE enum tm_err tm_life_commit(struct tm_device *d, const struct tm_journal
 /* Destroys keys and erases chains in banks that the journal does not name (never bank 0), and the
  * bootstrap credential once it is done with. Idempotent. */
 MUST_USE enum tm_err tm_life_sweep(struct tm_device *d);
+
+/* ---- decide.c ---- */
+
+/* The next thing to do, when nothing is under way in this run. */
+MUST_USE enum tm_err tm_decide(struct tm_device *d, struct tm_step *ret);
+/* When CURRENT is to be renewed, wall clock; INT64_MAX: never. */
+MUST_USE enum tm_err tm_decide_renewal_time(const struct tm_device *d, int64_t *ret_wall_ms);
 
 /* ---- obtain.c ---- */
 

@@ -2,6 +2,7 @@
 /* Renewal times and backoff: see client/schedule.h. */
 #include "client/schedule.h"
 
+#define RETRY_AFTER_MAX_S 86400u
 #define NEVER_ENDS_MS INT64_C(253402300799000) /* 99991231235959Z (RFC 5280, 4.1.2.5) */
 
 static uint64_t be64(const uint8_t *p) {
@@ -59,7 +60,8 @@ enum tm_err tm_schedule_backoff(const struct tm_crypto *crypto, uint32_t min_s, 
         bound *= 2;
     if (bound > most)
         bound = most;
-    uint64_t least = (uint64_t)retry_after_s * 1000;
+    uint64_t longest = max_s > RETRY_AFTER_MAX_S ? max_s : RETRY_AFTER_MAX_S;
+    uint64_t least = (retry_after_s < longest ? retry_after_s : longest) * 1000;
     if (least && bound > least / 10)
         bound = least / 10;
     uint8_t random[8];

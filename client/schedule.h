@@ -20,7 +20,8 @@ MUST_USE enum tm_err tm_schedule_renewal(const struct tm_crypto *crypto, const c
                                          int64_t server_until_ms, int64_t *ret_wall_ms);
 
 /* Full jitter: between 0 and min(max, min * 2^(failures - 1)) seconds, in ms; at least
- * `retry_after_s`, and then up to a tenth more. failures >= 1. */
+ * `retry_after_s` (of which more than a day, or max, is not believed), and then up to a tenth more.
+ * failures >= 1. */
 MUST_USE enum tm_err tm_schedule_backoff(const struct tm_crypto *crypto, uint32_t min_s,
                                          uint32_t max_s, uint32_t failures, uint32_t retry_after_s,
                                          int64_t *ret_ms);

@@ -34,13 +34,15 @@ enum {
     OPT_BACKOFF,
     OPT_SOAK,
     OPT_UNTIL,
-    OPT_STOP_AT
+    OPT_STOP_AT,
+    OPT_TIMES
 };
 
 struct options {
     const char *command, *folder, *anchors, *stop_at;
     bool bootstrap;
     long until_s;
+    long times;
     struct tm_config device;
     struct tm_curl_config curl;
 };
@@ -71,6 +73,7 @@ static const struct argp_option option_rows[] = {
     {"backoff", OPT_BACKOFF, "SECONDS", 0, "Largest backoff; default 1", 0},
     {"soak", OPT_SOAK, "SECONDS", 0, "Soak time of a new certificate", 0},
     {"until", OPT_UNTIL, "SECONDS", 0, "Settled is what waits longer; default 5", 0},
+    {"times", OPT_TIMES, "COUNT", 0, "So often CURRENT was refused; default 1", 0},
     {"stop-at", OPT_STOP_AT, "EVENT", 0, "Stop at this event at once", 0},
     {0},
 };
@@ -132,6 +135,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_UNTIL:
         o->until_s = strtol(arg, NULL, 10);
+        return 0;
+    case OPT_TIMES:
+        o->times = strtol(arg, NULL, 10);
         return 0;
     case OPT_STOP_AT:
         o->stop_at = arg;
@@ -291,6 +297,9 @@ static int operate(struct run *run) {
         return failed("start", err);
     if (strcmp(command, "renew") == 0)
         tm_device_renew(&run->device);
+    if (strcmp(command, "refused") == 0)
+        for (long i = 0; i < run->options->times; i++)
+            tm_device_used(&run->device, false);
     if (strcmp(command, "status") != 0)
         err = settle(run);
     return err == TM_OK ? print_status(run) : failed(command, err);
@@ -310,10 +319,15 @@ static enum tm_err open_parts(struct run *run) {
 
 int main(int argc, char **argv) {
     static struct run run;
-    struct options options = {.until_s = 5, .device = {.backoff_min_s = 1, .backoff_max_s = 1}};
-    struct argp argp = {
-        option_rows, parse_option, "provision|run|renew|status", "A device on the library.", NULL,
-        NULL,        NULL};
+    struct options options = {
+        .until_s = 5, .times = 1, .device = {.backoff_min_s = 1, .backoff_max_s = 1}};
+    struct argp argp = {option_rows,
+                        parse_option,
+                        "provision|run|renew|refused|status",
+                        "A device on the library.",
+                        NULL,
+                        NULL,
+                        NULL};
     if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
         return 2;
     run.options = &options;

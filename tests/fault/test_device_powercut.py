@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Power fails at every call with which a device changes its files, while it enrolls, renews, rolls back
+and recovers against a real server: afterwards it goes on by itself, and the registry holds no
+more than one live certificate of each kind, the one that the device uses."""
+
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
+
+from harness import Case, PATIENCE, main, run  # noqa: E402
+from test_device import Unit, serial  # noqa: E402
+
+SHIM = os.environ["TM_POWERCUT"]
+KILLED = -9
+CUTS_MAX = 300  # of one lane
+KEEPS = ("synced", "names", "all")
+
+
+class PowerCuts(Case):
+    listen = {"workers": 1}
+
+    def cut(self, unit, at, keep, words):
+        """Does the words, with the power failing before call number `at`. Was there such a call?"""
+        env = {**os.environ, "LD_PRELOAD": SHIM, "POWERCUT_FOLDER": str(unit.folder),
+               "POWERCUT_AT": str(at), "POWERCUT_KEEP": keep}
+        done = subprocess.run(unit.arguments(*words), env=env, capture_output=True,
+                              timeout=PATIENCE, check=False)
+        self.assertIn(done.returncode, (0, KILLED), done.stderr)
+        return done.returncode == KILLED
+
+    def check(self, unit):
+        """Goes on without a cut: the device is whole, and the registry holds what it uses and
+        nothing else. Returns how many LDevIDs it ever got."""
+        _, status = unit.do("run")
+        device = self.server.device(unit.name)
+        live = [c["serial"] for c in device["certificates"] if c["status"] == "active"]
+        held = [serial(status, "idevid"), serial(status, "current")]
+        self.assertEqual(sorted(live), sorted(held), device)
+        self.assertNotIn("next", status["slots"])
+        self.assertFalse(unit.has_bootstrap())
+        self.assertEqual([p.name for p in unit.folder.iterdir() if "tmp" in p.name], [])
+        made = [leaf["profile"] for leaf in self.server.leaves(self.since)
+                if leaf["event"] == "issued" and leaf["device"] == unit.name]
+        self.assertEqual(made.count("idevid"), 1)
+        return made.count("ldevid")
+
+    def enroll_lane(self, keep):
+        """A new device for each cut."""
+        for at in range(1, CUTS_MAX):
+            unit = Unit(self, f"enroll-{keep}-{at}").provision()
+            was_cut = self.cut(unit, at, keep, ["run"])
+            self.assertEqual(self.check(unit), 1)
+            if not was_cut:
+                return at - 1
+        raise AssertionError("it never ends")
+
+    def change_lane(self, name, keep, words, after):
+        """One device for all cuts. `after`: what brings it back to where it began."""
+        unit = Unit(self, f"{name}-{keep}").provision()
+        unit.do("run")
+        for step in after:
+            unit.do(*step)
+        made = self.check(unit)
+        for at in range(1, CUTS_MAX):
+            was_cut = self.cut(unit, at, keep, words)
+            if was_cut and after:
+                unit.do(*words)
+            for step in after:
+                unit.do(*step)
+            before, made = made, self.check(unit)
+            self.assertIn(made - before, (0, 1), unit.name)
+            if not was_cut:
+                return at - 1
+        raise AssertionError("it never ends")
+
+    def all_lanes(self, lane, *args):
+        self.since = self.server.head()
+        with concurrent.futures.ThreadPoolExecutor(len(KEEPS)) as pool:
+            cuts = [f.result() for f in [pool.submit(lane, *args[:1], keep, *args[1:]) if args
+                                         else pool.submit(lane, keep) for keep in KEEPS]]
+        print(f"cuts: {dict(zip(KEEPS, cuts))}", flush=True)
+        self.assertGreater(min(cuts), 10)
+
+    def test_enroll(self):
+        self.all_lanes(self.enroll_lane)
+
+    def test_renew(self):
+        self.all_lanes(self.change_lane, "renew", ["renew"], [])
+
+    def test_recover(self):
+        self.all_lanes(self.change_lane, "recover", ["refused", "--times", "3"], [])
+
+    def test_roll_back(self):
+        """The registry goes by what it issued, so a device that stepped back renews."""
+        self.all_lanes(self.change_lane, "rollback", ["refused"], [["renew"]])
+
+
+if __name__ == "__main__":
+    main()
