@@ -122,24 +122,28 @@ struct place {
     char path[4352];
 };
 
-static const char *in_export(const struct agent *agent, const char *name, struct place *ret) {
-    (void)snprintf(ret->path, sizeof ret->path, "%s/%s", agent->conf->export.folder, name);
-    return ret->path;
+static struct place place_of(const struct agent *agent, const char *name) {
+    struct place place;
+    (void)snprintf(place.path, sizeof place.path, "%s/%s", agent->conf->export.folder, name);
+    return place;
 }
 
 static void run_hook(struct agent *agent, const struct material *m) {
     const struct agent_conf *conf = agent->conf;
     struct agent_report *report = &agent->report;
-    struct place certificate, chain, ca, key;
     if (!conf->hook.program)
         return;
+    const struct place certificate = place_of(agent, AGENT_EXPORT_CERTIFICATE);
+    const struct place chain = place_of(agent, AGENT_EXPORT_CHAIN);
+    const struct place ca = place_of(agent, AGENT_EXPORT_CA);
+    const struct place key = place_of(agent, AGENT_EXPORT_KEY);
     const struct agent_variable variables[] = {
         {"TOUCHMARK_EVENT", agent->changed},
         {"TOUCHMARK_DEVICE", conf->device},
-        {"TOUCHMARK_CERTIFICATE", in_export(agent, AGENT_EXPORT_CERTIFICATE, &certificate)},
-        {"TOUCHMARK_CHAIN", in_export(agent, AGENT_EXPORT_CHAIN, &chain)},
-        {"TOUCHMARK_CA", in_export(agent, AGENT_EXPORT_CA, &ca)},
-        {"TOUCHMARK_KEY", m->set.key.n ? in_export(agent, AGENT_EXPORT_KEY, &key) : m->key_place},
+        {"TOUCHMARK_CERTIFICATE", certificate.path},
+        {"TOUCHMARK_CHAIN", chain.path},
+        {"TOUCHMARK_CA", ca.path},
+        {"TOUCHMARK_KEY", m->set.key.n ? key.path : m->key_place},
     };
     enum tm_err err = agent_hook_run(conf->hook.program, conf->hook.timeout, variables,
                                      sizeof variables / sizeof variables[0], report->hook_result);

@@ -3,6 +3,7 @@
 the daemon against the real server, through outages, reloads and its own death."""
 
 import contextlib
+import ctypes
 import grp
 import json
 import os
@@ -12,6 +13,7 @@ import signal
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import threading
 
@@ -95,6 +97,27 @@ class Relay:
         self.listener.close()
 
 
+class Watch:
+    """Names of what changes in a folder, as a path unit of systemd is told (inotify)."""
+
+    CHANGES = 0x008 | 0x040 | 0x080 | 0x100 | 0x200  # closed after writing, moved, made, deleted
+
+    def __init__(self, folder):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if libc.inotify_add_watch(self.fd, os.fsencode(folder), self.CHANGES) < 0:
+            raise OSError(ctypes.get_errno(), "inotify_add_watch")
+
+    def seen(self):
+        names, octets = [], os.read(self.fd, 65536)
+        os.close(self.fd)
+        while octets:
+            size = 16 + struct.unpack_from("=iIII", octets)[3]
+            names.append(octets[16:size].rstrip(b"\0"))
+            octets = octets[size:]
+        return names
+
+
 class Agent:
     """One agent in a folder of its own, configured as `values` says beside what all need."""
 
@@ -118,7 +141,7 @@ class Agent:
             "device": name, "server": f"https://127.0.0.1:{port or server.port}",
             "anchors": server.site.root, "bootstrap": "bootstrap", "state": "state",
             "environment": "test", "labels": {"ldevid": "ldevid"},
-            "requests": {"timeout": f"{PATIENCE}s", "connect_timeout": "5s"},
+            "requests": {"timeout": "60s", "connect_timeout": "5s"},
             "renewal": {"backoff_min": "1s", "backoff_max": "1s", "soak": "1h"},
             "export": {"folder": "export"}, "hook": {"program": "hook"}}
         self.configure(**values)
@@ -203,7 +226,11 @@ class AgentCase(Case):
         self.assertEqual(agent.run("--once"), code, agent.said)
 
     def until(self, agent, what, holds):
-        return until(lambda: f"{what}; the agent says:\n{agent.text()[-4000:]}", holds)
+        def holds_while_it_runs():
+            self.assertIsNone(agent.process.poll(), agent.text()[-4000:])
+            return holds()
+        return until(lambda: f"{what}; the agent says:\n{agent.text()[-4000:]}",
+                     holds_while_it_runs)
 
     def serving(self, agent, **env):
         """A daemon that has a certificate and told the hook."""
@@ -340,6 +367,26 @@ class Once(AgentCase):
         self.assertEqual(agent.certificate(), before)
         self.assertEqual([h["TOUCHMARK_EVENT"] for h in agent.hooks()], ["enrolled", "restored"])
 
+    def test_change_is_told_though_the_agent_was_killed(self):
+        agent = self.agent("ONCE-11", hook_tail='[ -e "$0.ran" ] || { touch "$0.ran"; '
+                                                'kill -9 $PPID; }')
+        self.once(agent, -signal.SIGKILL)
+        self.once(agent)
+        self.once(agent)
+        self.assertEqual([h["TOUCHMARK_EVENT"] for h in agent.hooks()], ["enrolled", "restored"])
+
+    def test_device_that_came_with_an_idevid_needs_no_secret(self):
+        idevid, key = self.server.enrolled("ONCE-12", label="idevid")
+        agent = self.agent("ONCE-12", secret=None, idevid="idevid.pem")
+        (agent.folder / "idevid.pem").write_text(idevid.read_text() + self.site.issuer.read_text())
+        self.once(agent, CONFIG)
+        self.assertIn("number 0", agent.said)
+        (agent.state / "key-0.pem").touch(mode=0o600)
+        (agent.state / "key-0.pem").write_bytes(openssl("pkey", "-in", key.path))
+        self.once(agent)
+        self.assertEqual(agent.status()["slots"]["idevid"]["serial"].lstrip("0"),
+                         serial_of(idevid.read_text()).lstrip("0"))
+
     def test_status_needs_no_agent(self):
         agent = self.agent("ONCE-10")
         self.assertEqual(agent.run("--status"), AGAIN)
@@ -433,6 +480,7 @@ class Daemon(AgentCase):
     def test_renews_when_told(self):
         agent = self.serving(self.agent("DAEMON-1"))
         first, first_status = agent.certificate(), agent.status()
+        watched = Watch(agent.export)
         torn, stop = [], threading.Event()
 
         def watch():
@@ -456,6 +504,7 @@ class Daemon(AgentCase):
             stop.set()
             thread.join()
         self.assertEqual(torn, [])
+        self.assertEqual(set(watched.seen()), {b"current"})
         status = agent.status()
         self.assertNotEqual(agent.certificate(), first)
         self.assertEqual(serial_of(agent.certificate()).lstrip("0"),
