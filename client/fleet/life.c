@@ -85,6 +85,7 @@ static struct tm_config config_of(const struct fleet_unit *u) {
                               .idevid_label =
                                   u->kind == FLEET_FROM_FACTORY ? FLEET_LABEL_IDEVID : NULL,
                               .ldevid_label = FLEET_LABEL_LDEVID,
+                              .keep_key = u->keeps,
                               .anchor_unit = FLEET_UNIT};
 }
 

@@ -28,6 +28,7 @@ struct fleet_scenario {
     unsigned clockless; /* no clock; as many again learn the time only an hour after each start */
     unsigned skewed;    /* the clock is minutes off */
     unsigned slow;      /* the key store answers later */
+    unsigned keeps;     /* renewals keep the key */
     /* Per thousand writes of storage and key store. */
     unsigned cut;    /* the power is cut in the middle */
     unsigned failed; /* the write fails */

@@ -62,6 +62,7 @@ void fleet_unit_draw(struct fleet_unit *unit, size_t number, const struct fleet_
     if (fleet_random_chance(r, scenario->skewed))
         unit->skew_ms = fleet_random_between(r, -120, 120) * FLEET_SECOND;
     unit->slow = fleet_random_chance(r, scenario->slow);
+    unit->keeps = fleet_random_chance(r, scenario->keeps);
     unit->cut = scenario->cut;
     unit->failed = scenario->failed;
     unit->born_ms = weather->from_ms + fleet_random_between(r, 0, FACTORY_DAYS * FLEET_DAY);

@@ -57,6 +57,7 @@ struct fleet_unit {
     int64_t skew_ms;
     bool slow;            /* every second call of the key store says TM_EAGAIN */
     bool asked;           /* and this is the second one */
+    bool keeps;           /* its key when it renews */
     unsigned cut, failed; /* per thousand writes */
     bool asleep;          /* off for all of a root rollover: nobody can bring it back */
     bool on;              /* has power, and the library runs */
