@@ -220,6 +220,20 @@ class Footprint(Temporary):
         lines = harness.run(SOURCE / "client/footprint", "--markdown").stdout.decode().splitlines()
         for table in ("| Part | text |", "| RAM on Cortex-M4 |", "| Port on Linux"):
             self.assertEqual(len([line for line in lines if line.startswith(table)]), 1, table)
+        self.check_document(lines)
+
+    def check_document(self, lines):
+        """docs/device-library.md says the same; compilers differ by a little."""
+        document = (SOURCE / "docs/device-library.md").read_text().splitlines()
+        for line in lines:
+            row = re.match(r"\| (.*?) \| ([0-9,]+) \|", line)
+            if not row:
+                continue
+            name, octets = row.group(1), int(row.group(2).replace(",", ""))
+            said = [x for x in document if x.startswith(f"| {name} | ")]
+            self.assertEqual(len(said), 1, name)
+            figure = int(said[0].split("|")[2].replace(",", ""))
+            self.assertLessEqual(abs(figure - octets), 32 + octets // 20, said[0])
 
     def test_an_allocation_in_the_core_is_found(self):
         footprint = load_footprint()
