@@ -4,7 +4,8 @@
  * anchors come from the device's storage for each exchange, the private key's signatures from its
  * key store; nothing of the system's trust store is used. Connections are kept where the next
  * exchange may use them; a bound request goes over the connection whose binding was reported, or
- * not at all.
+ * not at all. A connection that the server ends with its answer (HTTP/1.0, Connection: close) has
+ * none to report.
  *
  * Results beyond client/transport.h: a chain or key that can never be shown (not there, or not of
  * each other) is TM_RESULT_DENIED, a storage or key store that fails TM_RESULT_NETWORK; status 408

@@ -99,6 +99,14 @@ static void take_text(const struct tm_curl *self, long status, struct tm_answer 
         (void)snprintf(ret->text, sizeof ret->text, "HTTP status %ld", status);
 }
 
+/* Will libcurl use the connection again? Not when the server said that it closes it, or speaks
+ * HTTP/1.0. */
+static bool is_kept(const struct tm_curl *self) {
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    return curl_easy_getinfo(self->easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
+           socket != CURL_SOCKET_BAD;
+}
+
 static void answered(struct tm_curl *self, struct tm_answer *ret) {
     enum tm_operation operation = self->exchange->operation;
     long status = 0;
@@ -107,7 +115,7 @@ static void answered(struct tm_curl *self, struct tm_answer *ret) {
     ret->server_wall_ms = date_of(self) * 1000;
     ret->retry_after_s = retry_after(self);
     if (operation == TM_OP_CACERTS) {
-        self->reported = self->seen.binding;
+        self->reported = is_kept(self) ? self->seen.binding : (struct tm_curl_binding){.n = 0};
         ret->binding_n = self->reported.n;
         memcpy(ret->binding, self->reported.octets, self->reported.n);
     }

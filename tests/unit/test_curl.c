@@ -211,6 +211,20 @@ static void bound_request_is_not_sent_over_another_connection(void **state) {
     assert_int_equal(peer_request_count(&f->peer), 2);
 }
 
+/* What cannot carry a bound request has no binding to report. */
+static void connection_that_ends_with_its_answer_is_nothing_to_be_bound_to(void **state) {
+    struct fixture *f = *state;
+    start(f);
+    peer_will_answer(&f->peer, OK_HEAD "Connection: close\r\n", OK_BODY, PEER_CLOSES);
+    will_answer(f, 2);
+    assert_int_equal(ask(f, cacerts), TM_RESULT_OK);
+    assert_int_equal(f->answer.binding_n, 0);
+    assert_int_equal(ask(f, enroll), TM_RESULT_OK);
+    assert_int_equal(peer_request(&f->peer, 1)->connection, 2);
+    assert_int_equal(ask(f, cacerts), TM_RESULT_OK);
+    assert_int_equal(f->answer.binding_n, 32);
+}
+
 static void each_certificate_has_its_own_connections(void **state) {
     struct fixture *f = *state;
     start(f);
@@ -603,6 +617,7 @@ int main(void) {
         TEST(bound_request_goes_over_the_connection_that_was_reported),
         TEST(bound_request_goes_over_the_connection_that_was_reported_tls12),
         TEST(bound_request_is_not_sent_over_another_connection),
+        TEST(connection_that_ends_with_its_answer_is_nothing_to_be_bound_to),
         TEST(each_certificate_has_its_own_connections),
         TEST(request_is_what_rfc7030_wants),
         TEST(one_time_credential_is_sent_when_asked_for),
