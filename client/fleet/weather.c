@@ -9,7 +9,7 @@ struct climate {
 };
 
 static const struct climate climates[FLEET_TRACKS] = {
-    [FLEET_ROUTE] = {4 * FLEET_DAY, 40 * FLEET_DAY, FLEET_HOUR, 9 * FLEET_DAY, FLEET_NO_ROUTE,
+    [FLEET_ROUTE] = {4 * FLEET_DAY, 40 * FLEET_DAY, FLEET_HOUR, 6 * FLEET_DAY, FLEET_NO_ROUTE,
                      FLEET_BUSY_UNTIL},
     [FLEET_LINES] = {FLEET_DAY, 20 * FLEET_DAY, FLEET_DAY, 10 * FLEET_DAY, FLEET_LOSSY,
                      FLEET_LOSSY},
