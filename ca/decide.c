@@ -173,8 +173,10 @@ static const struct ca_cert_ref *find_repeat(const struct ca_request *r) {
         const struct ca_cert_ref *ref = &r->device.certs[i];
         if (memcmp(ref->request, r->key, CA_HASH_SIZE) != 0 || ref->status != CA_CERT_ACTIVE)
             continue;
-        /* Where a second certificate is never made, the first is the answer for ever. */
-        if (profile->existing == CA_EXISTING_REFUSE ||
+        /* Where a second certificate is never made, by policy or because the secret is used up, the
+         * first is the answer for ever: a device whose answer got lost must not be. */
+        bool once = (r->who.credential & CA_CRED_SECRET) && r->now_ms < ref->not_after_ms;
+        if (once || profile->existing == CA_EXISTING_REFUSE ||
             (r->now_ms - ref->issued_ms <= profile->retry_window && r->now_ms < ref->not_after_ms))
             return ref;
     }

@@ -82,7 +82,8 @@ enum tm_event_kind {
     TM_EVENT_ANCHORS,      /* the trust anchors changed */
     TM_EVENT_BOOTSTRAP_ERASED,
     TM_EVENT_FAILED,   /* a try failed and will be repeated; `text` says why */
-    TM_EVENT_STRANDED, /* no credential that the server takes is left; it keeps trying. Somebody has
+    TM_EVENT_STRANDED, /* no credential that the server takes is left, or no server that can be
+                          trusted answers; it keeps trying. Somebody has
                           to help: `text` says how far it came */
 };
 

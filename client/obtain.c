@@ -120,9 +120,16 @@ static enum tm_err denied(struct tm_device *d, const struct tm_answer *answer) {
     return TM_OK;
 }
 
+/* A server that is not trusted, again and again: the anchors ended, or it is another one. */
+#define UNTRUSTED_MAX 10
+
 static enum tm_err unanswered(struct tm_device *d, const struct tm_answer *answer) {
-    bool no = answer->result == TM_RESULT_DENIED || answer->result == TM_RESULT_REFUSED;
-    return no ? denied(d, answer) : tm_life_failed(d, answer->text, answer->retry_after_s);
+    if (answer->result == TM_RESULT_DENIED || answer->result == TM_RESULT_REFUSED)
+        return denied(d, answer);
+    enum tm_err err = tm_life_failed(d, answer->text, answer->retry_after_s);
+    if (!err && answer->result == TM_RESULT_UNTRUSTED && d->failures >= UNTRUSTED_MAX)
+        tm_life_stranded(d);
+    return err;
 }
 
 /* What came is not what was asked for. The next request is another one, with another key. */

@@ -153,6 +153,25 @@ static void test_secret_is_used_once(void **state) {
     unit_close(&unit);
 }
 
+/* The secret is used up, but not for the one who used it: no answer is lost for ever. */
+static void test_a_secret_brings_its_certificate_again_days_later(void **state) {
+    struct rig *rig = *state;
+    char secret[CA_SECRET_TEXT];
+    static struct rig_answer first, again;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    rig_device_add(rig, "T-1", secret);
+    struct rig_request q = {.label = "", .user = "T-1", .secret = secret, .key = key, .cn = "T-1"};
+    rig_enroll(rig, &q, &first);
+    assert_outcome(&first, IPC_ISSUED);
+    rig_set_clock(rig_now_ms() + INT64_C(10) * 86400000);
+    rig_enroll(rig, &q, &again);
+    assert_outcome(&again, IPC_REPEATED);
+    assert_int_equal(again.der_n, first.der_n);
+    assert_memory_equal(again.der, first.der, first.der_n);
+    assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
+    EVP_PKEY_free(key);
+}
+
 #define CROWD 50
 
 static void test_crowd_of_one_request_gets_one_certificate(void **state) {
@@ -446,6 +465,7 @@ int main(void) {
         TEST(secret_then_idevid_then_renewal),
         TEST(renewals_do_not_push_the_idevid_out),
         TEST(secret_is_used_once),
+        TEST(a_secret_brings_its_certificate_again_days_later),
         TEST(crowd_of_one_request_gets_one_certificate),
         TEST(two_keys_race_for_one_idevid),
         TEST(key_of_another_device),
