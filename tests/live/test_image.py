@@ -57,6 +57,12 @@ def debian_source():
     raise AssertionError("apt knows no Debian archive")
 
 
+def make_debian(folder, *options):
+    """A minimal Debian 13. What debootstrap mounts is gone with its namespace."""
+    run("unshare", "--mount", "debootstrap", "--variant=minbase", *options, "trixie", folder,
+        debian_source(), timeout=BUILD_SECONDS)
+
+
 class Workshop:
     """buildah with a storage of its own, and the image."""
 
@@ -78,9 +84,7 @@ class Workshop:
 
     def make_base(self):
         base = self.folder / "base"
-        # What debootstrap mounts is gone with its namespace.
-        run("unshare", "--mount", "debootstrap", "--variant=minbase", "trixie", base,
-            debian_source(), timeout=BUILD_SECONDS)
+        make_debian(base)
         container = self.name("from", "scratch")
         self.buildah("add", "--quiet", container, base, "/")
         self.buildah("commit", "--quiet", "--rm", container, BASE)
