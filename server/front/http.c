@@ -44,7 +44,6 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
                               const char *method, const char *version, const char *data,
                               size_t *data_n, void **state) {
     (void)cls;
-    (void)version;
     struct front_http_conn *conn = conn_of(connection);
     struct front_request *request = &conn->request;
     if (!conn->peer || request->failed)
@@ -52,7 +51,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     if (*state != request) {
         bool has_query = *state == has_query_mark;
         *state = request;
-        return front_request_head(request, method, url, has_query);
+        return front_request_head(request, method, url, version, has_query);
     }
     if (*data_n == 0)
         return front_request_complete(request);

@@ -17,6 +17,7 @@ struct front_request {
     const char *method, *path;
     const char *content_type, *authorization, *user_agent;
     bool has_query;
+    bool http10; /* its answer says HTTP/1.0 as well */
     bool chunked;
     int64_t content_length; /* 0 = no body, -1 = unknown */
     uint8_t *body;
@@ -52,7 +53,7 @@ struct front_http {
 
 /* The steps of a request, as libmicrohttpd reports them. MHD_NO closes the connection. */
 enum MHD_Result front_request_head(struct front_request *request, const char *method,
-                                   const char *path, bool has_query);
+                                   const char *path, const char *version, bool has_query);
 enum MHD_Result front_request_body(struct front_request *request, const char *data, size_t n);
 enum MHD_Result front_request_complete(struct front_request *request);
 /* It is over, answered or not. */

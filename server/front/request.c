@@ -56,6 +56,8 @@ static enum MHD_Result respond(struct front_request *request, struct est_respons
     mhd =
         MHD_create_response_from_buffer(response->body.n, response->body.p, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result queued = MHD_NO;
+    if (mhd && request->http10)
+        (void)MHD_set_response_options(mhd, MHD_RF_HTTP_1_0_SERVER, MHD_RO_END);
     if (mhd && add_headers(request, response, mhd))
         queued = MHD_queue_response(request->conn->mhd, response->status, mhd);
     if (queued == MHD_YES)
@@ -129,8 +131,9 @@ static void begin(struct front_request *request, const char *method, const char 
 /* A refusal before the body costs the connection, as what follows is not read; so where there is no
  * body, judging waits until the request is complete. */
 enum MHD_Result front_request_head(struct front_request *request, const char *method,
-                                   const char *path, bool has_query) {
+                                   const char *path, const char *version, bool has_query) {
     begin(request, method, path, has_query);
+    request->http10 = strcmp(version, MHD_HTTP_VERSION_1_0) == 0;
     if (request->content_length == 0)
         return MHD_YES;
     enum MHD_Result result;
