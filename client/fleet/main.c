@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* touchmark-fleet: options in, a report of each scenario out; 1 when something was found. */
+/* touchmark-fleet: options in, a report of each scenario, or of the load on a server, out; 1 when
+ * something was found. */
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,15 +8,30 @@
 
 #include "base/auto.h"
 #include "client/fleet/fleet.h"
+#include "client/fleet/load.h"
 
 struct arguments {
     struct fleet_options options;
     const struct fleet_scenario *scenario; /* NULL: all */
     bool histogram;
     bool list;
+    struct fleet_load load; /* url NULL: none */
+    const char *anchors;
 };
 
-enum { OPT_HISTOGRAM = 256, OPT_LIST, OPT_LIFETIME, OPT_TRACE };
+enum {
+    OPT_HISTOGRAM = 256,
+    OPT_LIST,
+    OPT_LIFETIME,
+    OPT_TRACE,
+    OPT_URL,
+    OPT_ANCHORS,
+    OPT_IDEVID,
+    OPT_LDEVID,
+    OPT_THREADS,
+    OPT_RENEWALS,
+    OPT_SECONDS
+};
 
 static const struct argp_option option_rows[] = {
     {"devices", 'n', "N", 0, "How many devices (default 1000)", 0},
@@ -26,6 +42,17 @@ static const struct argp_option option_rows[] = {
     {"histogram", OPT_HISTOGRAM, NULL, 0, "Print when certificates were renewed", 0},
     {"trace", OPT_TRACE, "ID", 0, "Print all that a device does, e.g. UNIT-000001", 0},
     {"list", OPT_LIST, NULL, 0, "List the scenarios", 0},
+    {NULL, 0, NULL, 0,
+     "Load on a real server, by devices whose lines \"ID SECRET\" stand on standard input:", 1},
+    {"url", OPT_URL, "URL", 0, "https://HOST:PORT of the EST server", 1},
+    {"anchors", OPT_ANCHORS, "FILE", 0, "Trust anchors (PEM)", 1},
+    {"idevid-label", OPT_IDEVID, "LABEL", 0, "EST label for IDevIDs (default: none are enrolled)",
+     1},
+    {"ldevid-label", OPT_LDEVID, "LABEL", 0, "EST label for LDevIDs (default: none are enrolled)",
+     1},
+    {"threads", OPT_THREADS, "N", 0, "1 to 64 (default 8)", 1},
+    {"renewals", OPT_RENEWALS, "N", 0, "Of each LDevID (default 1)", 1},
+    {"seconds", OPT_SECONDS, "N", 0, "At most (default 60)", 1},
     {0},
 };
 
@@ -42,6 +69,39 @@ static void choose(struct arguments *a, const char *name, struct argp_state *sta
     a->scenario = fleet_scenario_named(name);
     if (!a->scenario && strcmp(name, "all") != 0)
         argp_error(state, "%s is no scenario (see --list)", name);
+}
+
+static error_t parse_load(int key, char *arg, struct argp_state *state) {
+    struct arguments *a = state->input;
+    switch (key) {
+    case OPT_URL:
+        a->load.url = arg;
+        return 0;
+    case OPT_ANCHORS:
+        a->anchors = arg;
+        return 0;
+    case OPT_IDEVID:
+        a->load.idevid_label = arg;
+        return 0;
+    case OPT_LDEVID:
+        a->load.ldevid_label = arg;
+        return 0;
+    case OPT_THREADS:
+        a->load.threads = (unsigned)number(state, arg, 1, 64);
+        return 0;
+    case OPT_RENEWALS:
+        a->load.renewals = (unsigned)number(state, arg, 0, 10000);
+        return 0;
+    case OPT_SECONDS:
+        a->load.seconds = (unsigned)number(state, arg, 1, 86400);
+        return 0;
+    case ARGP_KEY_END:
+        if (a->load.url && (!a->anchors || (!a->load.idevid_label && !a->load.ldevid_label)))
+            argp_error(state, "--url needs --anchors and a label");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -75,18 +135,36 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         argp_error(state, "%s: no arguments are taken, only options", arg);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_load(key, arg, state);
     }
+}
+
+static bool refuse(const char *what, enum tm_err err) {
+    (void)fprintf(stderr, "touchmark-fleet: %s: %s\n", what, tm_err_name(err));
+    return false;
+}
+
+static bool run_load(struct arguments *a) {
+    static uint8_t octets[TM_ANCHORS_MAX];
+    struct buf anchors = BUF_ON(octets);
+    enum tm_err err = fleet_anchors_read(a->anchors, &anchors);
+    if (err)
+        return refuse(a->anchors, err);
+    err = fleet_logins_read(stdin, &a->load.logins, &a->load.count);
+    if (err)
+        return refuse("standard input: lines \"ID SECRET\" are expected", err);
+    a->load.anchors = buf_bytes(&anchors);
+    bool good = fleet_load_run(&a->load);
+    fleet_logins_free(a->load.logins, a->load.count);
+    return good;
 }
 
 /* Was nothing found? */
 static bool run(const struct arguments *a, const struct fleet_scenario *scenario) {
     AUTO_MEM struct fleet *fleet = malloc(sizeof *fleet);
     enum tm_err err = fleet ? fleet_init(fleet, scenario, &a->options) : TM_ENOMEM;
-    if (err) {
-        (void)fprintf(stderr, "touchmark-fleet: %s\n", tm_err_name(err));
-        return false;
-    }
+    if (err)
+        return refuse(scenario->name, err);
     fleet_run(fleet);
     fleet_report(fleet);
     if (a->histogram)
@@ -107,9 +185,12 @@ int main(int argc, char **argv) {
         0,
         0};
     struct arguments a = {.options = {.devices = 1000, .years = 3, .lifetime_days = 90, .seed = 1},
-                          .scenario = fleet_scenario_named("storm")};
+                          .scenario = fleet_scenario_named("storm"),
+                          .load = {.threads = 8, .renewals = 1, .seconds = 60}};
     if (argp_parse(&parser, argc, argv, 0, NULL, &a) != 0)
         return 2;
+    if (a.load.url)
+        return run_load(&a) ? 0 : 1;
     bool good = true;
     for (size_t i = 0; i < fleet_scenario_count; i++) {
         const struct fleet_scenario *s = &fleet_scenarios[i];

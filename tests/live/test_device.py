@@ -12,6 +12,7 @@ import time
 from harness import BUILD, Case, PATIENCE, main, openssl, run, until
 
 DEVICEC = BUILD / "tests" / "live" / "devicec"
+FLEET = BUILD / "client" / "fleet" / "touchmark-fleet"
 EXAMPLE = BUILD / "client" / "examples" / "enroll"
 LIFETIME = 60  # seconds, of certificates under label "named"
 
@@ -151,6 +152,25 @@ class Devices(Case):
         # Again there is nothing to do, and nothing is asked for.
         self.assertEqual(unit.do("run"), ([], status))
         self.assertEqual(self.server.head(), before + 2)
+
+    def test_a_fleet_as_load(self):
+        names = [f"L{i:04}" for i in range(12)]
+        lines = "".join(f"{name} {self.server.add_device(name)}\n" for name in names)
+        before = self.server.head()
+        done = run(FLEET, "--url", f"https://127.0.0.1:{self.server.port}", "--anchors",
+                   self.site.root, "--idevid-label", "idevid", "--ldevid-label", "ldevid",
+                   "--threads", "4", "--renewals", "2", stdin=lines.encode())
+        self.assertIn(b"devices: 12 of 12 ", done.stdout)
+        self.assertIn(b"certificates: 24 enrolled, 24 renewed in ", done.stdout)
+        self.assertIn(b"tries that failed: 0\n", done.stdout)
+        issued = [x["device"] for x in self.server.leaves(before)
+                  if x["event"] == "issued" and x["device"] in names]
+        self.assertEqual({name: issued.count(name) for name in names},
+                         dict.fromkeys(names, 4))
+        for name in names:
+            live = [c["profile"] for c in self.server.device(name)["certificates"]
+                    if c["status"] == "active"]
+            self.assertEqual(sorted(live), ["idevid", "ldevid"])
 
     def test_renewal_with_a_new_key(self):
         unit, first = self.enrolled("B0001")
