@@ -31,6 +31,12 @@ void ca_issuer_free(struct ca_issuer *issuer);
 /* Verifies a signature over tbs with the pinned key. TM_ECRYPTO when it is not good. */
 MUST_USE enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
                                       struct bytes signature);
+/* The digest that goes with an issuer's signatures in CMS (RFC 5754; RFC 8419): PKI_OID_SHA256,
+ * SHA384 or SHA512; and its value over `data`. EST_DIGEST_MAX octets are always enough. TM_ECRYPTO.
+ */
+enum pki_oid ca_issuer_digest(const struct ca_issuer *issuer);
+MUST_USE enum tm_err ca_issuer_digest_make(const struct ca_issuer *issuer, struct bytes data,
+                                           struct buf *out);
 /* The AlgorithmIdentifier of a signature algorithm, whole: parameters NULL for RSA (RFC 4055, 5),
  * absent else (RFC 5758, 3.2; RFC 8410, 3). */
 void ca_put_signature_algorithm(struct der_writer *w, enum pki_oid signature);

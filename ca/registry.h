@@ -9,6 +9,7 @@
 #define TOUCHMARK_CA_REGISTRY_H
 
 #include "ca/store.h"
+#include "ca/wrap.h"
 
 /* A device ID that the registry takes: 1 to 64 of A-Z a-z 0-9 . - (no colon: it is the
  * user name of HTTP Basic, RFC 7617, section 2; no underscore: it is the serialNumber of names, a
@@ -25,6 +26,7 @@ typedef void ca_registry_fn(void *arg, enum tm_err result, const char *text,
 
 struct ca_registry {
     struct ca_store *store;
+    struct ca_wrap *wrap; /* NULL: secrets do for HTTP Basic, not for CMC */
     int64_t (*now_ms)(void);
 };
 

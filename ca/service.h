@@ -11,6 +11,7 @@
 #include "ca/profile.h"
 #include "ca/signer.h"
 #include "ca/store.h"
+#include "ca/wrap.h"
 
 struct ca_service;
 
@@ -32,6 +33,7 @@ struct ca_service_config {
     const struct ca_label *server;    /* for IPC_ORIGIN_LOCAL: tenant and profile; NULL = none */
     struct conf_strings server_names; /* DNS names and addresses that ORIGIN_LOCAL may ask for */
     size_t queue;                     /* requests under way at once */
+    struct ca_wrap *wrap; /* seals secrets' MAC keys; NULL: CMC takes no one-time secrets */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
@@ -55,6 +57,10 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
                        ca_reply_fn *reply, void *arg);
 /* Forgets who waits (a face went away): work goes on, replies to `arg` are dropped. */
 void ca_service_forget(struct ca_service *service, void *arg);
+/* A device was born (MQTT): what to send it, if anything; at once. room: memory of at least
+ * IPC_CMC_MAX octets that ret->cmc borrows. */
+void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth, struct buf *room,
+                      struct ipc_offer *ret);
 /* Records a refusal that a face made itself. */
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the CA needs of a signer: tickets in, signatures out. The interface is the
- * CA's. In touchmarkd it is the link to the signer process (server/core/signer_link.c);
+ * CA's. A ticket asks for a certificate's signature, or for that of a Full PKI Response (CMC).
+ * In touchmarkd it is the link to the signer process (server/core/signer_link.c);
  * in the key ceremony it is a token in this process (pkcs11/).
  */
 #ifndef TOUCHMARK_CA_SIGNER_H
@@ -12,14 +13,22 @@
 
 struct ca_signer;
 
-/* One signature wanted. Only ca_lint makes the lint token, so nothing unlinted can be
+enum ca_ticket_kind { CA_TICKET_CERTIFICATE, CA_TICKET_CMC };
+
+/* One signature wanted. Only ca_lint makes the lint token, so no unlinted certificate can be
  * asked for. The caller keeps it until `done`. */
 struct ca_ticket {
-    struct ca_lint_token lint; /* names the TBS it was made for */
+    enum ca_ticket_kind kind;
     const char *issuer;
+    /* CERTIFICATE */
+    struct ca_lint_token lint; /* names the TBS it was made for */
     const char *profile;
     const uint8_t *profile_hash; /* CA_HASH_SIZE octets */
     struct bytes tbs;
+    /* CMC: the signature is over est_signed_attributes_write(CCT_PKI_RESPONSE, digest of `content`,
+     * signing_time_ms), with the digest of ca_issuer_digest. */
+    struct bytes content; /* DER PKIResponse */
+    int64_t signing_time_ms;
     /* Called once, never from inside `sign`. signature is valid during the call.
      * IPC_SIGN_OK, or why not. */
     void (*done)(struct ca_ticket *ticket, enum ipc_sign_status status, struct bytes signature);
@@ -30,7 +39,8 @@ struct ca_ticket {
 };
 
 struct ca_signer_ops {
-    /* TM_EFULL: too many are waiting; TM_EDENIED: the lint token is not this TBS's. */
+    /* TM_EFULL: too many are waiting; TM_EDENIED: a certificate whose lint token is not this TBS's.
+     */
     enum tm_err (*sign)(struct ca_signer *signer, struct ca_ticket *ticket);
     /* A signature of this signer did not verify: whatever it is, it has to start over. */
     void (*distrust)(struct ca_signer *signer);

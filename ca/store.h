@@ -12,13 +12,15 @@
 enum ca_change_kind {
     /* Precondition of each in brackets; if one fails, nothing of the batch happens
      * and the batch ends with TM_ECONFLICT. */
-    CA_PUT_DEVICE = 1, /* [the stored version is device->version - 1; 0: there is none] */
-    CA_PUT_INTENT,     /* [no intent, certificate or burned serial with this serial] */
-    CA_END_INTENT,     /* [an intent with this serial is open] */
-    CA_PUT_CERT,       /* [no certificate or burned serial with this serial] */
-    CA_CERT_STATUS,    /* [the certificate exists] status, revoked_ms, revoked_reason */
-    CA_CLAIM_KEY,      /* [the key is unclaimed or claimed by the same device] */
-    CA_ADD_LEAF,       /* always */
+    CA_PUT_DEVICE = 1,  /* [the stored version is device->version - 1; 0: there is none] */
+    CA_PUT_INTENT,      /* [no intent, certificate or burned serial with this serial] */
+    CA_END_INTENT,      /* [an intent with this serial is open] */
+    CA_PUT_CERT,        /* [no certificate or burned serial with this serial] */
+    CA_CERT_STATUS,     /* [the certificate exists] status, revoked_ms, revoked_reason */
+    CA_CLAIM_KEY,       /* [the key is unclaimed or claimed by the same device] */
+    CA_ADD_LEAF,        /* always */
+    CA_PUT_TRANSACTION, /* always: replaces the device's */
+    CA_PUT_CURSOR,      /* always: how far a consumer of the audit log has come */
 };
 
 struct ca_change {
@@ -34,6 +36,11 @@ struct ca_change {
             const char *device;
         } key;
         const struct ca_leaf *leaf;
+        const struct ca_transaction *transaction;
+        struct {
+            const char *consumer; /* 1 to IPC_NAME_MAX octets */
+            uint64_t next;        /* sequence number of the first leaf that it has not got */
+        } cursor;
     } u;
 };
 
@@ -73,6 +80,10 @@ struct ca_store_ops {
                                struct ca_certificate *ret, struct buf *der);
     enum tm_err (*key_owner)(struct ca_store *store, const uint8_t spki_hash[CA_HASH_SIZE],
                              char ret_tenant[IPC_NAME_MAX + 1], char ret_id[IPC_NAME_MAX + 1]);
+    enum tm_err (*transaction)(struct ca_store *store, const char *tenant, const char *id,
+                               struct ca_transaction *ret, struct buf *response);
+    /* Of a consumer that is not known: TM_ENOTFOUND. */
+    enum tm_err (*cursor)(struct ca_store *store, const char *consumer, uint64_t *ret_next);
     enum tm_err (*leaf)(struct ca_store *store, uint64_t sequence, struct ca_leaf *ret);
     enum tm_err (*audit_head)(struct ca_store *store, struct ca_audit_head *ret);
 

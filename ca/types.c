@@ -22,6 +22,8 @@ const char *ca_event_name(enum ca_event event) {
         return "refused-many";
     case CA_EVENT_REVOKED:
         return "revoked";
+    case CA_EVENT_CONFIRMED:
+        return "confirmed";
     }
     return "unknown";
 }

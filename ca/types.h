@@ -40,8 +40,11 @@ enum ca_cert_status {
     CA_CERT_SUPERSEDED, /* a newer one of the same device and profile exists; still
                            authenticates its own renewal, so that no device is stranded */
     CA_CERT_REVOKED,
-    CA_CERT_BURNED, /* the serial of an intent that ended without a certificate */
-    CA_CERT_STATUS_LAST = CA_CERT_BURNED,
+    CA_CERT_BURNED,      /* the serial of an intent that ended without a certificate */
+    CA_CERT_UNCONFIRMED, /* in a device's record only: issued by CMC, and the device has not said
+                            yet that it has it. The one before stays active until then.
+                            Authenticates */
+    CA_CERT_STATUS_LAST = CA_CERT_UNCONFIRMED,
 };
 
 /* One certificate as its device's record names it. */
@@ -54,7 +57,10 @@ struct ca_cert_ref {
     uint8_t request[CA_HASH_SIZE]; /* the request that it answers: ca/request_key.h */
 };
 
-/* A one-time enrollment secret. Only a salted hash of it exists here. */
+#define CA_PROOF_SIZE 60 /* nonce, SHA-256 value and tag of AES-256-GCM: ca/wrap.h */
+
+/* A one-time enrollment secret. Only a salted hash of it exists here, and, sealed by a key that is
+ * not in the store, the key of its identityProofV2 (RFC 5272, 6.2.1). */
 struct ca_secret {
     uint8_t set;  /* bool */
     uint8_t used; /* bool */
@@ -62,6 +68,8 @@ struct ca_secret {
     uint8_t hash[CA_HASH_SIZE];    /* SHA-256(salt || secret); secrets are 160 random bits */
     uint8_t request[CA_HASH_SIZE]; /* when used: the one request that used it */
     int64_t expires_ms;
+    uint8_t has_proof; /* bool */
+    uint8_t proof[CA_PROOF_SIZE];
 };
 
 /* A device: the unit of consistency. Every change carries the version it was based
@@ -119,6 +127,26 @@ struct ca_intent {
     int64_t created_ms;
 };
 
+#define CA_TRANSACTION_ID_MAX 20
+#define CA_RESPONSE_MAX 12288 /* octets of a stored Full PKI Response */
+
+/* A device's newest CMC transaction, with what was answered: the outbox. It is open until the
+ * device has confirmed its certificate; a new transaction replaces it. */
+struct ca_transaction {
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    uint8_t id[CA_TRANSACTION_ID_MAX]; /* transactionId: magnitude */
+    uint8_t id_n;
+    uint8_t open; /* bool */
+    uint8_t
+        message[CA_HASH_SIZE]; /* SHA-256 of the whole Full PKI Request that `response` answers */
+    uint8_t request[CA_HASH_SIZE]; /* as ca_cert_ref.request */
+    struct ca_serial serial;       /* of the certificate */
+    int64_t challenge_ms;          /* challenges made up to then are used up */
+    int64_t created_ms;
+    struct bytes response;
+};
+
 /* Audit events. Values are stored: never renumber. */
 enum ca_event {
     CA_EVENT_STARTED = 1, /* the core opened the store: reason names version and environment */
@@ -130,7 +158,8 @@ enum ca_event {
     CA_EVENT_REFUSED,
     CA_EVENT_REFUSED_MANY, /* `count` refusals in one second beyond the ceiling */
     CA_EVENT_REVOKED,
-    CA_EVENT_LAST = CA_EVENT_REVOKED,
+    CA_EVENT_CONFIRMED, /* the device has its certificate in use */
+    CA_EVENT_LAST = CA_EVENT_CONFIRMED,
 };
 const char *ca_event_name(enum ca_event event);
 

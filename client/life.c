@@ -37,6 +37,7 @@ void tm_life_exchange(struct tm_device *d, enum tm_activity activity, enum tm_op
                                          .slot = slot,
                                          .key_bank = d->journal.slots[slot].key_bank,
                                          .chain_bank = d->journal.slots[slot].chain_bank,
+                                         .request_bank = d->journal.request_bank,
                                          .anchors_bank = d->journal.anchors_bank}};
 }
 

@@ -102,7 +102,7 @@ static bool may_give_up_key(const struct tm_device *d) {
     return !d->secret;
 }
 
-/* The credential was refused, or the request: enough of it and another way is tried (device.c). */
+/* The credential was refused, or the request: enough of it and another way is tried (decide.c). */
 static enum tm_err denied(struct tm_device *d, const struct tm_answer *answer) {
     d->denied++;
     enum tm_err err = tm_life_failed(d, answer->text, answer->retry_after_s);
@@ -230,13 +230,28 @@ static enum tm_err current_names(struct tm_device *d, struct bytes *ret_subject,
     return TM_OK;
 }
 
+/* The key identifier of a request without a certificate to sign it (RFC 7093, 2, method 1). */
+static enum tm_err name_key(const struct tm_device *d, struct bytes spki,
+                            uint8_t memory[TM_SHA256_SIZE], struct bytes *ret) {
+    struct pki_spki key;
+    enum tm_err err = pki_spki_parse(spki, &key);
+    if (!err)
+        err = d->crypto->sha256(d->crypto->self, &key.key, 1, memory);
+    if (!err)
+        *ret = (struct bytes){memory, TM_KEY_ID_SIZE};
+    return err;
+}
+
 /* The CertificationRequestInfo, at the start of the work memory. */
 static enum tm_err write_info(struct tm_device *d) {
     uint8_t spki[TM_SPKI_MAX];
     struct buf key = BUF_ON(spki), out = main_room(d);
+    uint8_t key_id[TM_SHA256_SIZE];
     struct tm_request request = {.device_id = d->config.device_id,
                                  .binding = {d->binding, d->binding_n}};
     enum tm_err err = request_spki(d, &key);
+    if (!err && d->secret)
+        err = name_key(d, buf_bytes(&key), key_id, &request.key_id);
     if (!err && d->journal.purpose == TM_PURPOSE_RENEW)
         err = current_names(d, &request.subject, &request.san);
     request.spki = buf_bytes(&key);

@@ -15,7 +15,7 @@ static void put_oid(struct der_writer *w, enum pki_oid oid) {
 }
 
 /* RFC 5280, 4.2.1.6: subjectAltName is critical when the subject is empty. */
-static void put_extension_request(struct der_writer *w, const struct tm_request *request) {
+static void put_alt_name(struct der_writer *w, const struct tm_request *request) {
     if (request->san.n == 0)
         return;
     size_t end = der_mark(w);
@@ -23,7 +23,26 @@ static void put_extension_request(struct der_writer *w, const struct tm_request 
     if (pki_name_empty(request->subject))
         der_put_boolean(w, true);
     put_oid(w, PKI_OID_SUBJECT_ALT_NAME);
-    der_wrap(w, DER_SEQUENCE, end); /* Extension */
+    der_wrap(w, DER_SEQUENCE, end);
+}
+
+/* RFC 5272, 3.2: a CMC request that the requested key signs is found by this. */
+static void put_key_id(struct der_writer *w, const struct tm_request *request) {
+    if (request->key_id.n == 0)
+        return;
+    size_t end = der_mark(w);
+    der_put(w, DER_OCTET_STRING, request->key_id);
+    der_wrap(w, DER_OCTET_STRING, end);
+    put_oid(w, PKI_OID_SUBJECT_KEY_ID);
+    der_wrap(w, DER_SEQUENCE, end);
+}
+
+static void put_extension_request(struct der_writer *w, const struct tm_request *request) {
+    if (request->san.n == 0 && request->key_id.n == 0)
+        return;
+    size_t end = der_mark(w);
+    put_alt_name(w, request);
+    put_key_id(w, request);
     der_wrap(w, DER_SEQUENCE, end); /* Extensions */
     der_wrap(w, DER_SET, end);
     put_oid(w, PKI_OID_EXTENSION_REQUEST);

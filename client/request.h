@@ -8,12 +8,15 @@
 
 #include "client/tables.h"
 
+#define TM_KEY_ID_SIZE 20 /* octets of a subjectKeyIdentifier of ours */
+
 struct tm_request {
     struct bytes subject;  /* whole Name: as it stands in the certificate to be renewed */
     const char *device_id; /* when subject is empty: CN and serialNumber are this. serialNumber is
                               left out when its PrintableString cannot hold it */
     struct bytes san;      /* whole GeneralNames for an extensionRequest; empty: none */
     struct bytes spki;     /* whole */
+    struct bytes key_id;   /* subjectKeyIdentifier for an extensionRequest; empty: none */
     struct bytes binding;  /* raw channel binding, at most TM_BINDING_MAX octets, sent as base64 in
                               challengePassword (RFC 7030, 3.5); empty: none */
 };

@@ -37,6 +37,7 @@ struct tm_exchange {
     enum tm_slot slot; /* what to authenticate with in the TLS handshake */
     unsigned key_bank; /* of that slot; meaningless for TM_SLOT_NONE */
     unsigned chain_bank;
+    unsigned request_bank; /* ENROLL, REENROLL: of the key that `body` asks a certificate for */
     unsigned anchors_bank; /* TM_ITEM_ANCHORS_0 + this: what the server must chain to */
     bool secret;           /* HTTP Basic with TM_ITEM_BOOTSTRAP as well */
     /* Only over the connection whose binding the CACERTS answer before it reported, because the

@@ -31,6 +31,32 @@ static const struct codec_field reply_fields[] = {
     CODEC_INT(CODEC_U32, struct ipc_reply, retry_after_s, 0),
     CODEC_STRING(struct ipc_reply, text),
     CODEC_BLOB(struct ipc_reply, certificate, IPC_CERT_MAX),
+    CODEC_BLOB(struct ipc_reply, cmc, IPC_CMC_MAX),
+};
+
+static const struct codec_field birth_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_birth, id, 0),
+    CODEC_STRING(struct ipc_birth, label),
+    CODEC_STRING(struct ipc_birth, device),
+    CODEC_INT(CODEC_U8, struct ipc_birth, wants, 1),
+};
+
+static const struct codec_field offer_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_offer, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_offer, kind, IPC_OFFER_KIND_LAST),
+    CODEC_BLOB(struct ipc_offer, cmc, IPC_CMC_MAX),
+};
+
+static const struct codec_field event_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_event, sequence, 0),
+    CODEC_STRING(struct ipc_event, name),
+    CODEC_STRING(struct ipc_event, tenant),
+    CODEC_STRING(struct ipc_event, device),
+    CODEC_BLOB(struct ipc_event, json, IPC_EVENT_MAX),
+};
+
+static const struct codec_field event_ack_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_event_ack, sequence, 0),
 };
 
 static const struct codec_field refused_fields[] = {
@@ -60,6 +86,13 @@ static const struct codec_field ticket_fields[] = {
     CODEC_INT(CODEC_U64, struct ipc_ticket, id, 0),   CODEC_STRING(struct ipc_ticket, issuer),
     CODEC_STRING(struct ipc_ticket, profile),         CODEC_OCTETS(struct ipc_ticket, profile_hash),
     CODEC_BLOB(struct ipc_ticket, tbs, IPC_CERT_MAX),
+};
+
+static const struct codec_field cmc_ticket_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_cmc_ticket, id, 0),
+    CODEC_STRING(struct ipc_cmc_ticket, issuer),
+    CODEC_INT(CODEC_I64, struct ipc_cmc_ticket, signing_time_ms, 0),
+    CODEC_BLOB(struct ipc_cmc_ticket, content, IPC_CERT_MAX),
 };
 
 static const struct codec_field signed_fields[] = {
@@ -115,6 +148,13 @@ const struct codec_schema ipc_refused_schema =
 const struct codec_schema ipc_catalog_schema =
     SCHEMA(ipc_catalog, IPC_TYPE_CATALOG, catalog_fields);
 const struct codec_schema ipc_ticket_schema = SCHEMA(ipc_ticket, IPC_TYPE_TICKET, ticket_fields);
+const struct codec_schema ipc_birth_schema = SCHEMA(ipc_birth, IPC_TYPE_BIRTH, birth_fields);
+const struct codec_schema ipc_offer_schema = SCHEMA(ipc_offer, IPC_TYPE_OFFER, offer_fields);
+const struct codec_schema ipc_event_schema = SCHEMA(ipc_event, IPC_TYPE_EVENT, event_fields);
+const struct codec_schema ipc_event_ack_schema =
+    SCHEMA(ipc_event_ack, IPC_TYPE_EVENT_ACK, event_ack_fields);
+const struct codec_schema ipc_cmc_ticket_schema =
+    SCHEMA(ipc_cmc_ticket, IPC_TYPE_CMC_TICKET, cmc_ticket_fields);
 const struct codec_schema ipc_signed_schema = SCHEMA(ipc_signed, IPC_TYPE_SIGNED, signed_fields);
 const struct codec_schema ipc_key_schema = SCHEMA(ipc_key, IPC_TYPE_KEY, key_fields);
 const struct codec_schema ipc_control_schema =

@@ -12,8 +12,10 @@
 #include "ipc/outcome.h"
 
 #define IPC_MESSAGE_MAX 65536
-#define IPC_NAME_MAX 64       /* tenant, label, profile, issuer, device ID: octets */
-#define IPC_CSR_MAX 16384     /* DER of a PKCS#10 request */
+#define IPC_NAME_MAX 64   /* tenant, label, profile, issuer, device ID: octets */
+#define IPC_CSR_MAX 16384 /* DER of a PKCS#10 request, or of a Full PKI Request */
+#define IPC_CMC_MAX 24576 /* DER of a Full PKI Response, or an offer */
+#define IPC_CHALLENGE_MAX 64
 #define IPC_CERT_MAX 8192     /* DER of one certificate */
 #define IPC_CHAIN_MAX 16384   /* DER certificates one after the other */
 #define IPC_CACERTS_MAX 32768 /* DER of a certs-only message */
@@ -23,16 +25,22 @@
 #define IPC_TEXT_MAX 255      /* one clear sentence */
 #define IPC_SIGNATURE_MAX 8192
 #define IPC_BINDING_MAX 64 /* channel binding octets, before base64 */
-#define IPC_ADDRESS_MAX 64 /* "192.0.2.1:4711", "[2001:db8::1]:4711" */
+#define IPC_ADDRESS_MAX 64 /* "192.0.2.1:4711", "[2001:db8::1]:4711", "group/edge/device" */
+#define IPC_EVENT_MAX 4096 /* octets of one event's JSON */
 
 enum ipc_type {
     IPC_TYPE_ENROLL = 0x0101,
     IPC_TYPE_REPLY = 0x0102,
     IPC_TYPE_REFUSED = 0x0103,
     IPC_TYPE_CATALOG = 0x0104,
+    IPC_TYPE_BIRTH = 0x0105,
+    IPC_TYPE_OFFER = 0x0106,
+    IPC_TYPE_EVENT = 0x0107,
+    IPC_TYPE_EVENT_ACK = 0x0108,
     IPC_TYPE_TICKET = 0x0201,
     IPC_TYPE_SIGNED = 0x0202,
     IPC_TYPE_KEY = 0x0203,
+    IPC_TYPE_CMC_TICKET = 0x0204,
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
@@ -71,7 +79,8 @@ struct ipc_enroll {
     struct bytes secret;         /* HTTP Basic password */
     struct bytes tls_exporter;   /* RFC 9266 value, 32 octets; TLS 1.3 (and 1.2 with EMS) */
     struct bytes tls_unique;     /* RFC 5929 tls-unique; TLS 1.2 only */
-    struct bytes csr;            /* DER */
+    struct bytes csr;            /* DER: PKCS#10; with FULLCMC the Full PKI Request, whose regInfo
+                                    names the label when it did not come with a path */
 };
 
 /* Core to face: the answer to ipc_enroll.id. */
@@ -80,7 +89,44 @@ struct ipc_reply {
     uint8_t outcome;             /* enum ipc_outcome */
     uint32_t retry_after_s;      /* set for PENDING, BUSY, UNAVAILABLE; else 0 */
     char text[IPC_TEXT_MAX + 1]; /* one clear sentence for the peer; "" when issued */
-    struct bytes certificate;    /* DER, only when ISSUED or REPEATED */
+    struct bytes certificate;    /* DER, only when ISSUED or REPEATED; empty with FULLCMC */
+    struct bytes cmc;            /* only with FULLCMC: the Full PKI Response, signed where it could
+                                    be; empty: no CMC answer, the outcome says why */
+};
+
+/* Face to core, MQTT: a device says that it is there. Nothing of it is proven. */
+struct ipc_birth {
+    uint64_t id; /* as ipc_enroll.id, one series with those */
+    char label[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    uint8_t wants; /* bool: it says that it waits for an offer */
+};
+
+/* Core to face: the answer to ipc_birth.id. */
+enum ipc_offer_kind {
+    IPC_OFFER_NOTHING = 1, /* not a device that is served, or nothing is due */
+    IPC_OFFER_CHALLENGE,   /* `cmc` is an offer (est/wire/cmc.h) */
+    IPC_OFFER_RESPONSE,    /* `cmc` is the Full PKI Response that it has not confirmed yet */
+    IPC_OFFER_KIND_LAST = IPC_OFFER_RESPONSE,
+};
+struct ipc_offer {
+    uint64_t id;
+    uint8_t kind; /* enum ipc_offer_kind */
+    struct bytes cmc;
+};
+
+/* Core to bridge: something happened (one audit leaf), in order of `sequence`; each is sent again
+ * over a new link until it is acknowledged. */
+struct ipc_event {
+    uint64_t sequence; /* the leaf's */
+    char name[IPC_NAME_MAX + 1];
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    struct bytes json; /* one object, UTF-8 */
+};
+/* Bridge to core: the broker has all up to and with `sequence`. */
+struct ipc_event_ack {
+    uint64_t sequence;
 };
 
 /* Face to core: the face refused a request itself; to be recorded. No answer. */
@@ -118,6 +164,17 @@ struct ipc_ticket {
     char profile[IPC_NAME_MAX + 1]; /* the signer holds it from its own start */
     uint8_t profile_hash[32];       /* SHA-256 of the profile's canonical form, must match */
     struct bytes tbs;               /* DER TBSCertificate */
+};
+
+/* Core to signer: sign this PKIResponse (RFC 5272, 4.2.1) as CMS SignedData with the issuer's key.
+ * The signer parses it, makes content-type, message-digest and signing-time itself and signs them;
+ * the digest goes with the key (ca_cmc_digest). Answered by ipc_signed. IDs are one series with
+ * tickets. */
+struct ipc_cmc_ticket {
+    uint64_t id;
+    char issuer[IPC_NAME_MAX + 1];
+    int64_t signing_time_ms;
+    struct bytes content; /* DER PKIResponse */
 };
 
 enum ipc_sign_status {
@@ -171,6 +228,7 @@ struct ipc_control {
 };
 
 extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refused_schema,
-    ipc_catalog_schema, ipc_ticket_schema, ipc_signed_schema, ipc_key_schema, ipc_control_schema;
+    ipc_catalog_schema, ipc_birth_schema, ipc_offer_schema, ipc_event_schema, ipc_event_ack_schema,
+    ipc_cmc_ticket_schema, ipc_ticket_schema, ipc_signed_schema, ipc_key_schema, ipc_control_schema;
 
 #endif

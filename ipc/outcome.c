@@ -72,6 +72,14 @@ const char *ipc_outcome_name(enum ipc_outcome outcome) {
         return "not-implemented";
     case IPC_FAILED:
         return "failed";
+    case IPC_CONFIRMED:
+        return "confirmed";
+    case IPC_BAD_CMC:
+        return "bad-cmc";
+    case IPC_BAD_SIGNATURE:
+        return "bad-signature";
+    case IPC_BAD_CHALLENGE:
+        return "bad-challenge";
     }
     return "unknown";
 }

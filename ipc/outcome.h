@@ -52,7 +52,13 @@ enum ipc_outcome {
     IPC_NOT_IMPLEMENTED,
 
     IPC_FAILED, /* an internal check stopped it (lint, verification): HTTP 500 */
-    IPC_OUTCOME_LAST = IPC_FAILED,
+
+    /* CMC (values are stored: later ones come last). */
+    IPC_CONFIRMED,     /* the device has taken its certificate into use: HTTP 200 */
+    IPC_BAD_CMC,       /* not a Full PKI Request as est/wire/cmc.h takes it */
+    IPC_BAD_SIGNATURE, /* the SignedData's signature does not verify */
+    IPC_BAD_CHALLENGE, /* no recipientNonce that is fresh: the answer brings a new one */
+    IPC_OUTCOME_LAST = IPC_BAD_CHALLENGE,
 };
 
 /* A short constant name for logs, audit and metrics, e.g. "bad-secret". Never NULL. */

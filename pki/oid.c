@@ -67,6 +67,24 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_SMIME_CAPABILITIES, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0f", "smimeCapabilities"), /* 1.2.840.113549.1.9.15 */
     ROW(PKI_OID_DATA, "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", "id-data"), /* 1.2.840.113549.1.7.1 */
     ROW(PKI_OID_SIGNED_DATA, "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", "id-signedData"), /* 1.2.840.113549.1.7.2 */
+    ROW(PKI_OID_CONTENT_TYPE, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03", "contentType"), /* 1.2.840.113549.1.9.3 */
+    ROW(PKI_OID_MESSAGE_DIGEST, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x04", "messageDigest"), /* 1.2.840.113549.1.9.4 */
+    ROW(PKI_OID_SIGNING_TIME, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x05", "signingTime"), /* 1.2.840.113549.1.9.5 */
+    ROW(PKI_OID_SHA256, "\x60\x86\x48\x01\x65\x03\x04\x02\x01", "id-sha256"), /* 2.16.840.1.101.3.4.2.1 */
+    ROW(PKI_OID_SHA384, "\x60\x86\x48\x01\x65\x03\x04\x02\x02", "id-sha384"), /* 2.16.840.1.101.3.4.2.2 */
+    ROW(PKI_OID_SHA512, "\x60\x86\x48\x01\x65\x03\x04\x02\x03", "id-sha512"), /* 2.16.840.1.101.3.4.2.3 */
+    ROW(PKI_OID_HMAC_SHA256, "\x2a\x86\x48\x86\xf7\x0d\x02\x09", "id-hmacWithSHA256"), /* 1.2.840.113549.2.9 */
+    ROW(PKI_OID_CCT_PKI_DATA, "\x2b\x06\x01\x05\x05\x07\x0c\x02", "id-cct-PKIData"), /* 1.3.6.1.5.5.7.12.2 */
+    ROW(PKI_OID_CCT_PKI_RESPONSE, "\x2b\x06\x01\x05\x05\x07\x0c\x03", "id-cct-PKIResponse"), /* 1.3.6.1.5.5.7.12.3 */
+    ROW(PKI_OID_CMC_STATUS_INFO, "\x2b\x06\x01\x05\x05\x07\x07\x01", "id-cmc-statusInfo"), /* 1.3.6.1.5.5.7.7.1 */
+    ROW(PKI_OID_CMC_IDENTIFICATION, "\x2b\x06\x01\x05\x05\x07\x07\x02", "id-cmc-identification"), /* 1.3.6.1.5.5.7.7.2 */
+    ROW(PKI_OID_CMC_TRANSACTION_ID, "\x2b\x06\x01\x05\x05\x07\x07\x05", "id-cmc-transactionId"), /* 1.3.6.1.5.5.7.7.5 */
+    ROW(PKI_OID_CMC_SENDER_NONCE, "\x2b\x06\x01\x05\x05\x07\x07\x06", "id-cmc-senderNonce"), /* 1.3.6.1.5.5.7.7.6 */
+    ROW(PKI_OID_CMC_RECIPIENT_NONCE, "\x2b\x06\x01\x05\x05\x07\x07\x07", "id-cmc-recipientNonce"), /* 1.3.6.1.5.5.7.7.7 */
+    ROW(PKI_OID_CMC_REG_INFO, "\x2b\x06\x01\x05\x05\x07\x07\x12", "id-cmc-regInfo"), /* 1.3.6.1.5.5.7.7.18 */
+    ROW(PKI_OID_CMC_CONFIRM_CERT_ACCEPTANCE, "\x2b\x06\x01\x05\x05\x07\x07\x18", "id-cmc-confirmCertAcceptance"), /* 1.3.6.1.5.5.7.7.24 */
+    ROW(PKI_OID_CMC_STATUS_INFO_V2, "\x2b\x06\x01\x05\x05\x07\x07\x19", "id-cmc-statusInfoV2"), /* 1.3.6.1.5.5.7.7.25 */
+    ROW(PKI_OID_CMC_IDENTITY_PROOF_V2, "\x2b\x06\x01\x05\x05\x07\x07\x22", "id-cmc-identityProofV2"), /* 1.3.6.1.5.5.7.7.34 */
     /* clang-format on */
 };
 

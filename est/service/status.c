@@ -6,6 +6,7 @@ unsigned est_status(enum ipc_outcome outcome) {
     switch (outcome) {
     case IPC_ISSUED:
     case IPC_REPEATED:
+    case IPC_CONFIRMED:
         return 200;
     case IPC_PENDING:
         return 202;
@@ -18,10 +19,13 @@ unsigned est_status(enum ipc_outcome outcome) {
     case IPC_NOT_LINKED:
     case IPC_BAD_LINK:
     case IPC_BAD_BODY:
+    case IPC_BAD_CMC:
+    case IPC_BAD_CHALLENGE:
         return 400;
     case IPC_NO_CREDENTIAL:
     case IPC_BAD_SECRET:
     case IPC_SECRET_USED:
+    case IPC_BAD_SIGNATURE:
         return 401;
     case IPC_UNTRUSTED:
     case IPC_EXPIRED:
