@@ -68,6 +68,8 @@ static const char *status_name(uint8_t status) {
         return "revoked";
     case CA_CERT_BURNED:
         return "burned";
+    case CA_CERT_UNCONFIRMED:
+        return "unconfirmed";
     }
     return "of no known status";
 }

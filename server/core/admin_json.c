@@ -41,6 +41,8 @@ const char *admin_cert_status_name(enum ca_cert_status status) {
         return "revoked";
     case CA_CERT_BURNED:
         return "burned";
+    case CA_CERT_UNCONFIRMED:
+        return "unconfirmed";
     }
     return "unknown";
 }

@@ -64,6 +64,7 @@ void core_faces_pause(struct core_faces *faces);
 struct core_admin;
 struct core_admin_config {
     struct ca_store *store;
+    struct ca_wrap *wrap; /* NULL: secrets do not work for CMC */
     const struct ca_service *service;
     const struct core_setup *setup;
     const struct core_signer *signer;

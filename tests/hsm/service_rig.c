@@ -251,7 +251,7 @@ void rig_open(struct rig *rig) {
     assert_int_equal(ca_service_new(&rig->config, rig->store,
                                     core_signer_interface(rig->signer_link), &rig->service),
                      TM_OK);
-    rig->registry = (struct ca_registry){rig->store, rig_now_ms};
+    rig->registry = (struct ca_registry){.store = rig->store, .now_ms = rig_now_ms};
     rig_signer_start(rig);
     bool ready = false;
     assert_int_equal(ca_service_recover(rig->service, set_flag, &ready), TM_OK);
