@@ -87,9 +87,9 @@ static enum tm_err plan_end_intent(const struct store_writing *w, const struct c
     return TM_OK;
 }
 
-/* CA_CERT_SUPERSEDED stands in device records alone (ca/types.h). */
+/* CA_CERT_SUPERSEDED and CA_CERT_UNCONFIRMED stand in device records alone (ca/types.h). */
 static bool status_fits(uint8_t status) {
-    return status != 0 && status != CA_CERT_SUPERSEDED;
+    return status != 0 && status != CA_CERT_SUPERSEDED && status != CA_CERT_UNCONFIRMED;
 }
 
 static bool serial_equal(const struct ca_serial *a, const struct ca_serial *b) {
@@ -173,6 +173,28 @@ static enum tm_err plan_leaf(const struct store_writing *w, const struct ca_leaf
     return put(w, plan, STORE_OP_APPEND, STORE_DB_LEAF, key, &store_leaf_schema, leaf);
 }
 
+static enum tm_err plan_transaction(const struct store_writing *w,
+                                    const struct ca_transaction *transaction,
+                                    struct store_plan *plan) {
+    if (!name_fits(transaction->tenant, sizeof transaction->tenant) ||
+        !name_fits(transaction->device, sizeof transaction->device) || !transaction->response.n)
+        return TM_ELIMIT;
+    size_t at = plan->arena.n;
+    store_put_device_key(&plan->arena, transaction->tenant, transaction->device);
+    struct bytes key = {plan->arena.p + at, plan->arena.n - at};
+    return put(w, plan, STORE_OP_PUT, STORE_DB_TRANSACTION, key, &store_transaction_schema,
+               transaction);
+}
+
+static enum tm_err plan_cursor(const struct store_writing *w, const struct ca_change *change,
+                               struct store_plan *plan) {
+    if (!name_fits(change->u.cursor.consumer, IPC_NAME_MAX + 1))
+        return TM_ELIMIT;
+    const struct store_cursor cursor = {change->u.cursor.next};
+    return put(w, plan, STORE_OP_PUT, STORE_DB_CURSOR, bytes_str(change->u.cursor.consumer),
+               &store_cursor_schema, &cursor);
+}
+
 static enum tm_err plan_change(const struct store_writing *w, const struct ca_batch *batch,
                                const struct ca_change *change, uint64_t leaf_number,
                                struct store_plan *plan) {
@@ -191,6 +213,10 @@ static enum tm_err plan_change(const struct store_writing *w, const struct ca_ba
         return plan_key(w, change, plan);
     case CA_ADD_LEAF:
         return plan_leaf(w, change->u.leaf, leaf_number, plan);
+    case CA_PUT_TRANSACTION:
+        return plan_transaction(w, change->u.transaction, plan);
+    case CA_PUT_CURSOR:
+        return plan_cursor(w, change, plan);
     }
     return TM_ELIMIT;
 }
@@ -279,8 +305,11 @@ static bool device_withdrawn(const struct ca_device *device) {
            device->state == CA_DEVICE_REVOKED;
 }
 
+/* A confirmation closes the transaction and changes the device's record with it: it adds one audit
+ * leaf and happens once for each certificate. A closed transaction alone may be no more than a
+ * refusal's answer, of which there is no end. */
 bool store_batch_essential(const struct ca_batch *batch) {
-    bool ends = false;
+    bool ends = false, changes_device = false, closes = false;
     for (size_t i = 0; i < batch->count; i++) {
         const struct ca_change *change = &batch->changes[i];
         if (change->kind == CA_PUT_INTENT ||
@@ -288,6 +317,8 @@ bool store_batch_essential(const struct ca_batch *batch) {
             return false; /* begins something new */
         ends = ends || change->kind == CA_END_INTENT || change->kind == CA_CERT_STATUS ||
                (change->kind == CA_PUT_DEVICE && device_withdrawn(change->u.device));
+        changes_device = changes_device || change->kind == CA_PUT_DEVICE;
+        closes = closes || (change->kind == CA_PUT_TRANSACTION && !change->u.transaction->open);
     }
-    return ends;
+    return ends || (changes_device && closes);
 }

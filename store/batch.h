@@ -54,7 +54,7 @@ MUST_USE enum tm_err store_batch_plan(const struct store_writing *writing,
 MUST_USE enum tm_err store_batch_apply(struct store_writing *writing,
                                        const struct store_plan *plan);
 
-/* Does the batch end or withdraw something, so that it may use a full store's headroom? */
+/* Does the batch end, withdraw or confirm something, so that it may use a full store's headroom? */
 bool store_batch_essential(const struct ca_batch *batch);
 
 #endif

@@ -14,8 +14,9 @@
 #define HEADROOM_SHARE 8
 #define HEADROOM_MOST (64u << 20)
 
-static const char *const DB_NAMES[STORE_DB_COUNT] = {"meta",   "device", "cert",
-                                                     "intent", "key",    "leaf"};
+static const char *const DB_NAMES[STORE_DB_COUNT] = {
+    "meta", "device", "cert", "intent", "key", "leaf", "transaction", "cursor",
+};
 
 enum tm_err store_lmdb_err(int rc, const char *what) {
     switch (rc) {
@@ -59,13 +60,23 @@ static int open_databases(struct store_env *env, bool create) {
     int rc = mdb_txn_begin(env->env, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (rc)
         return rc;
-    for (size_t i = 0; !rc && i < STORE_DB_COUNT; i++)
+    for (size_t i = 0; !rc && i < STORE_DB_COUNT; i++) {
         rc = mdb_dbi_open(txn, DB_NAMES[i], create ? MDB_CREATE : 0, &env->dbs[i]);
+        if (rc == MDB_NOTFOUND && i >= STORE_DB_SINCE_2)
+            rc = 0;
+    }
     if (rc) {
         mdb_txn_abort(txn);
         return rc;
     }
     return mdb_txn_commit(txn);
+}
+
+enum tm_err store_env_complete(struct store_env *env, MDB_txn *txn) {
+    int rc = 0;
+    for (size_t i = STORE_DB_SINCE_2; !rc && i < STORE_DB_COUNT; i++)
+        rc = mdb_dbi_open(txn, DB_NAMES[i], MDB_CREATE, &env->dbs[i]);
+    return store_lmdb_err(rc, "making a database");
 }
 
 /* Never MDB_WRITEMAP, MDB_NOSYNC or MDB_NOMETASYNC: each loses what was acknowledged. MDB_NOTLS:

@@ -25,13 +25,16 @@
 #define STORE_DISK_ESSENTIAL (512u << 10) /* without so many nothing is written any more */
 
 enum store_db {
-    STORE_DB_META,   /* "format", "frontier" */
-    STORE_DB_DEVICE, /* tenant NUL id */
-    STORE_DB_CERT,   /* serial */
-    STORE_DB_INTENT, /* serial */
-    STORE_DB_KEY,    /* SHA-256 of the SubjectPublicKeyInfo: who owns it */
-    STORE_DB_LEAF,   /* sequence number, 8 octets big endian */
+    STORE_DB_META,        /* "format", "frontier" */
+    STORE_DB_DEVICE,      /* tenant NUL id */
+    STORE_DB_CERT,        /* serial */
+    STORE_DB_INTENT,      /* serial */
+    STORE_DB_KEY,         /* SHA-256 of the SubjectPublicKeyInfo: who owns it */
+    STORE_DB_LEAF,        /* sequence number, 8 octets big endian */
+    STORE_DB_TRANSACTION, /* tenant NUL id: the device's newest */
+    STORE_DB_CURSOR,      /* consumer's name */
     STORE_DB_COUNT,
+    STORE_DB_SINCE_2 = STORE_DB_TRANSACTION, /* these and later ones came with format 2 */
 };
 
 /* Keys in STORE_DB_META. */
@@ -50,12 +53,17 @@ struct store_env {
     bool lost; /* the map could not be replaced: there is none; under map_lock */
 };
 
-/* Opens the folder's environment; `create` makes data file and databases. A failed open
- * leaves nothing to close. */
+/* Opens the folder's environment; `create` makes data file and databases. A store of format 1 lacks
+ * the newer databases: store_format_raise makes them (store/format.h). A failed open leaves nothing
+ * to close. */
 MUST_USE enum tm_err store_env_open(struct store_env *env, const char *path, uint64_t map_size,
                                     uint64_t max_map_size, bool create,
                                     char text[IPC_TEXT_MAX + 1]);
 void store_env_close(struct store_env *env); /* every transaction must have ended */
+
+/* Makes the databases that are missing; the transaction's commit makes them usable. TM_EFULL,
+ * TM_EIO. */
+MUST_USE enum tm_err store_env_complete(struct store_env *env, MDB_txn *txn);
 
 /* LMDB's result as ours: TM_OK, TM_ENOTFOUND, TM_EFULL for MDB_MAP_FULL, and TM_EIO for all
  * else, which is logged with `what`. Thread-safe. */

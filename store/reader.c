@@ -79,17 +79,25 @@ enum tm_err store_read_device(struct store_reader *reader, const char *tenant, c
     return read_one(reader, STORE_DB_DEVICE, buf_bytes(&key), &store_device_schema, ret);
 }
 
-/* Copies the DER, which is still in the map, behind what the caller's buffer holds. */
+/* Copies what is still in the map behind what the caller's buffer holds. */
+static enum tm_err copy_out(struct bytes from, struct buf *out, struct bytes *ret) {
+    if (out->full || out->cap - out->n < from.n)
+        return TM_ELIMIT;
+    *ret = (struct bytes){0}; /* a burned serial has no certificate */
+    if (from.n)
+        *ret = (struct bytes){out->p + out->n, from.n};
+    buf_put(out, from);
+    return TM_OK;
+}
+
 static enum tm_err hand_out(const struct store_certificate *record, struct ca_certificate *ret,
                             struct buf *der) {
-    struct bytes from = record->certificate.der;
-    if (der->full || der->cap - der->n < from.n)
-        return TM_ELIMIT;
+    struct bytes copy;
+    enum tm_err err = copy_out(record->certificate.der, der, &copy);
+    if (err)
+        return err;
     *ret = record->certificate;
-    ret->der = (struct bytes){0}; /* a burned serial has none */
-    if (from.n)
-        ret->der = (struct bytes){der->p + der->n, from.n};
-    buf_put(der, from);
+    ret->der = copy;
     return TM_OK;
 }
 
@@ -107,6 +115,40 @@ enum tm_err store_read_certificate(struct store_reader *reader, const struct ca_
         err = hand_out(&record, ret, der);
     store_reader_end(reader);
     return err;
+}
+
+static enum tm_err read_transaction(struct store_reader *reader, struct bytes key,
+                                    struct ca_transaction *ret, struct buf *response) {
+    struct ca_transaction record;
+    enum tm_err err =
+        store_reader_record(reader, STORE_DB_TRANSACTION, key, &store_transaction_schema, &record);
+    if (!err)
+        err = copy_out(record.response, response, &record.response);
+    if (!err)
+        *ret = record;
+    return err;
+}
+
+enum tm_err store_read_transaction(struct store_reader *reader, const char *tenant, const char *id,
+                                   struct ca_transaction *ret, struct buf *response) {
+    if (!name_is_key(tenant) || !name_is_key(id))
+        return TM_ENOTFOUND;
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    store_put_device_key(&key, tenant, id);
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    err = read_transaction(reader, buf_bytes(&key), ret, response);
+    store_reader_end(reader);
+    return err;
+}
+
+enum tm_err store_read_cursor(struct store_reader *reader, const char *consumer,
+                              struct store_cursor *ret) {
+    if (!name_is_key(consumer))
+        return TM_ENOTFOUND;
+    return read_one(reader, STORE_DB_CURSOR, bytes_str(consumer), &store_cursor_schema, ret);
 }
 
 enum tm_err store_read_owner(struct store_reader *reader, const uint8_t spki_hash[CA_HASH_SIZE],

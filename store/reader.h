@@ -38,6 +38,11 @@ MUST_USE enum tm_err store_read_certificate(struct store_reader *reader,
 MUST_USE enum tm_err store_read_owner(struct store_reader *reader,
                                       const uint8_t spki_hash[CA_HASH_SIZE],
                                       struct store_owner *ret);
+MUST_USE enum tm_err store_read_transaction(struct store_reader *reader, const char *tenant,
+                                            const char *id, struct ca_transaction *ret,
+                                            struct buf *response);
+MUST_USE enum tm_err store_read_cursor(struct store_reader *reader, const char *consumer,
+                                       struct store_cursor *ret);
 MUST_USE enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence,
                                      struct ca_leaf *ret);
 MUST_USE enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret);

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#define SCHEMA(symbol, label, number, type_, rows)                                                 \
+#define SCHEMA(symbol, label, number, version_, type_, rows)                                       \
     const struct codec_schema symbol = {.name = (label),                                           \
                                         .type = (number),                                          \
-                                        .version = 1,                                              \
+                                        .version = (version_),                                     \
                                         .size = sizeof(type_),                                     \
                                         .fields = (rows),                                          \
                                         .field_count = sizeof(rows) / sizeof((rows)[0])}
@@ -22,7 +22,7 @@ static const struct codec_field CERT_REF_FIELDS[] = {
     CODEC_INT(CODEC_I64, struct ca_cert_ref, not_after_ms, 0),
     CODEC_OCTETS(struct ca_cert_ref, request),
 };
-static SCHEMA(CERT_REF_SCHEMA, "certificate reference", 0, struct ca_cert_ref, CERT_REF_FIELDS);
+static SCHEMA(CERT_REF_SCHEMA, "certificate reference", 0, 1, struct ca_cert_ref, CERT_REF_FIELDS);
 
 static const struct codec_field DEVICE_FIELDS[] = {
     CODEC_STRING(struct ca_device, tenant),
@@ -46,9 +46,19 @@ static const struct codec_field DEVICE_FIELDS[] = {
     CODEC_OCTETS(struct ca_device, secret.hash),
     CODEC_OCTETS(struct ca_device, secret.request),
     CODEC_INT(CODEC_I64, struct ca_device, secret.expires_ms, 0),
+    {.name = "secret.has_proof",
+     .type = CODEC_U8,
+     .since = 2,
+     .offset = offsetof(struct ca_device, secret.has_proof),
+     .max = 1},
+    {.name = "secret.proof",
+     .type = CODEC_FIXED,
+     .since = 2,
+     .offset = offsetof(struct ca_device, secret.proof),
+     .max = CA_PROOF_SIZE},
     CODEC_LIST(struct ca_device, certs, cert_count, CERT_REF_SCHEMA),
 };
-SCHEMA(store_device_schema, "device", STORE_TYPE_DEVICE, struct ca_device, DEVICE_FIELDS);
+SCHEMA(store_device_schema, "device", STORE_TYPE_DEVICE, 2, struct ca_device, DEVICE_FIELDS);
 
 static const struct codec_field CERTIFICATE_FIELDS[] = {
     SERIAL(struct store_certificate, certificate.serial),
@@ -66,7 +76,7 @@ static const struct codec_field CERTIFICATE_FIELDS[] = {
     CODEC_BLOB(struct store_certificate, certificate.der, IPC_CERT_MAX),
     CODEC_INT(CODEC_U64, struct store_certificate, leaf, 0),
 };
-SCHEMA(store_certificate_schema, "certificate", STORE_TYPE_CERTIFICATE, struct store_certificate,
+SCHEMA(store_certificate_schema, "certificate", STORE_TYPE_CERTIFICATE, 1, struct store_certificate,
        CERTIFICATE_FIELDS);
 
 static const struct codec_field INTENT_FIELDS[] = {
@@ -80,13 +90,13 @@ static const struct codec_field INTENT_FIELDS[] = {
     CODEC_INT(CODEC_U8, struct ca_intent, to_state, CA_STATE_LAST),
     CODEC_INT(CODEC_I64, struct ca_intent, created_ms, 0),
 };
-SCHEMA(store_intent_schema, "intent", STORE_TYPE_INTENT, struct ca_intent, INTENT_FIELDS);
+SCHEMA(store_intent_schema, "intent", STORE_TYPE_INTENT, 1, struct ca_intent, INTENT_FIELDS);
 
 static const struct codec_field OWNER_FIELDS[] = {
     CODEC_STRING(struct store_owner, tenant),
     CODEC_STRING(struct store_owner, device),
 };
-SCHEMA(store_owner_schema, "key owner", STORE_TYPE_OWNER, struct store_owner, OWNER_FIELDS);
+SCHEMA(store_owner_schema, "key owner", STORE_TYPE_OWNER, 1, struct store_owner, OWNER_FIELDS);
 
 static const struct codec_field LEAF_FIELDS[] = {
     CODEC_INT(CODEC_U8, struct ca_leaf, event, CA_EVENT_LAST),
@@ -108,24 +118,45 @@ static const struct codec_field LEAF_FIELDS[] = {
     CODEC_STRING(struct ca_leaf, site),
     CODEC_STRING(struct ca_leaf, reason),
 };
-SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, struct ca_leaf, LEAF_FIELDS);
+SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, 1, struct ca_leaf, LEAF_FIELDS);
 
 static const struct codec_field FORMAT_FIELDS[] = {
     CODEC_INT(CODEC_U32, struct store_format, format, 0),
     CODEC_STRING(struct store_format, environment),
     CODEC_INT(CODEC_I64, struct store_format, created_ms, 0),
 };
-SCHEMA(store_format_schema, "format", STORE_TYPE_FORMAT, struct store_format, FORMAT_FIELDS);
+SCHEMA(store_format_schema, "format", STORE_TYPE_FORMAT, 1, struct store_format, FORMAT_FIELDS);
 
 static const struct codec_field NODE_FIELDS[] = {CODEC_OCTETS(struct store_node, hash)};
-static SCHEMA(NODE_SCHEMA, "node", 0, struct store_node, NODE_FIELDS);
+static SCHEMA(NODE_SCHEMA, "node", 0, 1, struct store_node, NODE_FIELDS);
 
 static const struct codec_field FRONTIER_FIELDS[] = {
     CODEC_INT(CODEC_U64, struct store_frontier, size, 0),
     CODEC_LIST(struct store_frontier, nodes, count, NODE_SCHEMA),
 };
-SCHEMA(store_frontier_schema, "frontier", STORE_TYPE_FRONTIER, struct store_frontier,
+SCHEMA(store_frontier_schema, "frontier", STORE_TYPE_FRONTIER, 1, struct store_frontier,
        FRONTIER_FIELDS);
+
+static const struct codec_field TRANSACTION_FIELDS[] = {
+    CODEC_STRING(struct ca_transaction, tenant),
+    CODEC_STRING(struct ca_transaction, device),
+    CODEC_OCTETS(struct ca_transaction, id),
+    CODEC_INT(CODEC_U8, struct ca_transaction, id_n, CA_TRANSACTION_ID_MAX),
+    CODEC_INT(CODEC_U8, struct ca_transaction, open, 1),
+    CODEC_OCTETS(struct ca_transaction, message),
+    CODEC_OCTETS(struct ca_transaction, request),
+    SERIAL(struct ca_transaction, serial),
+    CODEC_INT(CODEC_I64, struct ca_transaction, challenge_ms, 0),
+    CODEC_INT(CODEC_I64, struct ca_transaction, created_ms, 0),
+    CODEC_BLOB(struct ca_transaction, response, CA_RESPONSE_MAX),
+};
+SCHEMA(store_transaction_schema, "transaction", STORE_TYPE_TRANSACTION, 1, struct ca_transaction,
+       TRANSACTION_FIELDS);
+
+static const struct codec_field CURSOR_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct store_cursor, next, 0),
+};
+SCHEMA(store_cursor_schema, "cursor", STORE_TYPE_CURSOR, 1, struct store_cursor, CURSOR_FIELDS);
 
 void store_put_device_key(struct buf *out, const char *tenant, const char *id) {
     buf_put(out, bytes_str(tenant));

@@ -17,7 +17,7 @@
 
 #define STORE_FORMAT 1            /* raised when an older program could not read the store */
 #define STORE_RECORD_HASH_SIZE 16 /* octets */
-#define STORE_RECORD_MAX 10240    /* octets of a stored value: a certificate with all its names */
+#define STORE_RECORD_MAX 13312    /* octets of a stored value: a transaction with its response */
 #define STORE_KEY_MAX 255         /* octets of a key; LMDB takes 511 */
 
 /* Values are stored: never renumber. */
@@ -29,6 +29,8 @@ enum store_type {
     STORE_TYPE_LEAF,
     STORE_TYPE_FORMAT,
     STORE_TYPE_FRONTIER,
+    STORE_TYPE_TRANSACTION,
+    STORE_TYPE_CURSOR,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -43,6 +45,11 @@ struct store_owner {
     char device[IPC_NAME_MAX + 1];
 };
 
+/* How far a consumer of the audit log has come. */
+struct store_cursor {
+    uint64_t next; /* sequence number of the first leaf that it has not got */
+};
+
 /* What the store is. */
 struct store_format {
     uint32_t format; /* STORE_FORMAT */
@@ -50,12 +57,14 @@ struct store_format {
     int64_t created_ms;
 };
 
-/* For struct ca_device, store_certificate, ca_intent, store_owner, ca_leaf, store_format and
- * store_frontier. */
+/* For struct ca_device, store_certificate, ca_intent, store_owner, ca_leaf, store_format,
+ * store_frontier, ca_transaction and store_cursor. */
 extern const struct codec_schema store_device_schema, store_certificate_schema, store_intent_schema,
-    store_owner_schema, store_leaf_schema, store_format_schema, store_frontier_schema;
+    store_owner_schema, store_leaf_schema, store_format_schema, store_frontier_schema,
+    store_transaction_schema, store_cursor_schema;
 
-/* Appends tenant, NUL and device ID: a tenant's devices stand together, sorted by ID. */
+/* Appends tenant, NUL and device ID: a tenant's devices stand together, sorted by ID. The key of a
+ * device and of its transaction. */
 void store_put_device_key(struct buf *out, const char *tenant, const char *id);
 /* Appends the eight octets of a sequence number, big endian. */
 void store_put_leaf_key(struct buf *out, uint64_t sequence);

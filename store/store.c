@@ -58,6 +58,19 @@ static enum tm_err op_key_owner(struct ca_store *base, const uint8_t spki_hash[C
     return err;
 }
 
+static enum tm_err op_transaction(struct ca_store *base, const char *tenant, const char *id,
+                                  struct ca_transaction *ret, struct buf *response) {
+    return store_read_transaction(&store_of(base)->reader, tenant, id, ret, response);
+}
+
+static enum tm_err op_cursor(struct ca_store *base, const char *consumer, uint64_t *ret_next) {
+    struct store_cursor cursor;
+    enum tm_err err = store_read_cursor(&store_of(base)->reader, consumer, &cursor);
+    if (!err)
+        *ret_next = cursor.next;
+    return err;
+}
+
 static enum tm_err op_leaf(struct ca_store *base, uint64_t sequence, struct ca_leaf *ret) {
     return store_read_leaf(&store_of(base)->reader, sequence, ret);
 }
@@ -91,6 +104,8 @@ static const struct ca_store_ops OPS = {
     .device = op_device,
     .certificate = op_certificate,
     .key_owner = op_key_owner,
+    .transaction = op_transaction,
+    .cursor = op_cursor,
     .leaf = op_leaf,
     .audit_head = op_audit_head,
     .next_device = op_next_device,
