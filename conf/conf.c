@@ -177,6 +177,93 @@ static enum tm_err check_limits(const struct check *c) {
     return TM_OK;
 }
 
+/* The key lies apart from what it seals. */
+static enum tm_err check_wrap_key(const struct check *c) {
+    const struct conf_core *core = &c->conf->core;
+    size_t n = strlen(core->store);
+    if (core->wrap_key && strncmp(core->wrap_key, core->store, n) == 0 && core->wrap_key[n] == '/')
+        return REFUSE(c, "core.wrap_key", "lies in core.store; a copy of that must not hold it");
+    return TM_OK;
+}
+
+/* ---- MQTT ---- */
+
+/* What stands between two slashes of a topic (Sparkplug B 3.0, 4.1: no "+", "/" and "#"). */
+static bool is_mqtt_id(const char *text, const char *reserved) {
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f || strchr(reserved, text[i]))
+            return false;
+    return n >= 1 && n <= CONF_MQTT_ID_MAX;
+}
+
+/* Some levels of a topic, none of them empty, and none of somebody else's. */
+static bool is_prefix(const char *text) {
+    static const char sparkplug[] = "spBv1.0";
+    size_t n = strlen(text), first = strcspn(text, "/");
+    bool foreign =
+        text[0] == '$' || (first == strlen(sparkplug) && strncmp(text, sparkplug, first) == 0);
+    return is_mqtt_id(text, "+#") && !foreign && first > 0 && text[n - 1] != '/' &&
+           !strstr(text, "//");
+}
+
+static enum tm_err check_broker(const struct check *c) {
+    const struct conf_mqtt *mqtt = &c->conf->mqtt;
+    struct conf_broker broker;
+    if (conf_broker_parse(mqtt->broker, &broker) ||
+        (!is_address(broker.host) && !is_dns_name(broker.host)))
+        return REFUSE(c, "mqtt.broker",
+                      "\"%.100s\" is not allowed; must be mqtt://HOST[:PORT] or "
+                      "mqtts://HOST[:PORT]",
+                      mqtt->broker);
+    if (broker.tls && !mqtt->anchors)
+        return REFUSE(c, "mqtt.anchors", "is missing; mqtts needs the CAs of the broker");
+    if (!broker.tls && (mqtt->anchors || mqtt->certificate || mqtt->name))
+        return REFUSE(c, "mqtt.broker",
+                      "must begin with mqtts:// for anchors, certificate or name "
+                      "to have a meaning");
+    if (!mqtt->certificate != !mqtt->key)
+        return REFUSE(c, mqtt->key ? "mqtt.key" : "mqtt.certificate",
+                      "mqtt.certificate and mqtt.key go together");
+    return TM_OK;
+}
+
+static enum tm_err check_mqtt_ids(const struct check *c) {
+    const struct conf_mqtt *mqtt = &c->conf->mqtt;
+    char path[KEY_MAX];
+    if (mqtt->sparkplug && !mqtt->host_id)
+        return REFUSE(c, "mqtt.host_id", "is missing; mqtt.sparkplug needs it");
+    if (mqtt->host_id && !is_mqtt_id(mqtt->host_id, "+/#"))
+        return REFUSE(c, "mqtt.host_id", "\"%s\" has one of + / # in it", mqtt->host_id);
+    for (size_t i = 0; i < mqtt->groups.count; i++)
+        if (!is_mqtt_id(mqtt->groups.items[i], "+/#")) {
+            (void)snprintf(path, sizeof(path), "mqtt.groups[%zu]", i);
+            return REFUSE(c, path, "\"%.100s\" must be 1 to %d octets without + / #",
+                          mqtt->groups.items[i], CONF_MQTT_ID_MAX);
+        }
+    if (!is_prefix(mqtt->prefix))
+        return REFUSE(c, "mqtt.prefix",
+                      "\"%s\" must be levels of a topic, without + and #, not below $ or spBv1.0",
+                      mqtt->prefix);
+    return TM_OK;
+}
+
+static enum tm_err check_mqtt(const struct check *c) {
+    const struct conf_mqtt *mqtt = &c->conf->mqtt;
+    if (!mqtt->broker)
+        return TM_OK;
+    enum tm_err err = check_broker(c);
+    if (!err)
+        err = check_mqtt_ids(c);
+    if (err)
+        return err;
+    if (!mqtt->sparkplug && !mqtt->plain)
+        return REFUSE(c, "mqtt.plain", "serves nobody: mqtt.sparkplug or mqtt.plain must be true");
+    if (mqtt->retransmit_max < mqtt->retransmit)
+        return REFUSE(c, "mqtt.retransmit_max", "is less than mqtt.retransmit");
+    return TM_OK;
+}
+
 /* An early word; what the token says of itself counts (server/signer). */
 static enum tm_err check_environment(const struct check *c) {
     const char *slash = strrchr(c->conf->signer.module, '/');
@@ -190,7 +277,8 @@ static enum tm_err check_environment(const struct check *c) {
 
 static enum tm_err check_all(const struct check *c) {
     static enum tm_err (*const checks[])(const struct check *) = {
-        check_issuers, check_tenants, check_labels, check_tls, check_limits, check_environment};
+        check_issuers, check_tenants,  check_labels, check_tls,
+        check_limits,  check_wrap_key, check_mqtt,   check_environment};
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !err; i++)
         err = checks[i](c);

@@ -80,6 +80,34 @@ struct conf_core {
     int64_t request_timeout;      /* waiting for the signer, then 503 */
     uint64_t refusals_per_second; /* refusal leaves written one by one; above it they are counted */
     char *admin_socket;
+    char *wrap_key; /* file with the key that seals MAC keys of one-time secrets; NULL: none */
+};
+
+#define CONF_BROKER_MAX 280
+#define CONF_MQTT_ID_MAX 64 /* octets of a Sparkplug ID */
+
+/* The MQTT bridge. */
+struct conf_mqtt {
+    char *broker; /* NULL = no bridge */
+    char *client_id;
+    char *user;
+    char *password_file; /* or "credential:NAME"; NULL = none */
+    char *anchors;       /* PEM: CAs of the broker */
+    char *certificate;   /* PEM: the bridge's own, then chain; NULL = none */
+    char *key;           /* PEM */
+    char *name;          /* in the broker's certificate; NULL = the broker's host */
+    bool sparkplug;
+    char *host_id;
+    struct conf_strings groups; /* none = all */
+    bool plain;
+    char *prefix;
+    bool events;
+    uint64_t queue;     /* requests at the core at once */
+    uint64_t max_nodes; /* edge nodes and devices that are remembered */
+    uint64_t births_per_second;
+    int64_t retransmit; /* ms */
+    int64_t retransmit_max;
+    int64_t keepalive;
 };
 
 struct conf_process {
@@ -99,6 +127,7 @@ struct conf {
     struct conf_tls tls;
     struct conf_signer signer;
     struct conf_core core;
+    struct conf_mqtt mqtt;
     struct conf_list issuers; /* struct conf_issuer */
     struct conf_list tenants; /* struct conf_tenant */
     struct conf_list labels;  /* struct conf_label */
@@ -109,6 +138,15 @@ struct conf {
 extern const struct conf_row conf_rows[];
 /* The word for conf.environment: "dev", "test" or "prod". */
 const char *conf_environment_name(const struct conf *conf);
+
+/* conf_mqtt.broker in its parts. */
+struct conf_broker {
+    bool tls;
+    char host[CONF_BROKER_MAX + 1]; /* a name or an address, without brackets */
+    unsigned port;
+};
+/* TM_EPARSE: neither mqtt://HOST[:PORT] nor mqtts://HOST[:PORT]. The host itself is not judged. */
+MUST_USE enum tm_err conf_broker_parse(const char *text, struct conf_broker *ret);
 
 /* Loads and cross-checks (names refer to something, one default label at most, no
  * label named like an operation, limits that fit together). As conf_load_text. */

@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 
 #include "conf/limits.h"
+#include "conf/options_mqtt.h"
 
 static const char *const environment_words[] = {"dev", "test", "prod", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -279,6 +280,13 @@ static const struct conf_row core_rows[] = {
      .preset = "/run/touchmark/admin.sock",
      .max = CONF_SOCKET_MAX,
      .help = "Unix socket of the touchmark command."},
+    {.key = "wrap_key",
+     .type = CONF_PATH,
+     .offset = offsetof(struct conf_core, wrap_key),
+     .preset = "",
+     .help = "File with the key that seals what one-time secrets need for CMC (fullcmc, MQTT), "
+             "outside core.store; made at the first start. Left out, they work by HTTP Basic "
+             "only."},
     {.key = NULL},
 };
 
@@ -399,6 +407,11 @@ const struct conf_row conf_rows[] = {
      .offset = offsetof(struct conf, core),
      .rows = core_rows,
      .help = "Policy, registry and store."},
+    {.key = "mqtt",
+     .type = CONF_GROUP,
+     .offset = offsetof(struct conf, mqtt),
+     .rows = conf_mqtt_rows,
+     .help = "Enrollment over MQTT."},
     {.key = "issuers",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, issuers),

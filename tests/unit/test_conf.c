@@ -51,6 +51,8 @@ static void loads_shortest(void **state) {
     assert_int_equal(conf.tls.names.count, 3);
     const struct conf_issuer *issuer = conf.issuers.items;
     assert_string_equal(issuer->certificate, "/etc/touchmark/ca/m.pem");
+    assert_null(conf.core.wrap_key);
+    assert_null(conf.mqtt.broker);
     const struct conf_label *label = conf.labels.items;
     assert_false(label->is_default);
     conf_close(&conf);
@@ -108,6 +110,38 @@ static void refuses_what_does_not_fit(void **state) {
          ":5: signer.module: SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true"},
         {"  module: /usr/lib/hsm.so\n", "", ":4: signer.module: SoftHSM keeps keys in files"},
         {"tls:\n", "listen: {port: 65536}\ntls:\n", ":2: listen.port: \"65536\" is not allowed"},
+        {"tls:\n", "core: {store: /s, wrap_key: /s/key}\ntls:\n", ":2: core.wrap_key: lies in"},
+        {"tls:\n", "mqtt: {broker: 'tcp://b'}\ntls:\n", ":2: mqtt.broker: \"tcp://b\" is not"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://'}\ntls:\n", ":2: mqtt.broker: \"mqtt://\" is not"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://a_b'}\ntls:\n", ":2: mqtt.broker: \"mqtt://a_b\" is"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b:0'}\ntls:\n", ":2: mqtt.broker: \"mqtt://b:0\" is"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b:65536'}\ntls:\n", ":2: mqtt.broker: \"mqtt://b:65"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b/x'}\ntls:\n", ":2: mqtt.broker: \"mqtt://b/x\" is"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://[::1'}\ntls:\n", ":2: mqtt.broker: \"mqtt://[::1\" "},
+        {"tls:\n", "mqtt: {broker: 'mqtts://b'}\ntls:\n", ":2: mqtt.anchors: is missing"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', anchors: a}\ntls:\n",
+         ":2: mqtt.broker: must begin with mqtts://"},
+        {"tls:\n", "mqtt: {broker: 'mqtts://b', anchors: a, certificate: c}\ntls:\n",
+         ":2: mqtt.certificate: mqtt.certificate and mqtt.key go together"},
+        {"tls:\n", "mqtt: {broker: 'mqtts://b', anchors: a, key: c}\ntls:\n",
+         ":2: mqtt.key: mqtt.certificate and mqtt.key go together"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', host_id: ''}\ntls:\n",
+         ":2: mqtt.host_id: is missing"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', host_id: a/b}\ntls:\n", ":2: mqtt.host_id: \"a/b\""},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', groups: [g, '+']}\ntls:\n",
+         ":2: mqtt.groups: \"+\""},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', groups: ['']}\ntls:\n",
+         ":2: mqtt.groups: \"\" must"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', prefix: a/}\ntls:\n",
+         ":2: mqtt.prefix: \"a/\" must"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', prefix: 'a/#'}\ntls:\n", ":2: mqtt.prefix: \"a/#\""},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', prefix: spBv1.0/x}\ntls:\n",
+         ":2: mqtt.prefix: \"sp"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', sparkplug: false, plain: false}\ntls:\n",
+         ":2: mqtt.plain: serves nobody"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', retransmit: 20m}\ntls:\n",
+         "mqtt.retransmit_max: is less than mqtt.retransmit"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', keepalive: 1s}\ntls:\n", ":2: mqtt.keepalive: "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         AUTO_MEM char *text = edited(cases[i].from, cases[i].to);
@@ -132,6 +166,12 @@ static void takes_what_fits(void **state) {
         {"tls:\n", "process: {user: ''}\ntls:\n"},
         {"    profile: idevid\n", "    profile: idevid\n    default: true\n"},
         {"tls:\n", "listen: {address: '::', port: 0}\ntls:\n"},
+        {"tls:\n", "core: {store: /s, wrap_key: /s.key}\ntls:\n"},
+        {"tls:\n", "mqtt: {broker: ''}\ntls:\n"},
+        {"tls:\n", "mqtt: {host_id: a/b}\ntls:\n"}, /* nobody uses it */
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', sparkplug: false, host_id: ''}\ntls:\n"},
+        {"tls:\n", "mqtt: {broker: 'mqtt://b', groups: [plant 1, b], prefix: spBv1.0x}\ntls:\n"},
+        {"tls:\n", "mqtt: {broker: 'mqtts://b', anchors: a, certificate: c, key: k}\ntls:\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         AUTO_MEM char *text = edited(cases[i].from, cases[i].to);
@@ -161,13 +201,61 @@ static void socket_path_fits(void **state) {
     conf_close(&conf);
 }
 
+static void mqtt_section(void **state) {
+    (void)state;
+    AUTO_MEM char *text = edited("tls:\n", "mqtt:\n  broker: mqtts://broker.example\n"
+                                           "  password_file: credential:mqtt\n  anchors: ca.pem\n"
+                                           "  groups: [plant]\n  retransmit: 2s\ntls:\n");
+    struct conf conf;
+    char error[CONF_ERROR_MAX] = "";
+    if (load(text, &conf, error))
+        fail_msg("%s", error);
+    const struct conf_mqtt *mqtt = &conf.mqtt;
+    assert_string_equal(mqtt->client_id, "touchmark");
+    assert_null(mqtt->user);
+    assert_string_equal(mqtt->password_file, "credential:mqtt");
+    assert_string_equal(mqtt->anchors, "/etc/touchmark/ca.pem");
+    assert_true(mqtt->sparkplug && mqtt->plain && !mqtt->events);
+    assert_string_equal(mqtt->host_id, "touchmark");
+    assert_int_equal(mqtt->groups.count, 1);
+    assert_string_equal(mqtt->prefix, "touchmark/v1");
+    assert_int_equal(mqtt->retransmit, 2000);
+    conf_close(&conf);
+}
+
+static void broker_addresses(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *host;
+        unsigned port;
+        bool tls;
+    } cases[] = {{"mqtt://b", "b", 1883, false},
+                 {"mqtts://b", "b", 8883, true},
+                 {"mqtt://192.0.2.1:1", "192.0.2.1", 1, false},
+                 {"mqtts://[2001:db8::1]", "2001:db8::1", 8883, true},
+                 {"mqtt://[::1]:65535", "::1", 65535, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct conf_broker broker;
+        assert_int_equal(conf_broker_parse(cases[i].text, &broker), TM_OK);
+        assert_string_equal(broker.host, cases[i].host);
+        assert_int_equal(broker.port, cases[i].port);
+        assert_int_equal(broker.tls, cases[i].tls);
+    }
+    static const char *const bad[] = {
+        "",          "b",          "mqtt:b",      "mqtt://",         "mqtt://:1",    "mqtt://[]",
+        "mqtt://b:", "mqtt://b:x", "mqtt://b:1x", "mqtt://b:123456", "mqtt://[::1]x"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct conf_broker broker = {.port = 7};
+        assert_int_equal(conf_broker_parse(bad[i], &broker), TM_EPARSE);
+        assert_int_equal(broker.port, 7);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loads_shortest),
-        cmocka_unit_test(refuses_what_does_not_fit),
-        cmocka_unit_test(takes_what_fits),
-        cmocka_unit_test(socket_path_fits),
-
+        cmocka_unit_test(loads_shortest),  cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(takes_what_fits), cmocka_unit_test(socket_path_fits),
+        cmocka_unit_test(mqtt_section),    cmocka_unit_test(broker_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
