@@ -72,17 +72,21 @@ struct est_cmc_request {
                                   confirmCertAcceptance */
 };
 
-/* `content` is one PKIData. A request must have a csr or an acceptance, and not both. Controls that
- * are not known are passed over, except that RFC 5272 has none that must be understood. TM_EPARSE:
- * not a PKIData, a body part ID twice, a control twice, neither or both of the two, a regInfo that
- * is not "label=" and a label, another proof than SHA-256 with HMAC-SHA256; a CRMF or other
- * request. TM_ELIMIT: over one of the bounds above, or more than 16 controls. */
+/* `content` is one PKIData. A request must have a csr or an acceptance, and not both. TM_EPARSE:
+ * not a PKIData, a body part ID 0 or twice, a control twice or without its one value or with an
+ * empty one (a transactionId of 0 included), one that is not among those above (RFC 5272, 3.2.1.1:
+ * the whole request fails), neither or both of the two, a regInfo that is not "label=" and a label,
+ * another proof than SHA-256 with HMAC-SHA256; a CRMF or other request. TM_ELIMIT: over one of the
+ * bounds above, more than 16 controls or 32 body parts. What cmsSequence and otherMsgSequence hold
+ * is passed over (RFC 5272, 3.2.1). */
 MUST_USE enum tm_err est_cmc_request_read(struct bytes content, struct est_cmc_request *ret);
 
 /* Appends the reqSequence with request->csr, for the witness to be made of. */
 MUST_USE enum tm_err est_cmc_req_sequence_write(const struct est_cmc_request *request,
                                                 struct buf *out);
-/* Appends the PKIData; req_sequence and part are not looked at. TM_ELIMIT, TM_EINVAL. */
+/* Appends the PKIData; req_sequence and part are not looked at. TM_ELIMIT; TM_EINVAL:
+ * est_cmc_request_read would not take it. Leading zero octets of the transaction are not written,
+ * so they are not read back. */
 MUST_USE enum tm_err est_cmc_request_write(const struct est_cmc_request *request, struct buf *out);
 
 /* ---- Full PKI Response: PKIResponse ---- */
@@ -91,19 +95,21 @@ struct est_cmc_response {
     struct bytes transaction;
     struct bytes sender_nonce;    /* a new challenge, for the next request */
     struct bytes recipient_nonce; /* the request's senderNonce */
-    bool has_status;              /* statusInfoV2 (or statusInfo on reading); without: success */
+    bool has_status;              /* statusInfoV2 (on reading without one, statusInfo); of several
+                                     the worst; without: success */
     enum est_cmc_status status;
     uint32_t part;          /* the one bodyPartID in bodyList that is kept; 0 = the whole message */
     struct bytes text;      /* statusString, UTF-8; empty: none */
     bool has_fail;          /* with FAILED */
     enum est_cmc_fail fail; /* what is not known is read as INTERNAL_CA_ERROR */
-    struct bytes pend_token; /* with PENDING; empty: no pendInfo */
+    struct bytes pend_token; /* with PENDING or PARTIAL; empty: no pendInfo */
     int64_t pend_time_ms;
 };
 
-/* `content` is one PKIResponse. TM_EPARSE, TM_ELIMIT as above; text that is too long is cut. */
+/* `content` is one PKIResponse. TM_EPARSE, TM_ELIMIT as above, but controls that are not known are
+ * passed over; text that is too long is cut, here and on writing. */
 MUST_USE enum tm_err est_cmc_response_read(struct bytes content, struct est_cmc_response *ret);
-/* Appends the PKIResponse. TM_ELIMIT, TM_EINVAL. */
+/* Appends the PKIResponse. TM_ELIMIT; TM_EINVAL: est_cmc_response_read would not take it. */
 MUST_USE enum tm_err est_cmc_response_write(const struct est_cmc_response *response,
                                             struct buf *out);
 
@@ -115,7 +121,7 @@ MUST_USE enum tm_err est_cmc_response_write(const struct est_cmc_response *respo
  */
 MUST_USE enum tm_err est_cmc_offer_write(struct bytes challenge, struct bytes certificates,
                                          struct buf *out);
-/* TM_EPARSE: not an offer. Borrowed from der. */
+/* TM_EPARSE: not an offer: it is signed, answers a request or has a status. Borrowed from der. */
 MUST_USE enum tm_err est_cmc_offer_read(struct bytes der, struct bytes *ret_challenge,
                                         struct bytes *ret_certificates);
 

@@ -24,8 +24,7 @@ struct est_signer_id {
 struct est_signed {
     enum pki_oid content_type; /* eContentType: CCT_PKI_DATA, CCT_PKI_RESPONSE, or UNKNOWN */
     struct bytes content;      /* eContent's octets; empty: there is none */
-    struct bytes
-        certificates; /* DER one after the other; certificates of other kinds are refused */
+    struct bytes certificates; /* DER one after the other; other kinds of them are refused */
     bool has_signer;
     struct est_signer_id signer;
     enum pki_oid digest;         /* SHA256, SHA384, SHA512 or UNKNOWN */
@@ -47,7 +46,8 @@ MUST_USE enum tm_err est_signed_attributes_message(const struct est_signed *mess
                                                    struct buf *out);
 
 /* Appends the SET OF signed attributes to be hashed and signed: content-type, message-digest and,
- * unless it is 0, signing-time (UTCTime to 2049, then GeneralizedTime). TM_ELIMIT. */
+ * unless it is 0, signing-time (UTCTime to 2049, then GeneralizedTime). TM_ELIMIT; TM_EINVAL:
+ * another content type than CMC's two, or no digest of 32 to 64 octets. */
 MUST_USE enum tm_err est_signed_attributes_write(enum pki_oid content_type,
                                                  struct bytes message_digest,
                                                  int64_t signing_time_ms, struct buf *out);
@@ -55,7 +55,8 @@ MUST_USE enum tm_err est_signed_attributes_write(enum pki_oid content_type,
 /* Appends a whole ContentInfo. has_signer false: no SignerInfo, and digest to signature are not
  * looked at. `attributes` is here the whole SET OF of est_signed_attributes_write. `certificates`
  * keep their order. message_digest and signing_time_ms are not looked at: they stand in the
- * attributes. TM_ELIMIT. */
+ * attributes. TM_ELIMIT; TM_EINVAL: est_signed_read would not take it, or a content type or digest
+ * is UNKNOWN. */
 MUST_USE enum tm_err est_signed_write(const struct est_signed *message, struct buf *out);
 
 #endif
