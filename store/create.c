@@ -13,23 +13,17 @@
 #include "base/clock.h"
 #include "store/datafile.h"
 #include "store/env.h"
-#include "store/records.h"
+#include "store/format.h"
 #include "store/store.h"
 
 static enum tm_err put_format(const struct store_env *env, struct ca_hasher *hasher,
                               const struct store_format *format) {
-    uint8_t octets[STORE_RECORD_MAX];
-    struct buf value = BUF_ON(octets);
-    struct bytes key = bytes_str(STORE_KEY_FORMAT);
-    enum tm_err err = store_seal(hasher, key, &store_format_schema, format, &value);
-    if (err)
-        return err;
     MDB_txn *txn;
-    err = store_lmdb_err(mdb_txn_begin(env->env, NULL, 0, &txn), "beginning a transaction");
+    enum tm_err err =
+        store_lmdb_err(mdb_txn_begin(env->env, NULL, 0, &txn), "beginning a transaction");
     if (err)
         return err;
-    MDB_val k = {key.n, (void *)(uintptr_t)key.p}, v = {value.n, value.p};
-    err = store_lmdb_err(mdb_put(txn, env->dbs[STORE_DB_META], &k, &v, 0), "storing the format");
+    err = store_format_put(env, txn, hasher, format);
     if (err) {
         mdb_txn_abort(txn);
         return err;

@@ -15,7 +15,7 @@
 #include "ca/types.h"
 #include "store/merkle.h"
 
-#define STORE_FORMAT 1            /* raised when an older program could not read the store */
+#define STORE_FORMAT 2            /* raised when an older program could not read the store */
 #define STORE_RECORD_HASH_SIZE 16 /* octets */
 #define STORE_RECORD_MAX 13312    /* octets of a stored value: a transaction with its response */
 #define STORE_KEY_MAX 255         /* octets of a key; LMDB takes 511 */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "store/check.h"
 #include "store/datafile.h"
+#include "store/format.h"
 #include "store/writer.h"
 
 struct store {
@@ -130,33 +131,19 @@ static void woken(void *arg, uint32_t events) {
     s->fatal(s->arg, "the store could not commit; reopen it and recover");
 }
 
-static enum tm_err check_format(struct store *s, const struct store_config *config,
-                                char text[IPC_TEXT_MAX + 1]) {
+/* Is it a store that this program may open? One of an older format becomes one of its own. */
+static enum tm_err settle_format(struct store *s, const struct store_config *config,
+                                 char text[IPC_TEXT_MAX + 1]) {
     struct store_format format;
-    enum tm_err err = store_reader_begin(&s->reader);
-    if (!err) {
-        err = store_reader_record(&s->reader, STORE_DB_META, bytes_str(STORE_KEY_FORMAT),
-                                  &store_format_schema, &format);
-        store_reader_end(&s->reader);
-    }
-    if (err) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1, "the store %.160s has no sound format record",
-                       config->path);
-        return err == TM_ENOTFOUND ? TM_ECORRUPT : err;
-    }
-    if (format.format != STORE_FORMAT) {
+    enum tm_err err = store_format_check(&s->reader, config, &format, text);
+    if (err || format.format == STORE_FORMAT)
+        return err;
+    err = store_format_raise(&s->env, s->reader.hasher, &format);
+    if (err)
         (void)snprintf(text, IPC_TEXT_MAX + 1,
-                       "the store %.160s has format %" PRIu32 "; this program knows format %d",
-                       config->path, format.format, STORE_FORMAT);
-        return TM_EDENIED;
-    }
-    if (strcmp(format.environment, config->environment) != 0) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1,
-                       "the store %.60s was made for environment %s, not for %.64s", config->path,
-                       format.environment, config->environment);
-        return TM_EDENIED;
-    }
-    return TM_OK;
+                       "the store %.160s of format %" PRIu32 " cannot be brought to format %d: %s",
+                       config->path, format.format, STORE_FORMAT, tm_err_name(err));
+    return err;
 }
 
 static enum tm_err open_files(struct store *s, const struct store_config *config,
@@ -198,7 +185,7 @@ static enum tm_err open_all(struct store *s, struct loop *loop, const struct sto
     (void)snprintf(text, IPC_TEXT_MAX + 1, "the store %.160s cannot be read", config->path);
     err = store_reader_init(&s->reader, &s->env);
     if (!err)
-        err = check_format(s, config, text);
+        err = settle_format(s, config, text);
     if (err)
         return err;
     err = start(s, loop, config);

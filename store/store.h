@@ -8,9 +8,12 @@
  * recover. A full map grows by itself up to max_map_size.
  *
  * A full store, be it the map at its maximum or the disk, answers TM_EFULL to what begins
- * something new; batches that end an intent, change a certificate's status or withdraw a device may
- * use headroom kept for them. A batch that must change a record which fails its hash ends with
- * TM_ECORRUPT and changes nothing.
+ * something new; batches that end an intent, change a certificate's status, withdraw a device or
+ * record that it has its certificate may use headroom kept for them. A batch that must change a
+ * record which fails its hash ends with TM_ECORRUPT and changes nothing.
+ *
+ * A store of an older format is brought to this program's by store_open; older programs then refuse
+ * it (store/format.h).
  *
  * Everything is opened by store_open: afterwards no file is opened, mapped executable or
  * created, so the process may confine itself (the writer's thread exists by then; a filter must
@@ -40,8 +43,8 @@ struct store_config {
  * before LMDB maps it (a half-truncated file would raise SIGBUS), format version and environment.
  * The strings of `config` need not outlive the call. The sentence that says what is wrong goes to
  * `text`. TM_ENOTFOUND: there is none; TM_EAGAIN: another process has it open; TM_EDENIED: another
- * environment or format, or a folder that is open to others; TM_ECORRUPT; TM_EINVAL: a size that
- * cannot be; TM_EIO. */
+ * environment or a newer format, or a folder that is open to others; TM_ECORRUPT; TM_EINVAL: a size
+ * that cannot be; TM_EFULL: no room to bring an older format to this one; TM_EIO. */
 MUST_USE enum tm_err store_open(struct loop *loop, const struct store_config *config,
                                 struct ca_store **ret_store, char text[IPC_TEXT_MAX + 1]);
 /* Commits what was submitted, completes it (a `done` that submits gets TM_ECLOSED), stops the

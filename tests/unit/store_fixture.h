@@ -255,6 +255,26 @@ UNUSED static struct ca_certificate sample_burned(uint64_t n) {
     return c;
 }
 
+/* Device n's open transaction about certificate n. response: memory for response_n octets, filled
+ * here. */
+UNUSED static struct ca_transaction sample_transaction(uint64_t n, uint8_t *response,
+                                                       size_t response_n) {
+    struct ca_transaction t = {.tenant = "acme",
+                               .id = {1, 2, (uint8_t)n},
+                               .id_n = 3,
+                               .open = 1,
+                               .message = {(uint8_t)n, 8},
+                               .request = {(uint8_t)n, 7},
+                               .serial = sample_serial(n),
+                               .challenge_ms = 1700000000001,
+                               .created_ms = 1700000000002,
+                               .response = {response, response_n}};
+    (void)snprintf(t.device, sizeof t.device, "dev-%08llu", (unsigned long long)n);
+    for (size_t i = 0; i < response_n; i++)
+        response[i] = (uint8_t)(n * 31 + i * 7);
+    return t;
+}
+
 UNUSED static struct ca_leaf sample_leaf(enum ca_event event, const struct ca_certificate *c) {
     struct ca_leaf l = {.event = (uint8_t)event,
                         .time_ms = 1700000000002,
@@ -279,15 +299,19 @@ UNUSED static struct ca_leaf sample_leaf(enum ca_event event, const struct ca_ce
 /* ---- an issuance in two batches, as ca/issue.c makes it ---- */
 
 #define SAMPLE_DER 540
+#define SAMPLE_RESPONSE 2900
 
 struct issuance {
-    struct job begin; /* new device, intent, key, leaf */
-    struct job end;   /* intent ended, certificate, device, leaf */
-    struct ca_device device, owner;
+    struct job begin;   /* new device, intent, key, leaf */
+    struct job end;     /* intent ended, certificate, device, leaf; by CMC the transaction too */
+    struct job confirm; /* by CMC: device, transaction, leaf */
+    struct ca_device device, owner, confirmed_owner;
     struct ca_intent intent;
     struct ca_certificate certificate;
-    struct ca_leaf added, issued;
+    struct ca_transaction transaction, closed;
+    struct ca_leaf added, issued, confirmed;
     uint8_t der[SAMPLE_DER];
+    uint8_t response[SAMPLE_RESPONSE];
 };
 
 UNUSED static struct ca_change change_device(const struct ca_device *device) {
@@ -307,6 +331,12 @@ UNUSED static struct ca_change change_status(const struct ca_certificate *certif
 }
 UNUSED static struct ca_change change_leaf(const struct ca_leaf *leaf) {
     return (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = leaf};
+}
+UNUSED static struct ca_change change_transaction(const struct ca_transaction *transaction) {
+    return (struct ca_change){.kind = CA_PUT_TRANSACTION, .u.transaction = transaction};
+}
+UNUSED static struct ca_change change_cursor(const char *consumer, uint64_t next) {
+    return (struct ca_change){.kind = CA_PUT_CURSOR, .u.cursor = {consumer, next}};
 }
 /* The key is that of certificate n; tenant "acme". */
 UNUSED static struct ca_change change_key(uint64_t n, const char *device) {
@@ -334,6 +364,24 @@ UNUSED static void issuance_init(struct issuance *s, uint64_t n) {
     end[2] = change_device(&s->owner);
     end[3] = change_leaf(&s->issued);
     s->end.batch.count = 4;
+}
+
+/* By CMC: the device has to confirm its certificate, in a third batch. */
+UNUSED static void issuance_by_cmc(struct issuance *s, uint64_t n) {
+    issuance_init(s, n);
+    s->owner.certs[0].status = CA_CERT_UNCONFIRMED;
+    s->transaction = sample_transaction(n, s->response, sizeof s->response);
+    s->end.batch.changes[s->end.batch.count++] = change_transaction(&s->transaction);
+    s->confirmed_owner = s->owner;
+    s->confirmed_owner.version++;
+    s->confirmed_owner.certs[0].status = CA_CERT_ACTIVE;
+    s->closed = s->transaction;
+    s->closed.open = 0;
+    s->confirmed = sample_leaf(CA_EVENT_CONFIRMED, &s->certificate);
+    s->confirm.batch.changes[0] = change_device(&s->confirmed_owner);
+    s->confirm.batch.changes[1] = change_transaction(&s->closed);
+    s->confirm.batch.changes[2] = change_leaf(&s->confirmed);
+    s->confirm.batch.count = 3;
 }
 
 /* Issues certificates first .. first + count - 1 and waits until they are durable. */

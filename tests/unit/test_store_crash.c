@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A process that dies while it writes: whatever it was told is durable is there afterwards, and
- * the store is sound. The victim issues certificates and sends the number of each down a pipe once
- * both of its batches are done.
+ * the store is sound. The victim issues certificates by CMC and sends the number of each down a
+ * pipe once all three of its batches are done.
  */
 #include <errno.h>
 #include <signal.h>
@@ -47,11 +47,18 @@ static void lane_submit(struct lane *lane, struct ca_batch *batch,
         _exit(3);
 }
 
-static void ended(struct ca_batch *batch, enum tm_err result) {
+static void confirmed(struct ca_batch *batch, enum tm_err result) {
     struct lane *lane = batch->arg;
     if (result || write(lane->acks, &lane->number, sizeof lane->number) < 0)
         _exit(4);
     begin(lane);
+}
+
+static void ended(struct ca_batch *batch, enum tm_err result) {
+    struct lane *lane = batch->arg;
+    if (result)
+        _exit(7);
+    lane_submit(lane, &lane->issuance.confirm.batch, confirmed);
 }
 
 static void begun(struct ca_batch *batch, enum tm_err result) {
@@ -63,7 +70,7 @@ static void begun(struct ca_batch *batch, enum tm_err result) {
 
 static void begin(struct lane *lane) {
     lane->number = (*lane->next)++;
-    issuance_init(&lane->issuance, lane->number);
+    issuance_by_cmc(&lane->issuance, lane->number);
     lane_submit(lane, &lane->issuance.begin.batch, begun);
 }
 
@@ -125,8 +132,16 @@ static void assert_issued(struct fixture *f, uint64_t n) {
     (void)sample_certificate(n, wanted, sizeof wanted);
     assert_true(bytes_equal(got.der, BYTES_OF(wanted)));
     assert_int_equal(f->store->ops->device(f->store, "acme", sample_device(n).id, &device), TM_OK);
-    assert_int_equal(device.version, 2);
+    assert_int_equal(device.version, 3);
     assert_int_equal(device.state, CA_MANUFACTURED);
+    assert_int_equal(device.certs[0].status, CA_CERT_ACTIVE);
+    uint8_t response[SAMPLE_RESPONSE];
+    struct ca_transaction transaction, same = sample_transaction(n, response, sizeof response);
+    out.n = 0;
+    assert_int_equal(f->store->ops->transaction(f->store, "acme", device.id, &transaction, &out),
+                     TM_OK);
+    assert_int_equal(transaction.open, 0);
+    assert_true(bytes_equal(transaction.response, same.response));
 }
 
 static uint64_t leaves(struct fixture *f) {
@@ -158,7 +173,7 @@ static void killed_at_any_moment(void **state) {
             assert_issued(f, acked[i]);
         assert_sound(f);
         issued += count;
-        assert_true(leaves(f) >= 2 * issued);
+        assert_true(leaves(f) >= 3 * issued);
     }
     free(acked);
 }
@@ -180,7 +195,7 @@ static void crash_at(struct fixture *f, const char *point, uint64_t pass, uint64
     (void)close(acks);
     assert_killed(child);
     fixture_open(f);
-    assert_int_equal(count, (pass - 1) / 2);
+    assert_int_equal(count, (pass - 1) / 3);
     assert_int_equal(leaves(f), before + leaves_after);
     for (uint64_t i = 0; i < count; i++)
         assert_issued(f, before * PER_ROUND + i);
@@ -188,7 +203,7 @@ static void crash_at(struct fixture *f, const char *point, uint64_t pass, uint64
 }
 
 static void killed_at_the_crash_points(void **state) {
-    for (uint64_t pass = 1; pass <= 6; pass++) {
+    for (uint64_t pass = 1; pass <= 9; pass++) {
         crash_at(*state, "store.before_commit", pass, pass - 1);
         crash_at(*state, "store.after_commit", pass, pass);
     }

@@ -18,7 +18,7 @@ static int teardown(void **state) {
 
 /* One record of each kind with every member set. */
 struct samples {
-    uint8_t der[16];
+    uint8_t der[16], response[24];
     struct ca_device device;
     struct store_certificate certificate;
     struct ca_intent intent;
@@ -26,6 +26,8 @@ struct samples {
     struct ca_leaf leaf;
     struct store_format format;
     struct store_frontier frontier;
+    struct ca_transaction transaction;
+    struct store_cursor cursor;
 };
 
 static void samples_init(struct samples *s) {
@@ -38,6 +40,8 @@ static void samples_init(struct samples *s) {
     s->device.secret.used = 1;
     s->device.secret.hash[31] = 4;
     s->device.secret.request[0] = 5;
+    s->device.secret.has_proof = 1;
+    memset(s->device.secret.proof, 6, sizeof s->device.secret.proof);
     s->certificate.certificate = sample_certificate(258, s->der, sizeof s->der);
     s->certificate.certificate.revoked_ms = -1;
     s->certificate.certificate.revoked_reason = 1;
@@ -48,8 +52,10 @@ static void samples_init(struct samples *s) {
     s->leaf.outcome = IPC_BAD_SECRET;
     s->leaf.count = 6;
     (void)strcpy(s->leaf.reason, "because");
-    s->format = (struct store_format){STORE_FORMAT, "test", 1700000000000};
+    s->format = (struct store_format){1, "test", 1700000000000};
     s->frontier = (struct store_frontier){.size = 5, .count = 2, .nodes = {{{1}}, {{2}}}};
+    s->transaction = sample_transaction(258, s->response, sizeof s->response);
+    s->cursor = (struct store_cursor){0x0102030405060708};
 }
 
 struct kind {
@@ -60,7 +66,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {&store_device_schema, offsetof(struct samples, device),
-     "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d"},
+     "39dbc791cdfc819cd6f0a48d5abeff5c1f7311adb79f624ea24635891a83d86d"},
     {&store_certificate_schema, offsetof(struct samples, certificate),
      "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
     {&store_intent_schema, offsetof(struct samples, intent),
@@ -73,6 +79,10 @@ static const struct kind KINDS[] = {
      "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
     {&store_frontier_schema, offsetof(struct samples, frontier),
      "fe599ec75d182822a41133402a41f906524424d90c58b9940ee328c3d32bde31"},
+    {&store_transaction_schema, offsetof(struct samples, transaction),
+     "e9e7e3bc4e09178df0762f6d25a14aed906aca249ab12b18d0c7d5f1773dbc6d"},
+    {&store_cursor_schema, offsetof(struct samples, cursor),
+     "34f9ca475a87c6cc496cdaf13a3cda7c3728e32a41af9ab68ffb6c38c85612ea"},
 };
 #define KIND_COUNT (sizeof KINDS / sizeof KINDS[0])
 
@@ -170,6 +180,56 @@ static void bounds_hold(void **state) {
     assert_int_equal(store_unseal(*state, key, absurd, &store_owner_schema, &decoded), TM_ECORRUPT);
 }
 
+/* What the first version of the program wrote of a device: without a proof. */
+static void the_first_device_record_is_still_read(void **state) {
+    struct codec_field fields[32];
+    struct codec_schema first = store_device_schema;
+    first.version = 1;
+    first.fields = fields;
+    first.field_count = 0;
+    assert_true(store_device_schema.field_count <= sizeof fields / sizeof fields[0]);
+    for (size_t i = 0; i < store_device_schema.field_count; i++)
+        if (store_device_schema.fields[i].since < 2)
+            fields[first.field_count++] = store_device_schema.fields[i];
+    struct samples samples;
+    samples_init(&samples);
+    uint8_t octets[STORE_RECORD_MAX], hash[CA_HASH_SIZE];
+    char text[2 * CA_HASH_SIZE + 1];
+    struct buf value = BUF_ON(octets);
+    struct bytes key = bytes_str("k");
+    assert_int_equal(store_seal(*state, key, &first, &samples.device, &value), TM_OK);
+    /* It is that record and no other: the hash was taken when there was no second version. */
+    struct bytes encoded = store_sealed_record(buf_bytes(&value));
+    assert_int_equal(ca_hash(*state, &encoded, 1, hash), TM_OK);
+    assert_int_equal(hex_encode(BYTES_OF(hash), text, sizeof text), TM_OK);
+    assert_string_equal(text, "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d");
+    struct ca_device read;
+    assert_int_equal(store_unseal(*state, key, buf_bytes(&value), &store_device_schema, &read),
+                     TM_OK);
+    assert_int_equal(read.cert_count, 1);
+    assert_int_equal(read.secret.has_proof, 0);
+    assert_int_equal(read.secret.proof[0], 0);
+    samples.device.secret.has_proof = 0;
+    memset(samples.device.secret.proof, 0, sizeof samples.device.secret.proof);
+    assert_same(&store_device_schema, &read, &samples.device);
+}
+
+static void the_largest_transaction_fits(void **state) {
+    static uint8_t octets[STORE_RECORD_MAX], response[CA_RESPONSE_MAX + 1];
+    struct ca_transaction t = sample_transaction(1, response, CA_RESPONSE_MAX), read;
+    memset(t.tenant, 't', IPC_NAME_MAX);
+    memset(t.device, 'd', IPC_NAME_MAX);
+    struct buf value = BUF_ON(octets);
+    struct bytes key = bytes_str("k");
+    assert_int_equal(store_seal(*state, key, &store_transaction_schema, &t, &value), TM_OK);
+    assert_int_equal(store_unseal(*state, key, buf_bytes(&value), &store_transaction_schema, &read),
+                     TM_OK);
+    assert_true(bytes_equal(read.response, t.response));
+    t.response.n++;
+    value.n = 0;
+    assert_int_equal(store_seal(*state, key, &store_transaction_schema, &t, &value), TM_ELIMIT);
+}
+
 static void keys_sort_as_they_should(void **state) {
     (void)state;
     uint8_t a[STORE_KEY_MAX], b[STORE_KEY_MAX];
@@ -228,6 +288,8 @@ int main(void) {
         cmocka_unit_test(every_flipped_bit_is_noticed),
         cmocka_unit_test(a_swapped_record_is_noticed),
         cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(the_first_device_record_is_still_read),
+        cmocka_unit_test(the_largest_transaction_fits),
         cmocka_unit_test(keys_sort_as_they_should),
         cmocka_unit_test(meta_pages_are_read_as_lmdb_writes_them),
     };
