@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "server/landlock.h"
 #include "server/sanitized.h"
 
 /* What no role ever does: reaching into other processes, becoming another program, changing the
@@ -127,6 +129,18 @@ static const char *const front_calls[] = {
     "dup",     "pipe2",  "select",     "pselect6",   "ioctl",      NULL,
 };
 
+/* Connects to the broker and, for its name, to name servers; libmosquitto wakes itself by a socket
+ * pair. Which sockets and which files: allow_bridge. */
+static const char *const bridge_calls[] = {
+    "connect",    "socketpair", "getsockname", "getpeername", "getsockopt", "setsockopt", "select",
+    "pselect6",   "sendmmsg",   "recvmmsg",    "ioctl",       "stat",       "lstat",      "statx",
+    "newfstatat", "access",     "faccessat",   "faccessat2",  "readlink",   "readlinkat", NULL,
+};
+
+/* What the C library resolves names with: below /etc, or linked from there. */
+static const char *const bridge_folders[] = {
+    "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman", NULL};
+
 /* Works on LMDB's open files and the administration socket. */
 static const char *const core_calls[] = {
     "accept4",   "getsockopt", "pread64", "pwrite64", "preadv", "pwritev", "fdatasync", "fsync",
@@ -204,11 +218,29 @@ static int allow_self(scmp_filter_ctx ctx) {
     return failed;
 }
 
+/* Internet sockets only: by a local one it would reach the administration socket, which the user
+ * that all roles share may use. Files for reading only; O_TRUNC would cut even those. */
+static int allow_bridge(scmp_filter_ctx ctx) {
+    static const scmp_datum_t families[] = {AF_INET, AF_INET6};
+    const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC;
+    int failed = allow_all(ctx, SCMP_ACT_ALLOW, bridge_calls);
+    for (size_t i = 0; i < sizeof families / sizeof families[0] && !failed; i++)
+        failed = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, families[i]));
+    if (!failed)
+        failed = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(open), 1,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
+    return failed ? failed
+                  : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+                                     SCMP_A2(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
+}
+
 static int allow_role(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
     switch (kind) {
     case IPC_ROLE_FRONT:
-    case IPC_ROLE_BRIDGE:
         return allow_all(ctx, SCMP_ACT_ALLOW, front_calls);
+    case IPC_ROLE_BRIDGE:
+        return allow_bridge(ctx);
     case IPC_ROLE_CORE:
         return allow_all(ctx, SCMP_ACT_ALLOW, core_calls);
     case IPC_ROLE_TLSCERT:
@@ -250,6 +282,8 @@ static int fill(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
 enum tm_err sandbox_enter(enum ipc_role kind, bool network) {
     if (SERVER_SANITIZED)
         return TM_OK;
+    if (kind == IPC_ROLE_BRIDGE && landlock_read_only(bridge_folders))
+        return TM_EIO;
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int failed = ctx ? fill(ctx, kind, network) : -ENOMEM;
     if (!failed)

@@ -3,7 +3,9 @@
  * The seccomp filter of a role: the system calls that it needs once it is set up. Others fail
  * with EPERM; those that only an intruder makes (execve, ptrace, mount, bpf, ...) kill the
  * process. Works on descriptors that are open already: nothing may be opened, executed or connected
- * afterwards, except by the signer (server/sandbox.c says what and why).
+ * afterwards, except by the signer, and by the bridge, which connects to a broker and reads what
+ * the C library resolves its name with (server/sandbox.c says what and why; server/landlock.h:
+ * files).
  */
 #ifndef TOUCHMARK_SERVER_SANDBOX_H
 #define TOUCHMARK_SERVER_SANDBOX_H

@@ -131,7 +131,7 @@ static void refuses_what_does_not_fit(void **state) {
         {"tls:\n", "mqtt: {broker: 'mqtt://b', groups: [g, '+']}\ntls:\n",
          ":2: mqtt.groups: \"+\""},
         {"tls:\n", "mqtt: {broker: 'mqtt://b', groups: ['']}\ntls:\n",
-         ":2: mqtt.groups: \"\" must"},
+         ":2: mqtt.groups: \"\" is not allowed"},
         {"tls:\n", "mqtt: {broker: 'mqtt://b', prefix: a/}\ntls:\n",
          ":2: mqtt.prefix: \"a/\" must"},
         {"tls:\n", "mqtt: {broker: 'mqtt://b', prefix: 'a/#'}\ntls:\n", ":2: mqtt.prefix: \"a/#\""},

@@ -6,6 +6,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -332,6 +334,61 @@ static int lives(const struct opened *o) {
     return raise(0) ? 6 : 0;
 }
 
+/* ---- the bridge: a broker that has a name ---- */
+
+static int makes_netlink_socket(const struct opened *o) {
+    (void)o;
+    return result(socket(AF_NETLINK, SOCK_RAW, 0));
+}
+
+static int connects_out(const struct opened *o) {
+    struct sockaddr_in address;
+    socklen_t n = sizeof address;
+    int option = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool good = fd >= 0 && getsockname(o->tcp, (struct sockaddr *)&address, &n) == 0 &&
+                connect(fd, (struct sockaddr *)&address, n) == 0 &&
+                setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &option, sizeof option) == 0;
+    return good ? 0 : errno;
+}
+
+static int resolves_names(const struct opened *o) {
+    (void)o;
+    struct addrinfo *found = NULL;
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    int failed = getaddrinfo("localhost", NULL, &hints, &found);
+    if (!failed)
+        freeaddrinfo(found);
+    return failed ? EIO : 0;
+}
+
+static int listens(const struct opened *o) {
+    return result(listen(o->tcp, 8));
+}
+
+static int binds(const struct opened *o) {
+    (void)o;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    return result(
+        bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
+}
+
+static int writes_file(const struct opened *o) {
+    (void)o;
+    return result(open("/etc/touchmark-none", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static int truncates_file(const struct opened *o) {
+    return result(openat(o->folder, "touchmark-none", O_RDONLY | O_TRUNC | O_CLOEXEC));
+}
+
+/* Not EPERM: it is Landlock that says no. */
+static int reads_other_file(const struct opened *o) {
+    (void)o;
+    return result(open("/proc/version", O_RDONLY | O_CLOEXEC)) == EACCES ? EPERM : 0;
+}
+
 /* What SoftHSM does with its token's files. */
 static int works_on_token_files(const struct opened *o) {
     char name[] = "/tmp/touchmark-sandbox-XXXXXX", other[64];
@@ -354,7 +411,7 @@ static int crashes(const struct opened *o) {
 /* ---- tests ---- */
 
 static const enum ipc_role roles[] = {IPC_ROLE_FRONT, IPC_ROLE_CORE, IPC_ROLE_SIGNER,
-                                      IPC_ROLE_TLSCERT};
+                                      IPC_ROLE_TLSCERT, IPC_ROLE_BRIDGE};
 #define ROLES (sizeof roles / sizeof roles[0])
 
 static void test_every_role_lives(void **state) {
@@ -371,14 +428,26 @@ static void test_roles_do_their_work(void **state) {
     assert_works(IPC_ROLE_CORE, works_on_file);
     assert_works(IPC_ROLE_SIGNER, works_on_token_files);
     assert_works(IPC_ROLE_TLSCERT, renames);
+    assert_works(IPC_ROLE_BRIDGE, connects_out);
+    assert_works(IPC_ROLE_BRIDGE, resolves_names);
+    assert_works(IPC_ROLE_BRIDGE, pairs_sockets);
 }
 
 static void test_nobody_may(void **state) {
     (void)state;
     static attempt_fn *const forbidden[] = {
-        makes_socket,     makes_unix_socket, connects,     forks,        forks_by_clone3,
-        maps_code,        makes_code,        kills_parent, raises_limit, signals_parent_thread,
+        makes_unix_socket,
+        makes_netlink_socket,
+        forks,
+        forks_by_clone3,
+        maps_code,
+        makes_code,
+        kills_parent,
+        raises_limit,
+        signals_parent_thread,
         becomes_dumpable,
+        binds,
+        listens,
     };
     for (size_t i = 0; i < ROLES; i++)
         for (size_t j = 0; j < sizeof forbidden / sizeof forbidden[0]; j++)
@@ -387,6 +456,12 @@ static void test_nobody_may(void **state) {
 
 static void test_only_those_who_need_it_may(void **state) {
     (void)state;
+    static const enum ipc_role offline[] = {IPC_ROLE_FRONT, IPC_ROLE_CORE, IPC_ROLE_SIGNER,
+                                            IPC_ROLE_TLSCERT};
+    for (size_t i = 0; i < sizeof offline / sizeof offline[0]; i++) {
+        assert_refused(offline[i], makes_socket);
+        assert_refused(offline[i], connects);
+    }
     assert_refused(IPC_ROLE_FRONT, opens_file);
     assert_refused(IPC_ROLE_CORE, opens_file);
     assert_refused(IPC_ROLE_TLSCERT, opens_file);
@@ -398,6 +473,19 @@ static void test_only_those_who_need_it_may(void **state) {
     assert_refused(IPC_ROLE_SIGNER, accepts);
     assert_refused(IPC_ROLE_TLSCERT, accepts);
     assert_refused(IPC_ROLE_CORE, pairs_sockets);
+    assert_refused(IPC_ROLE_BRIDGE, accepts);
+    assert_refused(IPC_ROLE_BRIDGE, renames);
+    assert_refused(IPC_ROLE_BRIDGE, truncates);
+}
+
+static void test_bridge_reads_only_what_resolves_names(void **state) {
+    (void)state;
+    assert_works(IPC_ROLE_BRIDGE, opens_file);
+    assert_refused(IPC_ROLE_BRIDGE, writes_file);
+    assert_refused(IPC_ROLE_BRIDGE, truncates_file);
+    /* A kernel without Landlock is served too, and warned about. */
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0)
+        assert_refused(IPC_ROLE_BRIDGE, reads_other_file);
 }
 
 static void test_intruders_die(void **state) {
@@ -499,6 +587,7 @@ static const struct CMUnitTest filter_tests[] = {
     cmocka_unit_test(test_roles_do_their_work),
     cmocka_unit_test(test_nobody_may),
     cmocka_unit_test(test_only_those_who_need_it_may),
+    cmocka_unit_test(test_bridge_reads_only_what_resolves_names),
     cmocka_unit_test(test_intruders_die),
     cmocka_unit_test(test_network_signer_has_sockets),
     cmocka_unit_test(test_process_can_kill_itself),
