@@ -4,28 +4,7 @@
  * CertificationRequestInfo, by its own key. The parameters of the signature's
  * AlgorithmIdentifier are not looked at: nothing covers them, and clients differ on them.
  */
-#include <openssl/err.h>
-
-#include "base/auto.h"
-#include "ca/csr_check.h"
-
-AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
-AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
-
-static const struct {
-    enum pki_oid signature;
-    enum pki_oid key;
-    const char *digest; /* NULL: the signature has its own */
-} accepted[] = {
-    {PKI_OID_ECDSA_SHA256, PKI_OID_EC_PUBLIC_KEY, "SHA256"},
-    {PKI_OID_ECDSA_SHA384, PKI_OID_EC_PUBLIC_KEY, "SHA384"},
-    {PKI_OID_ECDSA_SHA512, PKI_OID_EC_PUBLIC_KEY, "SHA512"},
-    {PKI_OID_RSA_SHA256, PKI_OID_RSA_ENCRYPTION, "SHA256"},
-    {PKI_OID_RSA_SHA384, PKI_OID_RSA_ENCRYPTION, "SHA384"},
-    {PKI_OID_RSA_SHA512, PKI_OID_RSA_ENCRYPTION, "SHA512"},
-    {PKI_OID_ED25519, PKI_OID_ED25519, NULL},
-};
-#define ACCEPTED_COUNT (sizeof accepted / sizeof accepted[0])
+#include "ca/signature.h"
 
 /* Named in the refusal; pki/oid.h knows only what is used. */
 static const struct {
@@ -60,35 +39,25 @@ static bool refuse_algorithm(const struct pki_csr *csr, struct ca_refusal *ret) 
     return ca_refuse(ret, IPC_BAD_POP, "the signature algorithm %s is not taken; %s", dotted, good);
 }
 
-static bool verifies(EVP_PKEY *key, const char *digest, const struct pki_csr *csr) {
-    AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-    bool good =
-        ctx && EVP_DigestVerifyInit_ex(ctx, NULL, digest, NULL, NULL, key, NULL) == 1 &&
-        EVP_DigestVerify(ctx, csr->signature.p, csr->signature.n, csr->info.p, csr->info.n) == 1;
-    if (!good)
-        ERR_clear_error();
-    return good;
-}
-
 bool ca_check_pop(const struct ca_checker *checker, const struct pki_csr *csr,
                   struct ca_refusal *ret) {
-    size_t i = 0;
-    while (i < ACCEPTED_COUNT && accepted[i].signature != csr->signature_algorithm)
-        i++;
-    if (i == ACCEPTED_COUNT)
+    if (!ca_signature_taken(csr->signature_algorithm))
         return refuse_algorithm(csr, ret);
-    if (accepted[i].key != csr->spki.algorithm)
+    switch (ca_signature_verify(checker, &csr->spki, csr->signature_algorithm, csr->info,
+                                csr->signature)) {
+    case TM_OK:
+        return true;
+    case TM_EINVAL:
         return ca_refuse(ret, IPC_BAD_POP, "the signature algorithm %s is not one of the key's",
                          pki_oid_name(csr->signature_algorithm));
-    AUTO(EVP_PKEY) key = ca_spki_key(checker, &csr->spki);
-    if (!key)
+    case TM_EPARSE:
         return ca_refuse(
             ret, IPC_BAD_KEY,
             "the key is not a valid one: its point is not on its curve, or its numbers "
             "are out of range");
-    if (!verifies(key, accepted[i].digest, csr))
+    default:
         return ca_refuse(
             ret, IPC_BAD_POP,
             "the request's signature does not verify with its own key (RFC 2986, 4.2)");
-    return true;
+    }
 }

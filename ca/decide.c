@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "ca/build.h"
+#include "ca/cmc.h"
 #include "ca/lifecycle.h"
-#include "ca/request.h"
 #include "pki/name.h"
 
 static struct bytes csr_san(const struct pki_csr *csr) {
@@ -20,7 +20,8 @@ static struct bytes csr_san(const struct pki_csr *csr) {
 
 static bool operation_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
-    if (r->message.operation == IPC_OP_REENROLL) {
+    bool any = r->message.operation == IPC_OP_FULLCMC; /* it has one form for both */
+    if (r->message.operation == IPC_OP_REENROLL || (any && r->who.renews)) {
         if (!profile->reenroll) {
             return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
                              "certificates of profile %s are not renewed", profile->name);
@@ -131,6 +132,14 @@ static bool extensions_fit(struct ca_request *r, struct ca_refusal *ret) {
     return ca_check_extensions(&r->csr, profile, buf_bytes(&own_san), ret);
 }
 
+/* A Full PKI Request links identity and possession by its signature over both (RFC 5272, 5); a
+ * value of a TLS session in it is verified all the same. */
+static bool links_itself(const struct ca_request *r) {
+    const struct pki_csr *csr = &r->csr;
+    return r->cmc && !csr->challenge_password.n && !csr->otp_challenge.n &&
+           !csr->revocation_challenge.n && !csr->est_identity_linking.n;
+}
+
 static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     if (pki_csr_parse(r->message.csr, &r->csr)) {
@@ -138,8 +147,8 @@ static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
                          "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");
     }
     return ca_check_key(&r->csr, profile, ret) &&
-           ca_check_link(&r->csr, profile, r->message.tls_exporter, r->message.tls_unique, false,
-                         ret) &&
+           ca_check_link(&r->csr, profile, r->message.tls_exporter, r->message.tls_unique,
+                         links_itself(r), ret) &&
            names_fit(r, ret) && extensions_fit(r, ret) &&
            ca_check_pop(r->service->checker, &r->csr, ret);
 }
@@ -167,11 +176,16 @@ static bool make_key(struct ca_request *r) {
 
 /* ---- repeat, issue or no ---- */
 
+/* In use, or on its way there. */
+static bool in_use(const struct ca_cert_ref *ref) {
+    return ref->status == CA_CERT_ACTIVE || ref->status == CA_CERT_UNCONFIRMED;
+}
+
 static const struct ca_cert_ref *find_repeat(const struct ca_request *r) {
     const struct ca_profile *profile = r->label->profile;
     for (size_t i = 0; i < r->device.cert_count; i++) {
         const struct ca_cert_ref *ref = &r->device.certs[i];
-        if (memcmp(ref->request, r->key, CA_HASH_SIZE) != 0 || ref->status != CA_CERT_ACTIVE)
+        if (memcmp(ref->request, r->key, CA_HASH_SIZE) != 0 || !in_use(ref))
             continue;
         /* Where a second certificate is never made, by policy or because the secret is used up, the
          * first is the answer for ever: a device whose answer got lost must not be. */
@@ -221,7 +235,7 @@ static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
     if (r->label->profile->existing != CA_EXISTING_REFUSE)
         return true;
     for (size_t i = 0; i < r->device.cert_count; i++)
-        if (r->device.certs[i].status == CA_CERT_ACTIVE &&
+        if (in_use(&r->device.certs[i]) &&
             strcmp(r->device.certs[i].profile, r->label->profile->name) == 0) {
             return ca_refuse(ret, IPC_ALREADY_ISSUED,
                              "device %s has its certificate of profile %s, for another key",
@@ -230,11 +244,12 @@ static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
     return true;
 }
 
-/* The device's record names every certificate that is in use. */
+/* The device's record names every certificate that is in use; beside one that is not confirmed yet,
+ * that is also the one before it. */
 static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
-    size_t others = 0;
+    size_t others = r->cmc ? 1 : 0;
     for (size_t i = 0; i < r->device.cert_count; i++)
-        others += r->device.certs[i].status == CA_CERT_ACTIVE &&
+        others += in_use(&r->device.certs[i]) &&
                   strcmp(r->device.certs[i].profile, r->label->profile->name) != 0;
     if (others < CA_DEVICE_CERTS_MAX)
         return true;
@@ -251,6 +266,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
         (void)ca_refuse(ret, IPC_FAILED, "the server could not hash the request");
         return CA_DECIDE_REFUSE;
     }
+    if (r->cmc && !ca_cmc_transaction_fits(r, ret))
+        return CA_DECIDE_REFUSE;
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);

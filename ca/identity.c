@@ -11,8 +11,8 @@
 
 #include "ca/lifecycle.h"
 
+#include "ca/cmc.h"
 #include "ca/registry.h"
-#include "ca/request.h"
 #include "pki/name.h"
 
 /* A certificate credential's fate: good, of no use (a secret may still do), or a
@@ -168,6 +168,11 @@ static bool secret_matches(struct ca_request *r, const struct ca_secret *secret)
     return CRYPTO_memcmp(hash, secret->hash, sizeof hash) == 0 && secret->set;
 }
 
+/* All of it by HTTP Basic, or its proof by CMC. */
+static bool proves_secret(struct ca_request *r, const struct ca_device *device) {
+    return r->cmc ? ca_cmc_proof_fits(r, device) : secret_matches(r, &device->secret);
+}
+
 static bool judge_secret(struct ca_request *r, struct ca_refusal *ret) {
     struct ca_device device;
     memset(&device, 0, sizeof device);
@@ -178,7 +183,7 @@ static bool judge_secret(struct ca_request *r, struct ca_refusal *ret) {
     if (err && err != TM_ENOTFOUND) {
         return ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
     }
-    if (!secret_matches(r, &device.secret) || err) {
+    if (!proves_secret(r, &device) || err) {
         name_actor(r, "unproven", r->message.user);
         return ca_refuse(ret, IPC_BAD_SECRET, "user or enrollment secret is wrong");
     }
@@ -214,9 +219,17 @@ static bool collect(struct ca_request *r, struct ca_refusal *ret) {
 
 static const unsigned certificates = CA_CRED_IDEVID | CA_CRED_LDEVID | CA_CRED_FOREIGN;
 
+/* A certificate is accepted by whoever holds it, whatever its label wants of those who ask for one.
+ */
+static bool only_confirms(const struct ca_request *r) {
+    return r->cmc && r->cmc->request.accept_issuer.n && r->who.credential & certificates;
+}
+
 static bool enough(const struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     unsigned shown = r->who.credential;
+    if (only_confirms(r))
+        return true;
     if (!shown) {
         return ca_refuse(
             ret, IPC_NO_CREDENTIAL, "profile %s needs %s%s%s", profile->name,
@@ -225,7 +238,7 @@ static bool enough(const struct ca_request *r, struct ca_refusal *ret) {
             : profile->both ? " and "
                             : " or ",
             profile->credentials & CA_CRED_SECRET
-                ? "the device's one-time enrollment secret (HTTP Basic)"
+                ? "the device's one-time enrollment secret (HTTP Basic or identityProofV2)"
                 : "");
     }
     if (shown & ~profile->credentials) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "ca/request.h"
+#include "ca/cmc.h"
 
 bool ca_refusal_admit(struct ca_service *s, int64_t now_ms) {
     if (now_ms / 1000 != s->refusal_second) {
@@ -53,6 +53,8 @@ void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal) {
     if (refusal != &r->end)
         r->end = *refusal;
     if (!ca_refusal_admit(r->service, r->now_ms)) {
+        if (r->cmc)
+            r->cmc->unsigned_answer = true;
         ca_request_end(r, r->end.outcome, r->end.text, (struct bytes){0});
         return;
     }

@@ -202,6 +202,21 @@ enum tm_err ca_registry_transition(const struct ca_registry *registry, const cha
 
 /* ---- secret ---- */
 
+/* The key of the identityProofV2 that the device will make of its secret and its ID (RFC
+ * 5272, 6.2.1 and 6.2.3), sealed. */
+static enum tm_err seal_proof(struct act *act, struct ca_hasher *hasher) {
+    struct ca_device *device = &act->device;
+    uint8_t key[CA_HASH_SIZE];
+    struct bytes parts[] = {bytes_str(act->secret), bytes_str(device->id)};
+    enum tm_err err = ca_hash(hasher, parts, 2, key);
+    if (!err)
+        err = ca_wrap_seal(act->registry->wrap, device->tenant, device->id, device->secret.salt,
+                           key, device->secret.proof);
+    device->secret.has_proof = !err;
+    bytes_wipe(key, sizeof key);
+    return err;
+}
+
 static enum tm_err make_secret(struct act *act) {
     uint8_t random[(CA_SECRET_TEXT - 1) / 2];
     struct ca_secret *secret = &act->device.secret;
@@ -220,6 +235,8 @@ static enum tm_err make_secret(struct act *act) {
         struct bytes parts[] = {BYTES_OF(secret->salt), bytes_str(act->secret)};
         err = ca_hash(hasher, parts, 2, secret->hash);
     }
+    if (!err && act->registry->wrap)
+        err = seal_proof(act, hasher);
     ca_hasher_free(hasher);
     bytes_wipe(random, sizeof random);
     return err;

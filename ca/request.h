@@ -3,11 +3,14 @@
  * Inside the issuing service: one request under way, and the steps it takes. Not for
  * other folders; they use ca/service.h.
  *
- *   service.c   admission, the device lock, replies
+ *   admit.c     a message becomes a request, or is turned away
+ *   service.c   the device lock, the steps, replies
  *   identity.c  who asks: credentials to a device
  *   decide.c    may it have what it asks: repeat, issue or refusal
  *   server_names.c  what the server may call itself
- *   issue.c     intent, build, lint, ticket, verification, record
+ *   issue.c     intent, build, lint, ticket, verification
+ *   record.c    the record of what came of it
+ *   cmc.h       what a request that came as CMC has beside all this
  *   refusal.c   refusals and their audit leaves
  *   recover.c   open intents of an earlier process
  */
@@ -15,6 +18,7 @@
 #define TOUCHMARK_CA_REQUEST_H
 
 #include "ca/anchors.h"
+#include "ca/challenge.h"
 #include "ca/csr_check.h"
 #include "ca/hash.h"
 #include "ca/service.h"
@@ -31,8 +35,11 @@ struct ca_identity {
     struct ca_certificate own;         /* a certificate issued here; der in own_der */
 };
 
+struct ca_cmc;
+
 struct ca_request {
     struct ca_service *service;
+    struct ca_cmc *cmc;             /* operation FULLCMC; else NULL */
     struct ca_request *prev, *next; /* all that are under way */
     struct ca_request *waiting;     /* requests for the same device, behind this one */
     struct ca_request *bucket_next; /* the device table's */
@@ -78,6 +85,7 @@ struct ca_service {
     struct ca_signer *signer;
     struct ca_hasher *hasher;
     struct ca_checker *checker;
+    struct ca_challenger *challenger;
     struct ca_anchors **anchors; /* per label, NULL = none */
     struct ca_request *first;    /* under way */
     size_t active;
@@ -105,15 +113,29 @@ MUST_USE bool ca_server_names_fit(struct ca_request *r, struct ca_refusal *ret);
 /* issue.c: from the decision on; answers by ca_request_end. */
 void ca_issue(struct ca_request *r);
 
+/* record.c */
+/* The certificate that was made and verified; answers when it is durable. */
+void ca_record(struct ca_request *r);
+/* Ends the intent without one; r->end says what to answer afterwards. */
+void ca_burn(struct ca_request *r);
 /* The three changes that end an intent as a burned serial. The leaf may be filled beforehand. */
 void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t now_ms,
                   const char *reason, struct ca_certificate *certificate, struct ca_leaf *leaf,
                   struct ca_batch *batch);
 
+/* Wants another try, since the device changed meanwhile: false when there were enough of them. */
+bool ca_request_retries(struct ca_request *r);
+
 /* service.c */
+uint32_t ca_retry_after_s(enum ipc_outcome outcome, uint64_t id); /* 0: no reason to wait */
 void ca_request_run(struct ca_request *r); /* from the start, again if the device changed */
 void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *text,
-                    struct bytes certificate); /* answers and frees r */
+                    struct bytes certificate); /* answers and frees r, for CMC when it is signed */
+void ca_request_free(struct ca_request *r);    /* without an answer */
+
+/* admit.c */
+/* The label of this name, "": the default one. NULL when there is none. */
+const struct ca_label *ca_service_label(const struct ca_service *s, const char *name);
 
 /* refusal.c */
 /* Writes the leaf, answers when it is durable, frees r. */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Admission, the lock on the device, replies: see ca/service.h and ca/request.h. */
+/* The lock on the device, the steps of a request, replies: see ca/service.h and ca/request.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
-#include "ca/request.h"
+#include "ca/cmc.h"
 
 #define BUSY_RETRY_S 2 /* base of Retry-After; jitter of as much again is added */
 #define UNAVAILABLE_RETRY_S 5
 #define PENDING_RETRY_S 300
+#define ATTEMPTS_MAX 4
 
 static size_t bucket_count(size_t queue) {
     size_t n = 64;
@@ -47,6 +48,8 @@ enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_sto
     if (!err)
         err = ca_checker_new(&s->checker);
     if (!err)
+        err = ca_challenger_new(&s->challenger);
+    if (!err)
         err = open_anchors(s);
     if (err) {
         ca_service_free(s);
@@ -63,6 +66,7 @@ void ca_service_free(struct ca_service *service) {
         ca_anchors_free(service->anchors[i]);
     free(service->anchors);
     free(service->buckets);
+    ca_challenger_free(service->challenger);
     ca_checker_free(service->checker);
     ca_hasher_free(service->hasher);
     free(service);
@@ -127,18 +131,18 @@ static void wake_next(struct ca_request *chain) {
 
 /* ---- a request's life ---- */
 
-static uint32_t with_jitter(uint32_t base, const struct ca_request *r) {
-    return base + (uint32_t)((r->message.id * 0x9e3779b97f4a7c15u >> 40) % (base + 1));
+static uint32_t with_jitter(uint32_t base, uint64_t id) {
+    return base + (uint32_t)((id * 0x9e3779b97f4a7c15u >> 40) % (base + 1));
 }
 
-static uint32_t retry_after(enum ipc_outcome outcome, const struct ca_request *r) {
+uint32_t ca_retry_after_s(enum ipc_outcome outcome, uint64_t id) {
     switch (outcome) {
     case IPC_PENDING:
-        return with_jitter(PENDING_RETRY_S, r);
+        return with_jitter(PENDING_RETRY_S, id);
     case IPC_BUSY:
-        return with_jitter(BUSY_RETRY_S, r);
+        return with_jitter(BUSY_RETRY_S, id);
     case IPC_UNAVAILABLE:
-        return with_jitter(UNAVAILABLE_RETRY_S, r);
+        return with_jitter(UNAVAILABLE_RETRY_S, id);
     default:
         return 0;
     }
@@ -150,15 +154,18 @@ static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *t
         return;
     struct ipc_reply reply = {.id = r->message.id,
                               .outcome = (uint8_t)outcome,
-                              .retry_after_s = retry_after(outcome, r),
-                              .certificate = certificate};
+                              .retry_after_s = ca_retry_after_s(outcome, r->message.id)};
+    if (r->cmc)
+        reply.cmc = r->cmc->done ? ca_cmc_response(r) : (struct bytes){0};
+    else
+        reply.certificate = certificate;
     TEXT_SET(reply.text, text);
     ca_reply_fn *fn = r->reply;
     r->reply = NULL;
     fn(r->reply_arg, &reply);
 }
 
-static void request_free(struct ca_request *r) {
+void ca_request_free(struct ca_request *r) {
     struct ca_service *s = r->service;
     if (r->prev)
         r->prev->next = r->next;
@@ -168,35 +175,34 @@ static void request_free(struct ca_request *r) {
         r->next->prev = r->prev;
     s->active--;
     bytes_wipe((void *)(uintptr_t)r->message.secret.p, r->message.secret.n);
+    ca_cmc_free(r->cmc);
     free(r);
 }
 
 void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *text,
                     struct bytes certificate) {
+    if (r->cmc && ca_cmc_answer(r, outcome, text))
+        return;
     struct ca_request *waiting = r->waiting;
     r->service->counts.outcomes[outcome]++;
     leave_device(r);
     answer(r, outcome, text, certificate);
     crash_point("core.replied");
-    request_free(r);
+    ca_request_free(r);
     wake_next(waiting);
 }
 
-void ca_request_run(struct ca_request *r) {
+static void decide(struct ca_request *r) {
     struct ca_refusal refusal = {0};
-    r->now_ms = r->service->config->now_ms();
-    if (!ca_identify(r, &refusal)) {
-        ca_request_refuse(r, &refusal);
-        return;
-    }
-    if (!r->holds_device && !take_device(r))
-        return;
     switch (ca_decide(r, &refusal)) {
     case CA_DECIDE_ISSUE:
         ca_issue(r);
         return;
     case CA_DECIDE_REPEAT:
-        ca_request_end(r, IPC_REPEATED, "", r->certificate.der);
+        if (r->cmc)
+            ca_cmc_repeat(r);
+        else
+            ca_request_end(r, IPC_REPEATED, "", r->certificate.der);
         return;
     case CA_DECIDE_REFUSE:
         ca_request_refuse(r, &refusal);
@@ -204,84 +210,41 @@ void ca_request_run(struct ca_request *r) {
     }
 }
 
-/* ---- admission ---- */
-
-/* Copies the octets of *data to the payload and points *data there. */
-static void keep(struct ca_request *r, size_t *at, struct bytes *data) {
-    if (data->n)
-        memcpy(r->payload + *at, data->p, data->n);
-    data->p = r->payload + *at;
-    *at += data->n;
-}
-
-static struct ca_request *request_new(struct ca_service *s, const struct ipc_enroll *m) {
-    size_t size = m->peer_leaf.n + m->peer_chain.n + m->secret.n + m->tls_exporter.n +
-                  m->tls_unique.n + m->csr.n;
-    struct ca_request *r = malloc(sizeof *r + size);
-    if (!r)
-        return NULL;
-    memset(r, 0, offsetof(struct ca_request, tbs));
-    r->service = s;
-    r->message = *m;
-    size_t at = 0;
-    keep(r, &at, &r->message.peer_leaf);
-    keep(r, &at, &r->message.peer_chain);
-    keep(r, &at, &r->message.secret);
-    keep(r, &at, &r->message.tls_exporter);
-    keep(r, &at, &r->message.tls_unique);
-    keep(r, &at, &r->message.csr);
-    r->next = s->first;
-    if (s->first)
-        s->first->prev = r;
-    s->first = r;
-    s->active++;
-    return r;
-}
-
-static const struct ca_label *find_label(const struct ca_service *s, const struct ipc_enroll *m) {
-    if (m->origin == IPC_ORIGIN_LOCAL)
-        return s->config->server;
-    for (size_t i = 0; i < s->config->label_count; i++) {
-        const struct ca_label *label = &s->config->labels[i];
-        if (m->label[0] ? strcmp(label->label, m->label) == 0 : label->is_default)
-            return label;
-    }
-    return NULL;
-}
-
-static void turn_away(struct ca_service *s, const struct ipc_enroll *m, ca_reply_fn *reply,
-                      void *arg) {
-    struct ca_request nobody = {.message = {.id = m->id}};
-    struct ipc_reply busy = {.id = m->id,
-                             .outcome = IPC_BUSY,
-                             .retry_after_s = with_jitter(BUSY_RETRY_S, &nobody),
-                             .text = "the server is busy; send the same request again later"};
-    s->counts.outcomes[IPC_BUSY]++;
-    reply(arg, &busy);
-}
-
-void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *request,
-                       ca_reply_fn *reply, void *arg) {
-    crash_point("core.received");
-    struct ca_request *r =
-        service->active < service->config->queue ? request_new(service, request) : NULL;
-    if (!r) {
-        turn_away(service, request, reply, arg);
+static void run_cmc(struct ca_request *r) {
+    struct ca_refusal refusal = {0};
+    switch (ca_cmc_next(r, &refusal)) {
+    case CA_CMC_DECIDE:
+        decide(r);
         return;
-    }
-    r->reply = reply;
-    r->reply_arg = arg;
-    r->deadline_ms = clock_mono_ms() + service->config->request_timeout_ms;
-    r->label = find_label(service, request);
-    if (!r->label) {
-        struct ca_refusal refusal;
-        r->now_ms = service->config->now_ms();
-        (void)ca_refuse(&refusal, IPC_UNKNOWN_LABEL, "there is no label \"%s\" here",
-                        request->label);
+    case CA_CMC_CONFIRM:
+        ca_cmc_confirm(r);
+        return;
+    case CA_CMC_STORED:
+        ca_request_end(r, IPC_REPEATED, "", (struct bytes){0});
+        return;
+    case CA_CMC_REFUSE:
         ca_request_refuse(r, &refusal);
         return;
     }
-    ca_request_run(r);
+}
+
+void ca_request_run(struct ca_request *r) {
+    struct ca_refusal refusal = {0};
+    r->now_ms = r->service->config->now_ms();
+    if ((r->cmc && !ca_cmc_open(r, &refusal)) || !ca_identify(r, &refusal)) {
+        ca_request_refuse(r, &refusal);
+        return;
+    }
+    if (!r->holds_device && !take_device(r))
+        return;
+    if (r->cmc)
+        run_cmc(r);
+    else
+        decide(r);
+}
+
+bool ca_request_retries(struct ca_request *r) {
+    return ++r->attempts < ATTEMPTS_MAX;
 }
 
 void ca_service_forget(struct ca_service *service, void *arg) {

@@ -24,8 +24,8 @@ MUST_USE enum tm_err ca_wrap_seal(struct ca_wrap *wrap, const char *tenant, cons
                                   const uint8_t salt[16], const uint8_t key[32],
                                   uint8_t ret[CA_PROOF_SIZE]);
 /* TM_ECRYPTO: not what was sealed for this. The caller wipes ret. */
-MUST_USE enum tm_err ca_wrap_open_proof(struct ca_wrap *wrap, const char *tenant,
-                                        const char *device, const uint8_t salt[16],
-                                        const uint8_t proof[CA_PROOF_SIZE], uint8_t ret[32]);
+MUST_USE enum tm_err ca_wrap_unseal(struct ca_wrap *wrap, const char *tenant, const char *device,
+                                    const uint8_t salt[16], const uint8_t proof[CA_PROOF_SIZE],
+                                    uint8_t ret[32]);
 
 #endif

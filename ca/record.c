@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of an issuance, one transaction: either certificate, device, leaf and (CMC) response, or
+ * a burned serial. How a device's record changes with a new certificate stands here.
+ */
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "ca/cmc.h"
+
+/* ---- burning: the intent ends without a certificate ---- */
+
+static void burn_durable(struct ca_batch *batch, enum tm_err result) {
+    struct ca_request *r = batch->arg;
+    if (result) /* the intent stays open; recovery burns it at the next start */
+        log_line(LOG_LEVEL_ERROR, r->message.id, "burned serial not recorded: %s",
+                 tm_err_name(result));
+    else
+        r->service->counts.burned++;
+    if (r->end.outcome == IPC_CONFLICT && ca_request_retries(r)) {
+        ca_request_run(r);
+        return;
+    }
+    ca_request_refuse(r, &r->end);
+}
+
+void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t now_ms,
+                  const char *reason, struct ca_certificate *certificate, struct ca_leaf *leaf,
+                  struct ca_batch *batch) {
+    memset(certificate, 0, sizeof *certificate);
+    certificate->serial = intent->serial;
+    certificate->status = CA_CERT_BURNED;
+    TEXT_SET(certificate->tenant, intent->tenant);
+    TEXT_SET(certificate->device, intent->device);
+    TEXT_SET(certificate->profile, intent->profile);
+    memcpy(certificate->profile_hash, intent->profile_hash, CA_HASH_SIZE);
+    TEXT_SET(certificate->issuer, issuer);
+    certificate->issued_ms = now_ms;
+    leaf->event = CA_EVENT_BURNED;
+    leaf->time_ms = now_ms;
+    leaf->serial = intent->serial;
+    TEXT_SET(leaf->tenant, intent->tenant);
+    TEXT_SET(leaf->device, intent->device);
+    TEXT_SET(leaf->profile, intent->profile);
+    TEXT_SET(leaf->reason, reason);
+    batch->count = 3;
+    batch->changes[0] = (struct ca_change){.kind = CA_END_INTENT, .u.serial = intent->serial};
+    batch->changes[1] = (struct ca_change){.kind = CA_PUT_CERT, .u.certificate = certificate};
+    batch->changes[2] = (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = leaf};
+}
+
+/* r->end says what to answer afterwards. */
+void ca_burn(struct ca_request *r) {
+    if (r->cmc)
+        r->cmc->done = false; /* the response to a certificate that will not be */
+    log_line(LOG_LEVEL_WARN, r->message.id, "serial burned: %s", r->end.text);
+    ca_request_leaf(r, CA_EVENT_BURNED, &r->leaf);
+    r->batch = (struct ca_batch){.done = burn_durable, .arg = r};
+    ca_burn_fill(&r->intent, r->label->tenant->issuer->name, r->now_ms, r->end.text,
+                 &r->certificate, &r->leaf, &r->batch);
+    enum tm_err err = r->service->store->ops->submit(r->service->store, &r->batch);
+    if (err)
+        burn_durable(&r->batch, err);
+}
+
+/* ---- recording ---- */
+
+static void record_durable(struct ca_batch *batch, enum tm_err result) {
+    struct ca_request *r = batch->arg;
+    switch (result) {
+    case TM_OK:
+        crash_point("core.recorded");
+        ca_request_end(r, IPC_ISSUED, "", r->certificate.der);
+        return;
+    case TM_ECONFLICT: /* the device changed while the signature was made: decide again */
+        (void)ca_refuse(&r->end, IPC_CONFLICT,
+                        "device %s changed meanwhile; send the request again", r->device.id);
+        break;
+    case TM_EFULL:
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the registry is full; send the same request later");
+        break;
+    default:
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the registry failed; send the same request again later");
+        break;
+    }
+    ca_burn(r);
+}
+
+/* A full record forgets its oldest certificate that is not in use any more. One in use stays,
+ * however old: an IDevID that dropped out after a decade of renewals could be issued a second time.
+ * (ca_decide sees to it that not all are in use.) */
+static void forget_oldest(struct ca_device *d) {
+    size_t at = d->cert_count - 1;
+    while (at > 0 &&
+           (d->certs[at].status == CA_CERT_ACTIVE || d->certs[at].status == CA_CERT_UNCONFIRMED))
+        at--;
+    memmove(&d->certs[at], &d->certs[at + 1], (d->cert_count - at - 1) * sizeof d->certs[0]);
+    d->cert_count--;
+}
+
+static bool is_own(const struct ca_request *r, const struct ca_cert_ref *ref) {
+    const struct ca_serial *own = &r->who.own.serial;
+    return r->who.credential & (CA_CRED_IDEVID | CA_CRED_LDEVID) && own->n == ref->serial.n &&
+           memcmp(own->octets, ref->serial.octets, own->n) == 0;
+}
+
+/* Who asks with a certificate has it in use: that confirms it as well as words would. */
+static void confirm_own(struct ca_request *r) {
+    struct ca_device *d = &r->device;
+    const struct ca_cert_ref *own = NULL;
+    for (size_t i = 0; i < d->cert_count && !own; i++)
+        if (is_own(r, &d->certs[i]) && d->certs[i].status == CA_CERT_UNCONFIRMED)
+            own = &d->certs[i];
+    for (size_t i = 0; own && i < d->cert_count; i++)
+        if (&d->certs[i] == own)
+            d->certs[i].status = CA_CERT_ACTIVE;
+        else if (d->certs[i].status == CA_CERT_ACTIVE &&
+                 strcmp(d->certs[i].profile, own->profile) == 0)
+            d->certs[i].status = CA_CERT_SUPERSEDED;
+}
+
+/* Older live certificates of the profile step back, by CMC only one that was never confirmed: the
+ * one in use stays until the device says that it has the new one. */
+static void step_back(struct ca_request *r) {
+    struct ca_device *d = &r->device;
+    for (size_t i = 0; i < d->cert_count; i++)
+        if (strcmp(d->certs[i].profile, r->label->profile->name) == 0 &&
+            (d->certs[i].status == CA_CERT_UNCONFIRMED ||
+             (!r->cmc && d->certs[i].status == CA_CERT_ACTIVE)))
+            d->certs[i].status = CA_CERT_SUPERSEDED;
+}
+
+/* The new one comes first. */
+static void update_device(struct ca_request *r) {
+    struct ca_device *d = &r->device;
+    confirm_own(r);
+    step_back(r);
+    if (d->cert_count == CA_DEVICE_CERTS_MAX)
+        forget_oldest(d);
+    memmove(&d->certs[1], &d->certs[0], d->cert_count * sizeof d->certs[0]);
+    d->cert_count++;
+    struct ca_cert_ref *ref = &d->certs[0];
+    *ref = (struct ca_cert_ref){.serial = r->intent.serial,
+                                .status = r->cmc ? CA_CERT_UNCONFIRMED : CA_CERT_ACTIVE,
+                                .issued_ms = r->certificate.issued_ms,
+                                .not_after_ms = r->certificate.not_after_ms};
+    TEXT_SET(ref->profile, r->intent.profile);
+    memcpy(ref->request, r->key, CA_HASH_SIZE);
+    if (r->who.credential & CA_CRED_SECRET) {
+        d->secret.used = true;
+        memcpy(d->secret.request, r->key, CA_HASH_SIZE);
+    }
+    d->state = r->intent.to_state;
+    d->changed_ms = r->now_ms;
+    d->version++;
+}
+
+static void fill_certificate(struct ca_request *r) {
+    struct ca_certificate *c = &r->certificate;
+    c->serial = r->intent.serial;
+    c->status = CA_CERT_ACTIVE;
+    TEXT_SET(c->tenant, r->intent.tenant);
+    TEXT_SET(c->device, r->intent.device);
+    TEXT_SET(c->profile, r->intent.profile);
+    memcpy(c->profile_hash, r->intent.profile_hash, CA_HASH_SIZE);
+    TEXT_SET(c->issuer, r->label->tenant->issuer->name);
+    c->issued_ms = r->now_ms;
+}
+
+void ca_record(struct ca_request *r) {
+    update_device(r);
+    ca_request_leaf(r, CA_EVENT_ISSUED, &r->leaf);
+    r->leaf.serial = r->intent.serial;
+    r->leaf.from_state = r->intent.from_state;
+    r->leaf.to_state = r->intent.to_state;
+    memcpy(r->leaf.fingerprint, r->certificate.fingerprint, CA_HASH_SIZE);
+    r->batch =
+        (struct ca_batch){.count = 4,
+                          .changes = {{.kind = CA_END_INTENT, .u.serial = r->intent.serial},
+                                      {.kind = CA_PUT_CERT, .u.certificate = &r->certificate},
+                                      {.kind = CA_PUT_DEVICE, .u.device = &r->device},
+                                      {.kind = CA_ADD_LEAF, .u.leaf = &r->leaf}},
+                          .done = record_durable,
+                          .arg = r};
+    if (r->cmc)
+        r->batch.changes[r->batch.count++] =
+            (struct ca_change){.kind = CA_PUT_TRANSACTION, .u.transaction = &r->cmc->transaction};
+    enum tm_err err = r->service->store->ops->submit(r->service->store, &r->batch);
+    crash_point("core.record_submitted");
+    if (err)
+        record_durable(&r->batch, err);
+}
