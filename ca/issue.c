@@ -86,6 +86,18 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
         ca_record(r);
 }
 
+static void fill_certificate(struct ca_request *r) {
+    struct ca_certificate *c = &r->certificate;
+    c->serial = r->intent.serial;
+    c->status = CA_CERT_ACTIVE;
+    TEXT_SET(c->tenant, r->intent.tenant);
+    TEXT_SET(c->device, r->intent.device);
+    TEXT_SET(c->profile, r->intent.profile);
+    memcpy(c->profile_hash, r->intent.profile_hash, CA_HASH_SIZE);
+    TEXT_SET(c->issuer, r->label->tenant->issuer->name);
+    c->issued_ms = r->now_ms;
+}
+
 static bool build(struct ca_request *r) {
     fill_certificate(r);
     struct ca_build b = {.profile = r->label->profile,

@@ -158,18 +158,6 @@ static void update_device(struct ca_request *r) {
     d->version++;
 }
 
-static void fill_certificate(struct ca_request *r) {
-    struct ca_certificate *c = &r->certificate;
-    c->serial = r->intent.serial;
-    c->status = CA_CERT_ACTIVE;
-    TEXT_SET(c->tenant, r->intent.tenant);
-    TEXT_SET(c->device, r->intent.device);
-    TEXT_SET(c->profile, r->intent.profile);
-    memcpy(c->profile_hash, r->intent.profile_hash, CA_HASH_SIZE);
-    TEXT_SET(c->issuer, r->label->tenant->issuer->name);
-    c->issued_ms = r->now_ms;
-}
-
 void ca_record(struct ca_request *r) {
     update_device(r);
     ca_request_leaf(r, CA_EVENT_ISSUED, &r->leaf);
