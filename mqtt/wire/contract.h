@@ -35,8 +35,8 @@
 #define MQTT_METRIC_REBIRTH "Node Control/Rebirth"
 #define MQTT_METRIC_BDSEQ "bdSeq"
 
-#define MQTT_MESSAGE_MAX 16384 /* octets of a request or response: larger ones are not published   \
-                                */
+/* Octets of a request or response: larger ones are not published. */
+#define MQTT_MESSAGE_MAX 16384
 #define MQTT_PREFIX_DEFAULT "touchmark/v1"
 #define MQTT_PREFIX_MAX 64
 #define MQTT_CONTENT_REQUEST "application/pkcs7-mime; smime-type=CMC-request"
@@ -57,12 +57,13 @@ MUST_USE enum tm_err mqtt_state_find(struct bytes name, enum mqtt_state *ret);
 /* What a birth or data payload says of the contract. Aliases are the reader's business: `names`
  * below. */
 struct mqtt_contract {
-    bool has_device, has_label, has_state, has_request;
+    bool has_device, has_label, has_request, has_offer, has_response; /* listed */
+    bool has_state;                                                   /* listed and not null */
     bool rebirth;                 /* Node Control/Rebirth is listed */
     char device[MQTT_ID_MAX + 1]; /* "" when null */
     char label[MQTT_ID_MAX + 1];
     enum mqtt_state state;
-    struct bytes request; /* borrowed */
+    struct bytes request; /* borrowed; empty: none, and always so of a birth */
     bool has_bdseq;
     uint64_t bdseq;
 };
@@ -75,9 +76,10 @@ struct mqtt_aliases {
         uint8_t metric; /* this folder's own number */
     } rows[MQTT_ALIASES_MAX];
 };
-/* Reads a birth (aliases are learnt) or data (they are used; NULL: none). A contract metric of
- * another datatype than above, or twice, is TM_EPARSE; others are passed over. TM_ELIMIT: an ID or
- * label that is too long. */
+/* Reads a birth (aliases are learnt) or data (they are used; NULL: none), NDEATH like data. A
+ * contract metric of another datatype than above, twice, with a value that is none, or without a
+ * datatype in a birth is TM_EPARSE; other metrics and historical values are passed over. TM_ELIMIT:
+ * an ID or label that is too long, or a request over MQTT_MESSAGE_MAX. */
 MUST_USE enum tm_err mqtt_contract_read_birth(const struct mqtt_payload *payload,
                                               struct mqtt_contract *ret,
                                               struct mqtt_aliases *ret_aliases);
@@ -85,7 +87,11 @@ MUST_USE enum tm_err mqtt_contract_read_data(const struct mqtt_payload *payload,
                                              const struct mqtt_aliases *aliases,
                                              struct mqtt_contract *ret);
 
-/* What a command to a device says. */
+/* The alias that a birth gave `name`, one of the above; false: none. */
+bool mqtt_alias_find(const struct mqtt_aliases *aliases, const char *name, uint64_t *ret);
+
+/* What a command to a device says that was born without aliases. TM_EPARSE and TM_ELIMIT as above.
+ */
 struct mqtt_command {
     bool rebirth;
     struct bytes offer;    /* empty: none; borrowed */
@@ -95,7 +101,9 @@ MUST_USE enum tm_err mqtt_command_read(const struct mqtt_payload *payload,
                                        struct mqtt_command *ret);
 
 /* Appends payloads. timestamp_ms: UTC now. Birth of an edge node (with bdSeq and Rebirth) when
- * `node`, else of a device behind one. TM_ELIMIT, TM_EINVAL. */
+ * `node`, else of a device behind one. TM_ELIMIT: no room in `out`, or a request or value over
+ * MQTT_MESSAGE_MAX; TM_EINVAL: what may not stand there: an ID that is none, seq or bdSeq over 255,
+ * seq of an edge node's birth that is not 0. */
 struct mqtt_birth {
     bool node;
     uint64_t seq;
@@ -113,6 +121,11 @@ MUST_USE enum tm_err mqtt_data_write(uint64_t seq, enum mqtt_state state, struct
 /* One command metric: `name` of the above; a Boolean true for REBIRTH, else `value` as Bytes. */
 MUST_USE enum tm_err mqtt_command_write(const char *name, struct bytes value, uint64_t timestamp_ms,
                                         struct buf *out);
+/* The same to somebody whose birth may have used aliases (NULL: it did not): a metric that has one
+ * goes by it alone (tck-id-payloads-alias-data-cmd-requirement). */
+MUST_USE enum tm_err mqtt_command_write_aliased(const struct mqtt_aliases *aliases,
+                                                const char *name, struct bytes value,
+                                                uint64_t timestamp_ms, struct buf *out);
 
 /* ---- plain MQTT 5 ---- */
 
@@ -121,6 +134,9 @@ struct mqtt_plain {
     enum mqtt_plain_kind kind;
     char device[MQTT_ID_MAX + 1];
 };
+/* 1 to MQTT_PREFIX_MAX octets: levels that could be IDs (mqtt_id_valid), the first without "$" in
+ * front. */
+bool mqtt_prefix_valid(const char *prefix);
 /* As mqtt_topic_parse. Of RESPONSE also topics one level below. */
 MUST_USE enum tm_err mqtt_plain_parse(const char *prefix, const char *topic,
                                       struct mqtt_plain *ret);

@@ -80,9 +80,11 @@ MUST_USE enum tm_err mqtt_payload_read(struct bytes data, struct mqtt_payload *r
 MUST_USE enum tm_err mqtt_metric_next(const struct mqtt_payload *payload, size_t *state,
                                       struct mqtt_metric *ret);
 
-/* Writes a payload: `metrics` in order. seq is left out when has_seq is false (commands, NDEATH).
- * raw and metric_count are not looked at; a MQTT_VALUE_OTHER or a datatype that does not fit the
- * value is TM_EINVAL. TM_ELIMIT. */
+/* Appends a payload: `metrics` in order. seq is left out when has_seq is false (commands, NDEATH).
+ * raw and metric_count are not looked at. TM_EINVAL: a metric without name and alias, with neither
+ * value nor is_null or with both, with MQTT_VALUE_OTHER, with a datatype that does not fit the
+ * value (no datatype fits every one), or with text that is not UTF-8. TM_ELIMIT: no room in `out`,
+ * over MQTT_PAYLOAD_MAX or MQTT_METRICS_MAX. */
 MUST_USE enum tm_err mqtt_payload_write(const struct mqtt_payload *payload,
                                         const struct mqtt_metric *metrics, size_t count,
                                         struct buf *out);

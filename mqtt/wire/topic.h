@@ -35,12 +35,14 @@ struct mqtt_topic {
 /* An ID: 1 to MQTT_ID_MAX octets of UTF-8 without control characters and without "+", "/" and "#"
  * (tck-id-topic-structure-namespace-valid-group-id and its like). */
 bool mqtt_id_valid(const char *id);
+/* Copies an ID. TM_EPARSE: it is none; TM_ELIMIT: it is too long. */
+MUST_USE enum tm_err mqtt_id_read(struct bytes text, char ret[MQTT_ID_MAX + 1]);
 
 /* TM_ENOTFOUND: not below spBv1.0/; TM_EPARSE: below it but no valid topic (an unknown type, a
  * device part where there must be none or none where there must be one, an ID that is none);
- * TM_ELIMIT. */
+ * TM_ELIMIT: an ID that is too long. */
 MUST_USE enum tm_err mqtt_topic_parse(const char *text, struct mqtt_topic *ret);
-/* TM_EINVAL: IDs that do not fit the type; TM_ELIMIT. */
+/* TM_EINVAL: IDs that do not fit the type, or a group "STATE". */
 MUST_USE enum tm_err mqtt_topic_format(const struct mqtt_topic *topic, char ret[MQTT_TOPIC_MAX]);
 /* "NBIRTH"; never NULL. */
 const char *mqtt_type_name(enum mqtt_type type);
