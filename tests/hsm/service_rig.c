@@ -242,8 +242,12 @@ void rig_open(struct rig *rig) {
     assert_int_equal(
         core_signer_new(rig->loop, &rig->setup, 256, count_distrust, rig, &rig->signer_link),
         TM_OK);
+    char key_path[192];
+    (void)snprintf(key_path, sizeof key_path, "%s/wrap.key", rig->hsm.folder);
+    assert_int_equal(ca_wrap_open(key_path, &rig->wrap, text), TM_OK);
     rig->config = (struct ca_service_config){.labels = rig->setup.labels,
                                              .label_count = rig->setup.label_count,
+                                             .wrap = rig->wrap,
                                              .queue = 256,
                                              .refusals_per_second = 1000,
                                              .request_timeout_ms = 10000,
@@ -251,7 +255,8 @@ void rig_open(struct rig *rig) {
     assert_int_equal(ca_service_new(&rig->config, rig->store,
                                     core_signer_interface(rig->signer_link), &rig->service),
                      TM_OK);
-    rig->registry = (struct ca_registry){.store = rig->store, .now_ms = rig_now_ms};
+    rig->registry =
+        (struct ca_registry){.store = rig->store, .wrap = rig->wrap, .now_ms = rig_now_ms};
     rig_signer_start(rig);
     bool ready = false;
     assert_int_equal(ca_service_recover(rig->service, set_flag, &ready), TM_OK);
@@ -264,6 +269,7 @@ void rig_close(struct rig *rig) {
     hsm_signer_close(rig->signer);
     core_signer_free(rig->signer_link);
     ca_service_free(rig->service);
+    ca_wrap_free(rig->wrap);
     core_setup_free(&rig->setup);
     loop_free(rig->loop);
     softhsm_teardown(&rig->hsm);
@@ -330,11 +336,9 @@ static void set_subject(X509_REQ *req, const char *cn) {
                                            (const unsigned char *)cn, -1, -1, 0));
 }
 
-static void ask_dns(X509_REQ *req, const char *dns) {
-    char value[128];
+static void ask_extension(X509_REQ *req, int nid, const char *value) {
     STACK_OF(X509_EXTENSION) *list = NULL;
-    (void)snprintf(value, sizeof value, "DNS:%s", dns);
-    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, value);
+    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
     assert_non_null(e);
     assert_non_null(X509v3_add_ext(&list, e, -1));
     assert_true(X509_REQ_add_extensions(req, list));
@@ -342,13 +346,27 @@ static void ask_dns(X509_REQ *req, const char *dns) {
     X509_EXTENSION_free(e);
 }
 
-static size_t make_request(const struct rig_request *wish, uint8_t **ret) {
+static void ask_dns(X509_REQ *req, const char *dns) {
+    char value[128];
+    (void)snprintf(value, sizeof value, "DNS:%s", dns);
+    ask_extension(req, NID_subject_alt_name, value);
+}
+
+static void ask_key_id(X509_REQ *req, struct bytes key_id) {
+    char hex[80];
+    assert_int_equal(hex_encode(key_id, hex, sizeof hex), TM_OK);
+    ask_extension(req, NID_subject_key_identifier, hex);
+}
+
+size_t rig_make_csr(const struct rig_request *wish, struct bytes key_id, uint8_t **ret) {
     X509_REQ *req = X509_REQ_new();
     assert_non_null(req);
     if (wish->cn)
         set_subject(req, wish->cn);
     if (wish->dns)
         ask_dns(req, wish->dns);
+    if (key_id.n)
+        ask_key_id(req, key_id);
     if (wish->challenge)
         assert_true(X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, MBSTRING_UTF8,
                                               (const unsigned char *)wish->challenge, -1));
@@ -371,14 +389,35 @@ static void take_answer(void *arg, const struct ipc_reply *reply) {
     if (reply->certificate.n)
         memcpy(answer->der, reply->certificate.p, reply->certificate.n);
     answer->der_n = reply->certificate.n;
+    assert_true(reply->cmc.n <= sizeof answer->cmc);
+    if (reply->cmc.n)
+        memcpy(answer->cmc, reply->cmc.p, reply->cmc.n);
+    answer->cmc_n = reply->cmc.n;
     answer->done = true;
 }
 
-void rig_send(struct rig *rig, const struct rig_request *request, struct rig_answer *answer) {
+static uint64_t next_id(void) {
     static uint64_t id;
+    return ++id;
+}
+
+void rig_send_cmc(struct rig *rig, const char *label, struct bytes message, struct bytes tls_leaf,
+                  struct rig_answer *answer) {
+    struct ipc_enroll enroll = {.id = next_id(),
+                                .operation = IPC_OP_FULLCMC,
+                                .origin = tls_leaf.n ? IPC_ORIGIN_HTTPS : IPC_ORIGIN_MQTT,
+                                .peer_leaf = tls_leaf,
+                                .csr = message};
+    (void)snprintf(enroll.label, sizeof enroll.label, "%s", label);
+    (void)snprintf(enroll.remote, sizeof enroll.remote, "plant/line");
+    memset(answer, 0, sizeof *answer);
+    ca_service_enroll(rig->service, &enroll, take_answer, answer);
+}
+
+void rig_send(struct rig *rig, const struct rig_request *request, struct rig_answer *answer) {
     uint8_t *der;
-    size_t n = make_request(request, &der);
-    struct ipc_enroll message = {.id = ++id,
+    size_t n = rig_make_csr(request, (struct bytes){0}, &der);
+    struct ipc_enroll message = {.id = next_id(),
                                  .operation = request->reenroll ? IPC_OP_REENROLL : IPC_OP_ENROLL,
                                  .origin = IPC_ORIGIN_HTTPS,
                                  .peer_leaf = request->certificate,

@@ -26,6 +26,7 @@ struct rig {
     struct hsm_signer *signer;
     struct ca_service *service;
     struct ca_registry registry;
+    struct ca_wrap *wrap;
     unsigned distrusted;
 };
 
@@ -53,6 +54,8 @@ struct rig_answer {
     char text[IPC_TEXT_MAX + 1];
     uint8_t der[IPC_CERT_MAX];
     size_t der_n;
+    uint8_t cmc[IPC_CMC_MAX]; /* Full PKI Response */
+    size_t cmc_n;
 };
 
 struct rig_request {
@@ -68,6 +71,13 @@ struct rig_request {
 };
 /* Sends; the answer comes while the loop runs. */
 void rig_send(struct rig *rig, const struct rig_request *request, struct rig_answer *answer);
+/* A DER PKCS#10 as `request` wants it, with a subjectKeyIdentifier when key_id is set. The caller
+ * frees it with OPENSSL_free. */
+size_t rig_make_csr(const struct rig_request *request, struct bytes key_id, uint8_t **ret);
+/* Sends a Full PKI Request as the bridge would; tls_leaf: over HTTPS with that client certificate.
+ */
+void rig_send_cmc(struct rig *rig, const char *label, struct bytes message, struct bytes tls_leaf,
+                  struct rig_answer *answer);
 /* Runs the loop until all n answers are there, at most 20 s. */
 void rig_wait(struct rig *rig, struct rig_answer *answers, size_t n);
 /* Both. */
