@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the store reads from a file that may be damaged. The first octet of an input chooses the
- * reader, the rest is what it reads. A record that decodes must encode to the same octets; a
- * sealed one opens under its own key only; a meta page is read or refused.
+ * reader, the rest is what it reads. A record that decodes must encode to the same octets, one of
+ * an older version to its newest form; a sealed one opens under its own key only; a meta page is
+ * read or refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct codec_schema *const SCHEMAS[] = {
-    &store_device_schema, &store_certificate_schema, &store_intent_schema,   &store_owner_schema,
-    &store_leaf_schema,   &store_format_schema,      &store_frontier_schema,
+    &store_device_schema,   &store_certificate_schema, &store_intent_schema,
+    &store_owner_schema,    &store_leaf_schema,        &store_format_schema,
+    &store_frontier_schema, &store_transaction_schema, &store_cursor_schema,
 };
 #define SCHEMA_COUNT (sizeof SCHEMAS / sizeof SCHEMAS[0])
 
@@ -27,6 +29,8 @@ union any_record {
     struct ca_leaf leaf;
     struct store_format format;
     struct store_frontier frontier;
+    struct ca_transaction transaction;
+    struct store_cursor cursor;
 };
 
 static void require(bool holds) {
@@ -50,14 +54,18 @@ static void try_sealed(struct ca_hasher *hasher, const struct codec_schema *sche
 
 static void try_record(struct ca_hasher *hasher, const struct codec_schema *schema,
                        struct bytes in) {
-    uint8_t octets[STORE_RECORD_MAX];
-    struct buf out = BUF_ON(octets);
-    union any_record record;
+    uint8_t octets[STORE_RECORD_MAX], again[STORE_RECORD_MAX];
+    struct buf out = BUF_ON(octets), same = BUF_ON(again);
+    union any_record record, newest;
     uint8_t root[CA_HASH_SIZE];
     if (codec_decode(schema, in, &record))
         return;
     require(!codec_encode(schema, &record, &out));
-    require(bytes_equal(in, buf_bytes(&out)));
+    require(!codec_decode(schema, buf_bytes(&out), &newest));
+    require(!codec_encode(schema, &newest, &same));
+    require(bytes_equal(buf_bytes(&out), buf_bytes(&same)));
+    if (in.p[2] == schema->version)
+        require(bytes_equal(in, buf_bytes(&out)));
     try_sealed(hasher, schema, &record);
     if (schema == &store_frontier_schema && !store_merkle_root(hasher, &record.frontier, root) &&
         record.frontier.size < UINT64_MAX)

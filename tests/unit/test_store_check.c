@@ -4,8 +4,10 @@
 #include "store/records.h"
 #include "tests/unit/store_fixture.h"
 
-/* Devices 0..2 with a certificate each, device 3 with an open intent, and a burned serial (50). */
-enum { OPEN = 3, BURNED = 50 };
+/* Devices 0..2 with a certificate each, device 3 with an open intent, a burned serial (50), device
+ * 4 with a certificate that it has not confirmed and device 5 with one that it has. A consumer has
+ * all leaves. */
+enum { OPEN = 3, UNCONFIRMED = 4, CONFIRMED = 5, BURNED = 50, LEAVES = 13 };
 
 /* A closed store, changed past the code under test. */
 struct edit {
@@ -270,6 +272,95 @@ static void other_frontier(struct edit *e) {
     put(e, STORE_DB_META, key, &store_frontier_schema, &frontier);
 }
 
+/* ---- transactions and cursors ---- */
+
+static void edit_transaction(struct edit *e, uint64_t n,
+                             void (*change)(struct ca_transaction *transaction)) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    struct ca_transaction t;
+    get(e, STORE_DB_TRANSACTION, device_key(&key, n), &store_transaction_schema, &t);
+    change(&t);
+    put(e, STORE_DB_TRANSACTION, device_key(&key, n), &store_transaction_schema, &t);
+}
+
+static void set_open(struct ca_transaction *t) {
+    t->open = 1;
+}
+static void set_closed(struct ca_transaction *t) {
+    t->open = 0;
+}
+static void set_response(struct ca_transaction *t) {
+    t->response.n = 0;
+}
+static void set_no_certificate(struct ca_transaction *t) {
+    t->serial = sample_serial(77);
+}
+static void set_anothers_certificate(struct ca_transaction *t) {
+    t->serial = sample_serial(1);
+}
+
+static void flipped_transaction(struct edit *e) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    flip(e, STORE_DB_TRANSACTION, device_key(&key, UNCONFIRMED));
+}
+static void strange_transaction(struct edit *e) {
+    uint8_t octets[2][STORE_KEY_MAX];
+    struct buf a = BUF_ON(octets[0]), b = BUF_ON(octets[1]);
+    struct ca_transaction t;
+    get(e, STORE_DB_TRANSACTION, device_key(&a, CONFIRMED), &store_transaction_schema, &t);
+    put(e, STORE_DB_TRANSACTION, device_key(&b, 1), &store_transaction_schema, &t);
+}
+static void transaction_of_nobody(struct edit *e) {
+    uint8_t octets[STORE_KEY_MAX], response[8];
+    struct buf key = BUF_ON(octets);
+    struct ca_transaction t = sample_transaction(88, response, sizeof response);
+    put(e, STORE_DB_TRANSACTION, device_key(&key, 88), &store_transaction_schema, &t);
+}
+static void transaction_without_response(struct edit *e) {
+    edit_transaction(e, CONFIRMED, set_response);
+}
+static void open_and_confirmed(struct edit *e) {
+    edit_transaction(e, CONFIRMED, set_open);
+}
+static void closed_and_unconfirmed(struct edit *e) {
+    edit_transaction(e, UNCONFIRMED, set_closed);
+}
+static void transaction_of_no_certificate(struct edit *e) {
+    edit_transaction(e, UNCONFIRMED, set_no_certificate);
+}
+static void transaction_of_anothers(struct edit *e) {
+    edit_transaction(e, UNCONFIRMED, set_anothers_certificate);
+}
+static void missing_transaction(struct edit *e) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    raw_delete(e, STORE_DB_TRANSACTION, device_key(&key, UNCONFIRMED));
+}
+static void set_unconfirmed(struct ca_device *device) {
+    device->certs[0].status = CA_CERT_UNCONFIRMED;
+}
+static void unconfirmed_without_transaction(struct edit *e) {
+    edit_ref(e, set_unconfirmed);
+}
+static void dropped_unconfirmed(struct edit *e) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    struct ca_device device;
+    get(e, STORE_DB_DEVICE, device_key(&key, UNCONFIRMED), &store_device_schema, &device);
+    device.cert_count = 0;
+    put(e, STORE_DB_DEVICE, device_key(&key, UNCONFIRMED), &store_device_schema, &device);
+}
+
+static void flipped_cursor(struct edit *e) {
+    flip(e, STORE_DB_CURSOR, bytes_str("mqtt"));
+}
+static void cursor_beyond_the_log(struct edit *e) {
+    const struct store_cursor cursor = {LEAVES + 1};
+    put(e, STORE_DB_CURSOR, bytes_str("mqtt"), &store_cursor_schema, &cursor);
+}
+
 struct damage {
     const char *name;
     void (*make)(struct edit *e);
@@ -321,9 +412,45 @@ static const struct damage DAMAGES[] = {
     {"leaf of no sequence", leaf_of_no_sequence,
      "an audit leaf stands under a key that is no sequence number", 3},
     {"other frontier", other_frontier, "the audit tree's frontier is not that of its leaves", 1},
+    {"flipped transaction", flipped_transaction,
+     "transaction of acme/dev-00000004: the record fails its hash", 1},
+    {"strange transaction", strange_transaction,
+     "transaction of acme/dev-00000001: the record is of another device", 1},
+    {"transaction of nobody", transaction_of_nobody,
+     "transaction of acme/dev-00000088: its device is not stored", 1},
+    {"transaction without response", transaction_without_response,
+     "transaction of acme/dev-00000005: it has no response", 1},
+    {"open and confirmed", open_and_confirmed,
+     "transaction of acme/dev-00000005 is open, and certificate", 1},
+    {"closed and unconfirmed", closed_and_unconfirmed,
+     "is unconfirmed, and no open transaction has it", 1},
+    {"transaction of no certificate", transaction_of_no_certificate,
+     "transaction of acme/dev-00000004: its certificate", 3},
+    {"transaction of another's certificate", transaction_of_anothers,
+     "transaction of acme/dev-00000004: its certificate %s is another device's", 3},
+    {"missing transaction", missing_transaction, "device acme/dev-00000004: certificate", 1},
+    {"unconfirmed without transaction", unconfirmed_without_transaction,
+     "device acme/dev-00000001: certificate %s is unconfirmed, and no open transaction has it", 1},
+    {"dropped while unconfirmed", dropped_unconfirmed,
+     "transaction of acme/dev-00000004 is open, and certificate", 2},
+    {"flipped cursor", flipped_cursor, "cursor of mqtt: the record fails its hash", 1},
+    {"cursor beyond the log", cursor_beyond_the_log,
+     "cursor of mqtt: it stands at audit leaf 14 of 13", 1},
 };
 
 /* ---- running them ---- */
+
+static void issue_by_cmc(struct fixture *f, uint64_t n, bool confirm) {
+    struct issuance s;
+    issuance_by_cmc(&s, n);
+    job_submit(f, &s.begin);
+    job_submit(f, &s.end);
+    if (confirm)
+        job_submit(f, &s.confirm);
+    fixture_run(f);
+    assert_int_equal(s.end.result, TM_OK);
+    assert_int_equal(s.confirm.result, TM_OK);
+}
 
 static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
@@ -338,6 +465,9 @@ static int setup(void **state) {
     (void)strcpy(burned.device, sample_device(0).id);
     struct ca_leaf leaf = sample_leaf(CA_EVENT_BURNED, &burned);
     assert_int_equal(COMMIT(f, NULL, change_cert(&burned), change_leaf(&leaf)), TM_OK);
+    issue_by_cmc(f, UNCONFIRMED, false);
+    issue_by_cmc(f, CONFIRMED, true);
+    assert_int_equal(COMMIT(f, NULL, change_cursor("mqtt", LEAVES)), TM_OK);
     *state = f;
     return 0;
 }

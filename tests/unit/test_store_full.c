@@ -90,11 +90,20 @@ static void the_map_grows_under_load_while_it_is_read(void **state) {
 
 /* ---- full ---- */
 
-enum { OPEN_INTENTS = 30, ISSUED = 30 };
+enum { OPEN_INTENTS = 30, ISSUED = 30, UNCONFIRMED = 30 };
 
-/* Certificates 0 .. ISSUED - 1, open intents from 1000 on, each with its device. */
+/* Certificates 0 .. ISSUED - 1, those from 100 on by CMC and unconfirmed, open intents from 1000
+ * on, each with its device. */
 static void prepare(struct fixture *f) {
     issue_many(f, 0, ISSUED);
+    for (uint64_t n = 100; n < 100 + UNCONFIRMED; n++) {
+        struct issuance s;
+        issuance_by_cmc(&s, n);
+        job_submit(f, &s.begin);
+        job_submit(f, &s.end);
+        fixture_run(f);
+        assert_int_equal(s.end.result, TM_OK);
+    }
     for (uint64_t n = 1000; n < 1000 + OPEN_INTENTS; n++) {
         struct issuance s;
         issuance_init(&s, n);
@@ -156,10 +165,17 @@ static enum tm_err withdraw(struct fixture *f, uint64_t n) {
     return COMMIT(f, NULL, change_status(&change), change_device(&owner), change_leaf(&leaf));
 }
 
+/* With its transaction, which is more than an issuance without CMC needs. */
 static enum tm_err complete(struct fixture *f, uint64_t n) {
     struct issuance s;
-    issuance_init(&s, n);
+    issuance_by_cmc(&s, n);
     return commit_changes(f, s.end.batch.changes, s.end.batch.count, NULL);
+}
+
+static enum tm_err confirm(struct fixture *f, uint64_t n) {
+    struct issuance s;
+    issuance_by_cmc(&s, n);
+    return commit_changes(f, s.confirm.batch.changes, s.confirm.batch.count, NULL);
 }
 
 /* New issuances until one is refused: pages come free as others end, so some may still fit. */
@@ -175,12 +191,28 @@ static void begin_until_full(struct fixture *f, uint64_t first) {
     fail_msg("a full store takes new issuances without end");
 }
 
+/* Answers to refused requests: closed transactions too, but there is no end of them. */
+static void refuse_until_full(struct fixture *f, uint64_t first) {
+    for (uint64_t n = first; n < first + 400; n++) {
+        struct issuance s;
+        issuance_by_cmc(&s, n);
+        struct ca_leaf refused = sample_leaf(CA_EVENT_REFUSED, NULL);
+        enum tm_err err = COMMIT(f, NULL, change_transaction(&s.closed), change_leaf(&refused));
+        if (err == TM_EFULL)
+            return;
+        assert_int_equal(err, TM_OK);
+    }
+    fail_msg("a full store takes refusals without end");
+}
+
 /* Whatever new issuances press in between, what ends or withdraws still fits. */
 static void assert_essential_fits(struct fixture *f) {
     for (uint64_t n = 0; n < OPEN_INTENTS; n++) {
         begin_until_full(f, 500000 + 400 * n);
+        refuse_until_full(f, 2000); /* the devices of fill() */
         assert_int_equal(n % 2 ? burn(f, 1000 + n) : complete(f, 1000 + n), TM_OK);
         assert_int_equal(withdraw(f, n), TM_OK);
+        assert_int_equal(confirm(f, 100 + n), TM_OK);
     }
 }
 
