@@ -207,6 +207,34 @@ enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
     return good ? TM_OK : TM_ECRYPTO;
 }
 
+enum pki_oid ca_issuer_digest(const struct ca_issuer *issuer) {
+    switch (issuer->signature) {
+    case PKI_OID_ECDSA_SHA384:
+        return PKI_OID_SHA384;
+    case PKI_OID_ECDSA_SHA512:
+    case PKI_OID_ED25519: /* RFC 8419, 3.1: with signed attributes it MUST be SHA-512 */
+        return PKI_OID_SHA512;
+    default:
+        return PKI_OID_SHA256;
+    }
+}
+
+enum tm_err ca_issuer_digest_make(const struct ca_issuer *issuer, struct bytes data,
+                                  struct buf *out) {
+    const EVP_MD *md =
+        issuer->signature == PKI_OID_ED25519 ? EVP_sha512() : digest_of(issuer->signature);
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    if (!md || EVP_Digest(data.p, data.n, digest, &n, md, NULL) != 1) {
+        ERR_clear_error();
+        return TM_ECRYPTO;
+    }
+    if (out->full || out->cap - out->n < n)
+        return TM_ELIMIT;
+    buf_put(out, (struct bytes){digest, n});
+    return TM_OK;
+}
+
 void ca_put_signature_algorithm(struct der_writer *w, enum pki_oid signature) {
     size_t end = der_mark(w);
     if (signature == PKI_OID_RSA_SHA256 || signature == PKI_OID_RSA_SHA384 ||
