@@ -215,27 +215,42 @@ static json_t *store_json(const struct ca_store *store) {
                      (json_int_t)stats.batches, "conflicts", (json_int_t)stats.conflicts);
 }
 
+static json_t *outcomes_json(const struct ca_service_counts *counts) {
+    json_t *outcomes = json_object();
+    for (unsigned i = 1; i <= IPC_OUTCOME_LAST; i++)
+        if (counts->outcomes[i])
+            (void)json_object_set_new(outcomes, ipc_outcome_name((enum ipc_outcome)i),
+                                      json_integer((json_int_t)counts->outcomes[i]));
+    return outcomes;
+}
+
+static void add_bridge(json_t *object, const struct core_admin_config *config) {
+    if (!config->bridge)
+        return;
+    bool linked = core_faces_has(config->faces, IPC_ROLE_BRIDGE);
+    (void)json_object_set_new(object, "bridge", json_string(linked ? "linked" : "down"));
+    if (config->events)
+        (void)json_object_set_new(object, "events_published",
+                                  json_integer((json_int_t)core_events_next(config->events)));
+}
+
 static void do_status(struct client *client) {
     const struct core_admin_config *config = &client->admin->config;
     const struct ca_service_counts *counts = ca_service_counts(config->service);
     struct ca_audit_head head = {0};
     char started[CLOCK_TEXT_MAX];
     clock_format(config->started_ms, started);
-    json_t *outcomes = json_object();
-    for (unsigned i = 1; i <= IPC_OUTCOME_LAST; i++)
-        if (counts->outcomes[i])
-            (void)json_object_set_new(outcomes, ipc_outcome_name((enum ipc_outcome)i),
-                                      json_integer((json_int_t)counts->outcomes[i]));
     json_t *object = json_object();
     (void)json_object_set_new(object, "version", json_string(TOUCHMARK_VERSION));
     (void)json_object_set_new(object, "environment", json_string(config->environment));
     (void)json_object_set_new(object, "started", json_string(started));
     (void)json_object_set_new(object, "signer",
                               json_string(core_signer_ready(config->signer) ? "ready" : "down"));
+    add_bridge(object, config);
     (void)json_object_set_new(object, "requests_under_way",
                               json_integer((json_int_t)ca_service_active(config->service)));
     (void)json_object_set_new(object, "burned_serials", json_integer((json_int_t)counts->burned));
-    (void)json_object_set_new(object, "outcomes", outcomes);
+    (void)json_object_set_new(object, "outcomes", outcomes_json(counts));
     if (!config->store->ops->audit_head(config->store, &head))
         (void)json_object_set_new(object, "audit", admin_json_head(&head));
     (void)json_object_set_new(object, "store", store_json(config->store));

@@ -26,8 +26,10 @@ struct core {
     struct core_setup setup;
     struct ca_service_config config;
     struct ca_store *store;
+    struct ca_wrap *wrap; /* NULL: none is configured */
     struct ca_service *service;
     struct core_signer *signer;
+    struct core_events *events; /* NULL: no bridge wants any */
     struct core_faces *faces;
     struct core_admin *admin;
     struct loop_timer tick;
@@ -76,14 +78,23 @@ static void distrust_signer(void *arg) {
 
 /* ---- draining and the tick ---- */
 
+static bool drained(struct core *core) {
+    bool idle = ca_service_active(core->service) == 0, settled = core_events_settle(core->events);
+    if (idle && settled)
+        return true;
+    if (clock_mono_ms() < core->drain_until)
+        return false;
+    if (!idle)
+        log_warn("%zu requests are given up; recovery settles them",
+                 ca_service_active(core->service));
+    return true;
+}
+
 static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
-    bool idle = ca_service_active(core->service) == 0;
-    if (core->draining && (idle || clock_mono_ms() >= core->drain_until)) {
-        if (!idle)
-            log_warn("%zu requests are given up; recovery settles them",
-                     ca_service_active(core->service));
+    core_events_tick(core->events);
+    if (core->draining && drained(core)) {
         role_exit(core->role);
         return;
     }
@@ -123,6 +134,36 @@ static enum tm_err open_store(struct core *core) {
     return err;
 }
 
+/* The key file must be of the user that all later cores are, too. */
+static enum tm_err open_wrap(struct core *core) {
+    const char *path = core->role->conf->core.wrap_key;
+    char text[IPC_TEXT_MAX + 1] = "";
+    if (!path)
+        return TM_OK;
+    enum tm_err err = role_drop(core->role);
+    if (err)
+        return err;
+    err = ca_wrap_open(path, &core->wrap, text);
+    if (err)
+        log_error("core.wrap_key: %s", text);
+    return err;
+}
+
+/* Leaves become durable by way of the loop: after each of its rounds there may be some. */
+static void after_round(void *arg) {
+    core_events_pump(arg);
+}
+
+static enum tm_err open_events(struct core *core) {
+    const struct conf_mqtt *mqtt = &core->role->conf->mqtt;
+    if (!mqtt->broker || !mqtt->events)
+        return TM_OK;
+    enum tm_err err = core_events_new(core->store, &core->events);
+    if (!err)
+        loop_after_round(core->role->loop, after_round, core->events);
+    return err;
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
     core->config =
@@ -131,6 +172,7 @@ static enum tm_err open_service(struct core *core) {
                                    .server = core->setup.has_server ? &core->setup.server : NULL,
                                    .server_names = conf->tls.names,
                                    .queue = conf->core.queue,
+                                   .wrap = core->wrap,
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
                                    .now_ms = clock_wall_ms};
@@ -140,8 +182,10 @@ static enum tm_err open_service(struct core *core) {
         err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
                              &core->service);
     if (!err)
-        err = core_faces_new(core->role->loop, &core->setup, core->service, conf->core.queue,
-                             &core->faces);
+        err = open_events(core);
+    if (!err)
+        err = core_faces_new(core->role->loop, &core->setup, core->service, core->events,
+                             conf->core.queue, &core->faces);
     return err;
 }
 
@@ -151,9 +195,13 @@ static enum tm_err open_admin(struct core *core) {
         return TM_OK;
     struct core_admin_config config = {
         .store = core->store,
+        .wrap = core->wrap,
         .service = core->service,
         .setup = &core->setup,
         .signer = core->signer,
+        .faces = core->faces,
+        .events = core->events,
+        .bridge = conf->mqtt.broker != NULL,
         .environment = conf_environment_name(conf),
         .default_tenant = core->setup.tenant_count ? core->setup.tenants[0].name : "",
         .now_ms = clock_wall_ms,
@@ -207,6 +255,8 @@ enum tm_err core_start(struct role *role) {
     if (!err)
         err = open_store(core);
     if (!err)
+        err = open_wrap(core);
+    if (!err)
         err = open_service(core);
     if (!err)
         err = ca_service_recover(core->service, recovered, core);
@@ -218,13 +268,16 @@ void core_stop(struct role *role) {
     if (!core)
         return;
     loop_timer_stop(role->loop, &core->tick);
+    loop_after_round(role->loop, NULL, NULL);
     if (core->service && ca_service_active(core->service))
         _exit(0); /* given up after the drain timeout: recovery settles what is open */
     store_close(core->store);
     core_admin_free(core->admin);
     core_faces_free(core->faces);
+    core_events_free(core->events);
     core_signer_free(core->signer);
     ca_service_free(core->service);
+    ca_wrap_free(core->wrap);
     core_setup_free(&core->setup);
     free(core);
     role->self = NULL;

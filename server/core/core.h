@@ -7,6 +7,7 @@
  *   setup.c        configuration to the CA's small structs
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
+ *   events.c       the audit log as events for the bridge
  *   signer_link.c  ca/signer.h over the link to the signer process
  *   admin.c        the administration socket
  *   admin_json.c   records as JSON, for people and scripts
@@ -50,13 +51,36 @@ void core_signer_linked(struct core_signer *signer, int fd);
 /* Is there a link over which the signer has shown the right key for every issuer? */
 bool core_signer_ready(const struct core_signer *signer);
 
+/* Events: every leaf of the audit log to the bridge, at least once and in order, from where a
+ * cursor in the store says. Not having any is NULL, which all but _new and _next take. */
+#define CORE_EVENTS_WINDOW 64 /* sent and not acknowledged */
+struct core_events;
+/* The store must outlive it in use, and be closed before it is freed. Errors are logged. */
+MUST_USE enum tm_err core_events_new(struct ca_store *store, struct core_events **ret_events);
+void core_events_free(struct core_events *events);
+/* A bridge is there, or this one is gone. */
+void core_events_link(struct core_events *events, struct ipc_link *link);
+void core_events_unlink(struct core_events *events, const struct ipc_link *link);
+/* False: it acknowledges what is not there. */
+bool core_events_ack(struct core_events *events, uint64_t sequence);
+/* Sends what there is to send: after everything that may have added leaves. */
+void core_events_pump(struct core_events *events);
+/* Saves the cursor when it is time; call it every 100 ms. */
+void core_events_tick(struct core_events *events);
+/* Saves it now. True: it is durable, nothing is under way. */
+bool core_events_settle(struct core_events *events);
+/* The first leaf that the broker has not got. */
+uint64_t core_events_next(const struct core_events *events);
+
 /* Faces: each link belongs to one face process. */
 struct core_faces;
 MUST_USE enum tm_err core_faces_new(struct loop *loop, const struct core_setup *setup,
-                                    struct ca_service *service, size_t queue,
-                                    struct core_faces **ret_faces);
+                                    struct ca_service *service, struct core_events *events,
+                                    size_t queue, struct core_faces **ret_faces);
 void core_faces_free(struct core_faces *faces);
 void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd);
+/* Is a face of this role there? */
+bool core_faces_has(const struct core_faces *faces, enum ipc_role role);
 /* Reads nothing more from any face: draining. */
 void core_faces_pause(struct core_faces *faces);
 
@@ -68,6 +92,9 @@ struct core_admin_config {
     const struct ca_service *service;
     const struct core_setup *setup;
     const struct core_signer *signer;
+    const struct core_faces *faces;
+    const struct core_events *events; /* NULL: there are none */
+    bool bridge;                      /* there should be one */
     const char *environment;
     const char *default_tenant; /* when a request names none */
     int64_t (*now_ms)(void);

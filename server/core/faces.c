@@ -18,6 +18,7 @@ struct core_faces {
     struct loop *loop;
     const struct core_setup *setup;
     struct ca_service *service;
+    struct core_events *events;
     size_t queue;
     struct face *first;
 };
@@ -28,6 +29,7 @@ static void face_free(struct face *face) {
         at = &(*at)->next;
     *at = face->next;
     ca_service_forget(face->faces->service, face);
+    core_events_unlink(face->faces->events, face->link);
     ipc_link_close(face->link);
     free(face);
 }
@@ -63,18 +65,53 @@ static bool take_refused(struct face *face, struct bytes message) {
     return true;
 }
 
+/* A birth proves nothing, so the answer is what anybody may see. */
+static bool take_birth(struct face *face, struct bytes message) {
+    uint8_t room[IPC_CMC_MAX];
+    struct buf buf = BUF_ON(room);
+    struct ipc_birth birth;
+    struct ipc_offer offer;
+    if (face->role != IPC_ROLE_BRIDGE || codec_decode(&ipc_birth_schema, message, &birth))
+        return false;
+    ca_service_birth(face->faces->service, &birth, &buf, &offer);
+    enum tm_err err = ipc_link_send(face->link, &ipc_offer_schema, &offer);
+    if (err && err != TM_ECLOSED)
+        log_line(LOG_LEVEL_WARN, birth.id, "offer not delivered to the bridge: %s",
+                 tm_err_name(err));
+    return true;
+}
+
+static bool take_event_ack(const struct face *face, struct bytes message) {
+    struct ipc_event_ack ack;
+    return face->role == IPC_ROLE_BRIDGE && !codec_decode(&ipc_event_ack_schema, message, &ack) &&
+           core_events_ack(face->faces->events, ack.sequence);
+}
+
+static bool take(struct face *face, struct bytes message) {
+    switch (codec_peek(message)) {
+    case IPC_TYPE_ENROLL:
+        return take_enroll(face, message);
+    case IPC_TYPE_REFUSED:
+        return take_refused(face, message);
+    case IPC_TYPE_BIRTH:
+        return take_birth(face, message);
+    case IPC_TYPE_EVENT_ACK:
+        return take_event_ack(face, message);
+    default:
+        return false;
+    }
+}
+
 static void face_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
     struct face *face = arg;
     (void)link;
-    uint16_t type = codec_peek(message);
-    bool understood = fd < 0 && ((type == IPC_TYPE_ENROLL && take_enroll(face, message)) ||
-                                 (type == IPC_TYPE_REFUSED && take_refused(face, message)));
+    bool understood = fd < 0 && take(face, message);
     if (fd >= 0)
         (void)close(fd);
     if (understood)
         return;
     log_error("face %d-%u sent what is no request (type 0x%04x); its link is closed",
-              (int)face->role, face->index, type);
+              (int)face->role, face->index, codec_peek(message));
     face_free(face);
 }
 
@@ -86,12 +123,12 @@ static void face_closed(void *arg, struct ipc_link *link) {
 static const struct ipc_link_events face_events = {face_message, face_closed};
 
 enum tm_err core_faces_new(struct loop *loop, const struct core_setup *setup,
-                           struct ca_service *service, size_t queue,
+                           struct ca_service *service, struct core_events *events, size_t queue,
                            struct core_faces **ret_faces) {
     struct core_faces *faces = calloc(1, sizeof *faces);
     if (!faces)
         return TM_ENOMEM;
-    *faces = (struct core_faces){loop, setup, service, queue, NULL};
+    *faces = (struct core_faces){loop, setup, service, events, queue, NULL};
     *ret_faces = faces;
     return TM_OK;
 }
@@ -114,8 +151,8 @@ void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned in
     face->role = peer;
     face->index = index;
     face->next = faces->first;
-    enum tm_err err = ipc_link_open(faces->loop, fd, faces->queue + faces->setup->label_count + 16,
-                                    &face_events, face, &face->link);
+    size_t queue = faces->queue + faces->setup->label_count + CORE_EVENTS_WINDOW + 16;
+    enum tm_err err = ipc_link_open(faces->loop, fd, queue, &face_events, face, &face->link);
     if (err) {
         log_error("link to face %d-%u: %s", (int)peer, index, tm_err_name(err));
         free(face);
@@ -124,6 +161,15 @@ void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned in
     faces->first = face;
     if (core_catalog_send(faces->setup, 1, face->link))
         face_free(face);
+    else if (peer == IPC_ROLE_BRIDGE)
+        core_events_link(faces->events, face->link);
+}
+
+bool core_faces_has(const struct core_faces *faces, enum ipc_role role) {
+    const struct face *face = faces->first;
+    while (face && face->role != role)
+        face = face->next;
+    return face;
 }
 
 void core_faces_pause(struct core_faces *faces) {

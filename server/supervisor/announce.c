@@ -4,7 +4,9 @@
  * and RUN_DIR/touchmarkd.ready, which is there while everything is, or was, up:
  *
  *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12, "fronts": [13,
- * 14]}
+ * 14], "bridge": 15}
+ *
+ * The bridge only where there is one; whether it has found its broker is not said.
  *
  * It is replaced as a whole whenever a process was replaced and all serve again.
  */
@@ -109,7 +111,7 @@ void announce_close(struct supervisor *s) {
 
 static json_t *describe(const struct supervisor *s) {
     AUTO(json_t) fronts = json_array();
-    json_int_t core = 0, signer = 0;
+    json_int_t core = 0, signer = 0, bridge = 0;
     for (const struct child *c = s->children; c; c = c->next) {
         if (c->state != CHILD_READY)
             continue;
@@ -119,10 +121,15 @@ static json_t *describe(const struct supervisor *s) {
             core = c->pid;
         else if (c->kind == IPC_ROLE_SIGNER)
             signer = c->pid;
+        else if (c->kind == IPC_ROLE_BRIDGE)
+            bridge = c->pid;
     }
-    return json_pack("{sIsssIsIsIsO}", "pid", (json_int_t)getpid(), "address",
-                     s->settings.conf.listen.address, "port", (json_int_t)s->sockets.port, "core",
-                     core, "signer", signer, "fronts", fronts);
+    json_t *object = json_pack("{sIsssIsIsIsO}", "pid", (json_int_t)getpid(), "address",
+                               s->settings.conf.listen.address, "port", (json_int_t)s->sockets.port,
+                               "core", core, "signer", signer, "fronts", fronts);
+    if (object && bridge)
+        (void)json_object_set_new(object, "bridge", json_integer(bridge));
+    return object;
 }
 
 static void write_ready_file(struct supervisor *s) {

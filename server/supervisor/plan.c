@@ -87,6 +87,26 @@ static bool is_up(const struct supervisor *s, enum ipc_role kind) {
     return child && child->state == CHILD_READY && !is_stale(s, child);
 }
 
+/* ---- the bridge ---- */
+
+static bool wants_bridge(const struct supervisor *s) {
+    return s->settings.conf.mqtt.broker != NULL;
+}
+
+/* One process at a time: a broker throws one client out when another comes with the same ID, and
+ * two hosts would take turns at saying that the other is offline. The old one serves until there is
+ * a core for the new one, so that only its own restart is a gap, in which the broker keeps what
+ * devices send. */
+static void keep_bridge(struct supervisor *s) {
+    struct child *bridge = child_find(s, IPC_ROLE_BRIDGE);
+    if (s->core_ready_generation != s->generation)
+        return;
+    if (bridge && is_stale(s, bridge))
+        child_drain(bridge);
+    else if (!bridge && wants_bridge(s) && may_start(s, IPC_ROLE_BRIDGE))
+        start(s, IPC_ROLE_BRIDGE);
+}
+
 /* ---- the server's own certificate ---- */
 
 static void keep_certificate(struct supervisor *s) {
@@ -180,8 +200,8 @@ static bool drain_all(struct supervisor *s, enum ipc_role kind) {
 }
 
 static void step_down(struct supervisor *s) {
-    bool certificate = drain_all(s, IPC_ROLE_TLSCERT);
-    if (drain_all(s, IPC_ROLE_FRONT) || certificate || drain_all(s, IPC_ROLE_CORE) ||
+    bool certificate = drain_all(s, IPC_ROLE_TLSCERT), bridge = drain_all(s, IPC_ROLE_BRIDGE);
+    if (drain_all(s, IPC_ROLE_FRONT) || bridge || certificate || drain_all(s, IPC_ROLE_CORE) ||
         drain_all(s, IPC_ROLE_SIGNER))
         return;
     loop_stop(s->loop);
@@ -191,6 +211,7 @@ static void step_down(struct supervisor *s) {
 
 static bool all_up(const struct supervisor *s) {
     return is_up(s, IPC_ROLE_CORE) && is_up(s, IPC_ROLE_SIGNER) &&
+           (!wants_bridge(s) || is_up(s, IPC_ROLE_BRIDGE)) &&
            count_fronts(s, true) >= s->settings.workers;
 }
 
@@ -200,6 +221,7 @@ void plan_step(struct supervisor *s) {
         return;
     }
     keep_core_and_signer(s);
+    keep_bridge(s);
     keep_certificate(s);
     keep_fronts(s);
     if (all_up(s)) {
