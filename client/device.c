@@ -255,6 +255,11 @@ void tm_device_renew(struct tm_device *device) {
     device->next_mono_ms = 0;
 }
 
+void tm_device_hurry(struct tm_device *device) {
+    if (device->failures > 0)
+        device->next_mono_ms = 0;
+}
+
 void tm_device_status(const struct tm_device *device, struct tm_now now, struct tm_status *ret) {
     struct tm_device at = *device;
     at.now = now;

@@ -236,6 +236,10 @@ void tm_device_used(struct tm_device *device, bool accepted);
 /* Renew now, and do not wait for the time. Acts at the next step. */
 void tm_device_renew(struct tm_device *device);
 
+/* The server is there again (a transport that is told so says it): what waits only because a try
+ * failed is done at the next step. */
+void tm_device_hurry(struct tm_device *device);
+
 void tm_device_status(const struct tm_device *device, struct tm_now now, struct tm_status *ret);
 
 /* Appends the chain of a slot. TM_ENOTFOUND; TM_ECORRUPT: not what was stored. */

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * devicec: a device on the library, for tests: storage and keys in a folder, EST by curl. Prints
- * each event, and at the end the status, as one JSON object per line.
+ * devicec: a device on the library, for tests: storage and keys in a folder, EST by curl, or MQTT.
+ * Prints each event, and at the end the status, as one JSON object per line. SIGTERM ends it in
+ * order while it waits.
  */
 #include <argp.h>
 #include <jansson.h>
 #include <openssl/pem.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <sys/signalfd.h>
 
 #include "base/auto.h"
 #include "client/port/curl.h"
 #include "client/port/files.h"
+#include "client/port/mqtt.h"
 #include "client/port/openssl.h"
 #include "client/port/run.h"
 
@@ -35,7 +39,21 @@ enum {
     OPT_SOAK,
     OPT_UNTIL,
     OPT_STOP_AT,
-    OPT_TIMES
+    OPT_TIMES,
+    OPT_MQTT,
+    OPT_PROFILE,
+    OPT_GROUP,
+    OPT_EDGE_NODE,
+    OPT_HOST_ID,
+    OPT_PREFIX,
+    OPT_CLIENT_ID,
+    OPT_USER,
+    OPT_PASSWORD_FILE,
+    OPT_BROKER_CA,
+    OPT_BROKER_CERT,
+    OPT_BROKER_KEY,
+    OPT_TIMEOUT,
+    OPT_REPEAT
 };
 
 struct options {
@@ -45,6 +63,7 @@ struct options {
     long times;
     struct tm_config device;
     struct tm_curl_config curl;
+    struct tm_mqtt_config mqtt; /* is used when it has a URL */
 };
 
 /* What a run holds, freed in one place. */
@@ -52,7 +71,9 @@ struct run {
     const struct options *options;
     struct tm_files *files;
     struct tm_key_files *keys;
-    struct tm_curl *curl;
+    struct tm_curl *curl; /* or mqtt */
+    struct tm_mqtt *mqtt;
+    int signal_fd;
     struct tm_device device;
     uint8_t work[TM_WORK_SIZE];
 };
@@ -75,6 +96,20 @@ static const struct argp_option option_rows[] = {
     {"until", OPT_UNTIL, "SECONDS", 0, "Settled is what waits longer; default 5", 0},
     {"times", OPT_TIMES, "COUNT", 0, "So often CURRENT was refused; default 1", 0},
     {"stop-at", OPT_STOP_AT, "EVENT", 0, "Stop at this event at once", 0},
+    {"mqtt", OPT_MQTT, "URL", 0, "mqtt[s]://HOST:PORT of a broker, instead of --url", 1},
+    {"profile", OPT_PROFILE, "sparkplug|plain", 0, "Default sparkplug", 1},
+    {"group", OPT_GROUP, "ID", 0, "Sparkplug group; default g", 1},
+    {"edge-node", OPT_EDGE_NODE, "ID", 0, "Default: the device ID", 1},
+    {"host-id", OPT_HOST_ID, "ID", 0, "Primary host to wait for", 1},
+    {"prefix", OPT_PREFIX, "TOPIC", 0, "Of the plain profile", 1},
+    {"client-id", OPT_CLIENT_ID, "ID", 0, "Default: the device ID", 1},
+    {"user", OPT_USER, "NAME", 0, "At the broker", 1},
+    {"password-file", OPT_PASSWORD_FILE, "FILE", 0, "At the broker", 1},
+    {"broker-ca", OPT_BROKER_CA, "FILE", 0, "PEM: CAs of the broker", 1},
+    {"broker-cert", OPT_BROKER_CERT, "FILE", 0, "PEM: what is shown to the broker", 1},
+    {"broker-key", OPT_BROKER_KEY, "FILE", 0, "PEM: its key", 1},
+    {"timeout", OPT_TIMEOUT, "SECONDS", 0, "For one exchange", 1},
+    {"repeat", OPT_REPEAT, "SECONDS", 0, "Until a request is published again", 1},
     {0},
 };
 
@@ -112,6 +147,47 @@ static error_t parse_device_option(int key, char *arg, struct tm_config *config)
     }
 }
 
+static error_t parse_mqtt_number(int key, const char *arg, struct tm_mqtt_config *config) {
+    switch (key) {
+    case OPT_PROFILE:
+        config->profile = strcmp(arg, "plain") == 0 ? TM_MQTT_PLAIN : TM_MQTT_SPARKPLUG;
+        return 0;
+    case OPT_TIMEOUT:
+        config->timeout_s = (uint32_t)strtoul(arg, NULL, 10);
+        return 0;
+    case OPT_REPEAT:
+        config->repeat_s = (uint32_t)strtoul(arg, NULL, 10);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_mqtt_option(int key, char *arg, struct tm_mqtt_config *config) {
+    const struct {
+        int key;
+        const char **place;
+    } texts[] = {
+        {OPT_MQTT, &config->url},
+        {OPT_GROUP, &config->group},
+        {OPT_EDGE_NODE, &config->edge_node},
+        {OPT_HOST_ID, &config->host_id},
+        {OPT_PREFIX, &config->prefix},
+        {OPT_CLIENT_ID, &config->client_id},
+        {OPT_USER, &config->user},
+        {OPT_PASSWORD_FILE, &config->password_file},
+        {OPT_BROKER_CA, &config->anchors_file},
+        {OPT_BROKER_CERT, &config->certificate_file},
+        {OPT_BROKER_KEY, &config->key_file},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].key == key) {
+            *texts[i].place = arg;
+            return 0;
+        }
+    return parse_mqtt_number(key, arg, config);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
     struct options *o = state->input;
     switch (key) {
@@ -146,11 +222,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         o->command = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!o->command || !o->folder || !o->device.device_id || !o->curl.url)
+        if (!o->command || !o->folder || !o->device.device_id || (!o->curl.url && !o->mqtt.url))
             argp_usage(state);
         return 0;
     default:
-        return parse_device_option(key, arg, &o->device);
+        return parse_mqtt_option(key, arg, &o->mqtt) == 0
+                   ? 0
+                   : parse_device_option(key, arg, &o->device);
     }
 }
 
@@ -261,9 +339,17 @@ static int print_status(struct run *run) {
 
 /* ---- run ---- */
 
-static void sleep_ms(int64_t ms) {
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    (void)nanosleep(&t, NULL);
+/* Until the time, or a signal: true. */
+static bool rest(struct run *run, int64_t until_mono_ms) {
+    if (run->mqtt && tm_mqtt_wait(run->mqtt, until_mono_ms, run->signal_fd))
+        tm_device_hurry(&run->device);
+    int64_t left = run->mqtt ? 0 : until_mono_ms - tm_clock_now().mono_ms;
+    struct pollfd signals = {.fd = run->signal_fd, .events = POLLIN};
+    return poll(&signals, 1, left > 0 ? (int)left : 0) > 0;
+}
+
+static const struct tm_transport *transport_of(const struct run *run) {
+    return run->mqtt ? tm_mqtt_transport(run->mqtt) : tm_curl_transport(run->curl);
 }
 
 /* Tells the events until the device waits for long, or the event comes that it is to stop at. */
@@ -271,7 +357,7 @@ static enum tm_err settle(struct run *run) {
     const struct options *o = run->options;
     struct tm_step step;
     for (;;) {
-        enum tm_err err = tm_run(&run->device, tm_curl_transport(run->curl), tm_clock_now, &step);
+        enum tm_err err = tm_run(&run->device, transport_of(run), tm_clock_now, &step);
         if (err != TM_OK)
             return err;
         if (step.kind == TM_STEP_TELL) {
@@ -283,8 +369,8 @@ static enum tm_err settle(struct run *run) {
         int64_t now = tm_clock_now().mono_ms;
         if (step.until_mono_ms / 1000 > now / 1000 + o->until_s)
             return TM_OK;
-        if (step.until_mono_ms > now)
-            sleep_ms(step.until_mono_ms - now);
+        if (rest(run, step.until_mono_ms))
+            return TM_OK;
     }
 }
 
@@ -305,22 +391,52 @@ static int operate(struct run *run) {
     return err == TM_OK ? print_status(run) : failed(command, err);
 }
 
+static enum tm_err open_curl(struct run *run) {
+    struct tm_curl_config config = run->options->curl;
+    config.keys = tm_key_files_keys(run->keys);
+    config.storage = tm_files_storage(run->files);
+    return tm_curl_open(&config, &run->curl);
+}
+
+static enum tm_err open_mqtt(struct run *run) {
+    struct tm_mqtt_config config = run->options->mqtt;
+    config.device_id = run->options->device.device_id;
+    config.folder = run->options->folder;
+    config.keys = tm_key_files_keys(run->keys);
+    config.storage = tm_files_storage(run->files);
+    config.crypto = tm_openssl_crypto();
+    return tm_mqtt_open(&config, &run->mqtt);
+}
+
+/* Before libraries write to sockets: a signal is only taken while the device waits. */
+static enum tm_err open_signals(struct run *run) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return TM_EIO;
+    run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return run->signal_fd < 0 ? TM_EIO : TM_OK;
+}
+
 static enum tm_err open_parts(struct run *run) {
-    struct tm_curl_config curl = run->options->curl;
     enum tm_err err = tm_files_open(run->options->folder, &run->files);
     if (err == TM_OK)
         err = tm_key_files_open(run->options->folder, &run->keys);
     if (err != TM_OK)
         return err;
-    curl.keys = tm_key_files_keys(run->keys);
-    curl.storage = tm_files_storage(run->files);
-    return tm_curl_open(&curl, &run->curl);
+    err = open_signals(run);
+    if (err != TM_OK)
+        return err;
+    return run->options->mqtt.url ? open_mqtt(run) : open_curl(run);
 }
 
 int main(int argc, char **argv) {
     static struct run run;
-    struct options options = {
-        .until_s = 5, .times = 1, .device = {.backoff_min_s = 1, .backoff_max_s = 1}};
+    struct options options = {.until_s = 5,
+                              .times = 1,
+                              .device = {.backoff_min_s = 1, .backoff_max_s = 1},
+                              .mqtt = {.group = "g"}};
     struct argp argp = {option_rows,
                         parse_option,
                         "provision|run|renew|refused|status",
@@ -338,6 +454,7 @@ int main(int argc, char **argv) {
     else
         status = strcmp(options.command, "provision") == 0 ? provision(&run) : operate(&run);
     tm_curl_close(run.curl);
+    tm_mqtt_close(run.mqtt);
     tm_key_files_close(run.keys);
     tm_files_close(run.files);
     return status;

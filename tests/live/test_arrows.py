@@ -23,7 +23,7 @@ ARROWS = {
     "pkcs11": {"base", "ipc", "pki", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire"},
     "client": {"base", "pki", "est/wire"},
-    "client/port": {"base", "pki", "est/wire", "client"},
+    "client/port": {"base", "pki", "est/wire", "mqtt/wire", "client"},
     "client/agent": {"base", "pki", "conf", "client", "client/port"},
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
@@ -46,10 +46,10 @@ LIBRARIES = {
     r"mbedtls/.*": r"^client/port/",
     r"yaml\.h": r"^conf/",
     r"pb_.*\.h": r"^mqtt/wire/",
-    r"mosquitto.*\.h": r"^mqtt/bridge/",
+    r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port)/",
     r"seccomp\.h": r"^server/",
     r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|client/(port|agent|fleet))/",
-    r"jansson\.h": r"^(server|admin|client/agent)/",
+    r"jansson\.h": r"^(server|admin|client/(agent|port))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
