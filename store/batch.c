@@ -305,11 +305,10 @@ static bool device_withdrawn(const struct ca_device *device) {
            device->state == CA_DEVICE_REVOKED;
 }
 
-/* A confirmation closes the transaction and changes the device's record with it: it adds one audit
- * leaf and happens once for each certificate. A closed transaction alone may be no more than a
- * refusal's answer, of which there is no end. */
+/* A confirmation adds one audit leaf, happens once for each certificate, and a device that may not
+ * confirm asks again and again. */
 bool store_batch_essential(const struct ca_batch *batch) {
-    bool ends = false, changes_device = false, closes = false;
+    bool ends = false, device = false, confirms = false;
     for (size_t i = 0; i < batch->count; i++) {
         const struct ca_change *change = &batch->changes[i];
         if (change->kind == CA_PUT_INTENT ||
@@ -317,8 +316,9 @@ bool store_batch_essential(const struct ca_batch *batch) {
             return false; /* begins something new */
         ends = ends || change->kind == CA_END_INTENT || change->kind == CA_CERT_STATUS ||
                (change->kind == CA_PUT_DEVICE && device_withdrawn(change->u.device));
-        changes_device = changes_device || change->kind == CA_PUT_DEVICE;
-        closes = closes || (change->kind == CA_PUT_TRANSACTION && !change->u.transaction->open);
+        device = device || change->kind == CA_PUT_DEVICE;
+        confirms = confirms ||
+                   (change->kind == CA_ADD_LEAF && change->u.leaf->event == CA_EVENT_CONFIRMED);
     }
-    return ends || (changes_device && closes);
+    return ends || (device && confirms);
 }

@@ -287,9 +287,6 @@ static void edit_transaction(struct edit *e, uint64_t n,
 static void set_open(struct ca_transaction *t) {
     t->open = 1;
 }
-static void set_closed(struct ca_transaction *t) {
-    t->open = 0;
-}
 static void set_response(struct ca_transaction *t) {
     t->response.n = 0;
 }
@@ -323,9 +320,6 @@ static void transaction_without_response(struct edit *e) {
 }
 static void open_and_confirmed(struct edit *e) {
     edit_transaction(e, CONFIRMED, set_open);
-}
-static void closed_and_unconfirmed(struct edit *e) {
-    edit_transaction(e, UNCONFIRMED, set_closed);
 }
 static void transaction_of_no_certificate(struct edit *e) {
     edit_transaction(e, UNCONFIRMED, set_no_certificate);
@@ -422,15 +416,13 @@ static const struct damage DAMAGES[] = {
      "transaction of acme/dev-00000005: it has no response", 1},
     {"open and confirmed", open_and_confirmed,
      "transaction of acme/dev-00000005 is open, and certificate", 1},
-    {"closed and unconfirmed", closed_and_unconfirmed,
-     "is unconfirmed, and no open transaction has it", 1},
     {"transaction of no certificate", transaction_of_no_certificate,
-     "transaction of acme/dev-00000004: its certificate", 3},
+     "transaction of acme/dev-00000004: its certificate", 2},
     {"transaction of another's certificate", transaction_of_anothers,
-     "transaction of acme/dev-00000004: its certificate %s is another device's", 3},
+     "transaction of acme/dev-00000004: its certificate %s is another device's", 2},
     {"missing transaction", missing_transaction, "device acme/dev-00000004: certificate", 1},
     {"unconfirmed without transaction", unconfirmed_without_transaction,
-     "device acme/dev-00000001: certificate %s is unconfirmed, and no open transaction has it", 1},
+     "device acme/dev-00000001: certificate %s is unconfirmed, and there is no transaction", 1},
     {"dropped while unconfirmed", dropped_unconfirmed,
      "transaction of acme/dev-00000004 is open, and certificate", 2},
     {"flipped cursor", flipped_cursor, "cursor of mqtt: the record fails its hash", 1},

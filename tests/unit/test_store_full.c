@@ -191,25 +191,27 @@ static void begin_until_full(struct fixture *f, uint64_t first) {
     fail_msg("a full store takes new issuances without end");
 }
 
-/* Answers to refused requests: closed transactions too, but there is no end of them. */
-static void refuse_until_full(struct fixture *f, uint64_t first) {
-    for (uint64_t n = first; n < first + 400; n++) {
-        struct issuance s;
-        issuance_by_cmc(&s, n);
-        struct ca_leaf refused = sample_leaf(CA_EVENT_REFUSED, NULL);
-        enum tm_err err = COMMIT(f, NULL, change_transaction(&s.closed), change_leaf(&refused));
+/* Changes that end nothing, of the first device of fill(). */
+static void move_until_full(struct fixture *f, uint64_t *version) {
+    for (size_t i = 0; i < 2000; i++) {
+        struct ca_device device = sample_owner(2000);
+        struct ca_leaf moved = sample_leaf(CA_EVENT_TRANSITION, NULL);
+        device.version = *version + 1;
+        enum tm_err err = COMMIT(f, NULL, change_device(&device), change_leaf(&moved));
         if (err == TM_EFULL)
             return;
         assert_int_equal(err, TM_OK);
+        ++*version;
     }
-    fail_msg("a full store takes refusals without end");
+    fail_msg("a full store takes changes of devices without end");
 }
 
 /* Whatever new issuances press in between, what ends or withdraws still fits. */
 static void assert_essential_fits(struct fixture *f) {
+    uint64_t version = 1;
     for (uint64_t n = 0; n < OPEN_INTENTS; n++) {
         begin_until_full(f, 500000 + 400 * n);
-        refuse_until_full(f, 2000); /* the devices of fill() */
+        move_until_full(f, &version);
         assert_int_equal(n % 2 ? burn(f, 1000 + n) : complete(f, 1000 + n), TM_OK);
         assert_int_equal(withdraw(f, n), TM_OK);
         assert_int_equal(confirm(f, 100 + n), TM_OK);
