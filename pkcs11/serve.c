@@ -39,27 +39,62 @@ static bool is_below_ceiling(struct hsm_signer *signer) {
     return good;
 }
 
-static enum tm_err sign_watched(struct hsm_worker *worker, struct hsm_key *key, struct bytes tbs,
-                                struct buf *out) {
+static enum tm_err sign_watched(struct hsm_worker *worker, struct hsm_key *key,
+                                struct bytes message, struct buf *out) {
     atomic_store(&worker->busy_since, clock_mono_ms());
-    enum tm_err err = hsm_key_sign(key, tbs, out);
+    enum tm_err err = hsm_key_sign(key, message, out);
     atomic_store(&worker->busy_since, 0);
     return err;
 }
 
+/* What a ticket of either kind asks for. */
+struct order {
+    bool cmc;
+    union {
+        struct ipc_ticket certificate;
+        struct ipc_cmc_ticket cmc;
+    } u;
+};
+
+static enum tm_err read_order(struct bytes message, struct order *ret) {
+    ret->cmc = codec_peek(message) == IPC_TYPE_CMC_TICKET;
+    return ret->cmc ? codec_decode(&ipc_cmc_ticket_schema, message, &ret->u.cmc)
+                    : codec_decode(&ipc_ticket_schema, message, &ret->u.certificate);
+}
+
+static uint64_t id_of(const struct order *order) {
+    return order->cmc ? order->u.cmc.id : order->u.certificate.id;
+}
+
+/* Which octets are to be signed with which key, if they may be. */
+static enum tm_err judge(struct hsm_worker *worker, const struct order *order, size_t *ret_issuer,
+                         struct bytes *ret_message, char text[IPC_TEXT_MAX + 1]) {
+    const struct hsm_rules *rules = &worker->signer->rules;
+    if (!order->cmc) {
+        *ret_message = order->u.certificate.tbs;
+        return hsm_ticket_check(rules, &order->u.certificate, ret_issuer, text);
+    }
+    struct buf attributes = BUF_ON(worker->attributes);
+    enum tm_err err =
+        hsm_cmc_ticket_check(rules, &order->u.cmc, clock_wall_ms(), ret_issuer, &attributes, text);
+    *ret_message = buf_bytes(&attributes);
+    return err;
+}
+
 /* Fills the answer to a ticket that was not seen before. */
-static enum ipc_sign_status work(struct hsm_worker *worker, const struct ipc_ticket *ticket,
+static enum ipc_sign_status work(struct hsm_worker *worker, const struct order *order,
                                  struct ipc_signed *answer) {
     struct hsm_signer *signer = worker->signer;
     size_t issuer;
-    if (hsm_ticket_check(&signer->rules, ticket, &issuer, answer->text))
+    struct bytes message;
+    if (judge(worker, order, &issuer, &message, answer->text))
         return IPC_SIGN_REFUSED;
     if (!is_below_ceiling(signer)) {
         (void)snprintf(answer->text, sizeof answer->text, "the signer's ceiling is reached");
         return IPC_SIGN_CEILING;
     }
     struct buf signature = BUF_ON(worker->signature);
-    if (sign_watched(worker, signer->keys[issuer], ticket->tbs, &signature)) {
+    if (sign_watched(worker, signer->keys[issuer], message, &signature)) {
         (void)snprintf(answer->text, sizeof answer->text, "the token failed");
         return IPC_SIGN_FAILED;
     }
@@ -67,14 +102,23 @@ static enum ipc_sign_status work(struct hsm_worker *worker, const struct ipc_tic
     return IPC_SIGN_OK;
 }
 
-static void send_answer(struct hsm_worker *worker, struct hsm_link *link,
-                        const struct ipc_ticket *ticket, const struct ipc_signed *answer) {
+static void log_refused(const struct order *order, const char *text) {
+    if (order->cmc)
+        log_error("ticket %llu for %s, a CMC response, refused: %s",
+                  (unsigned long long)order->u.cmc.id, order->u.cmc.issuer, text);
+    else
+        log_error("ticket %llu for %s under %s refused: %s",
+                  (unsigned long long)order->u.certificate.id, order->u.certificate.issuer,
+                  order->u.certificate.profile, text);
+}
+
+static void send_answer(struct hsm_worker *worker, struct hsm_link *link, const struct order *order,
+                        const struct ipc_signed *answer) {
     if (answer->status == IPC_SIGN_REFUSED)
-        log_error("ticket %llu for %s under %s refused: %s", (unsigned long long)ticket->id,
-                  ticket->issuer, ticket->profile, answer->text);
+        log_refused(order, answer->text);
     enum tm_err err = ipc_send(link->socket, &ipc_signed_schema, answer);
     if (err && err != TM_ECLOSED)
-        log_error("ticket %llu: no answer sent: %s", (unsigned long long)ticket->id,
+        log_error("ticket %llu: no answer sent: %s", (unsigned long long)answer->id,
                   tm_err_name(err));
     crash_point("signer.answered");
     if (answer->status == IPC_SIGN_FAILED)
@@ -82,11 +126,11 @@ static void send_answer(struct hsm_worker *worker, struct hsm_link *link,
 }
 
 static void serve_ticket(struct hsm_worker *worker, struct hsm_link *link,
-                         const struct ipc_ticket *ticket) {
-    struct ipc_signed answer = {.id = ticket->id, .status = IPC_SIGN_REFUSED};
-    switch (redeem(worker->signer, link, ticket->id)) {
+                         const struct order *order) {
+    struct ipc_signed answer = {.id = id_of(order), .status = IPC_SIGN_REFUSED};
+    switch (redeem(worker->signer, link, answer.id)) {
     case CLAIM_GOOD:
-        answer.status = (uint8_t)work(worker, ticket, &answer);
+        answer.status = (uint8_t)work(worker, order, &answer);
         crash_point("signer.signed");
         break;
     case CLAIM_USED:
@@ -95,7 +139,7 @@ static void serve_ticket(struct hsm_worker *worker, struct hsm_link *link,
     case CLAIM_STALE:
         return;
     }
-    send_answer(worker, link, ticket, &answer);
+    send_answer(worker, link, order, &answer);
 }
 
 /* False when the link has ended. A core that sends what is no ticket has lost its mind: its
@@ -105,16 +149,16 @@ static bool serve_one(struct hsm_worker *worker, struct hsm_link *link) {
     enum tm_err err = ipc_receive(link->socket, worker->in, sizeof worker->in, -1, &message);
     if (err == TM_ECLOSED)
         return false;
-    struct ipc_ticket ticket;
+    struct order order;
     if (!err)
-        err = codec_decode(&ipc_ticket_schema, message, &ticket);
+        err = read_order(message, &order);
     if (err) {
         log_error("the core sent what is no ticket (%s): link closed", tm_err_name(err));
         (void)shutdown(link->socket, SHUT_RDWR);
         return false;
     }
     crash_point("signer.ticket_received");
-    serve_ticket(worker, link, &ticket);
+    serve_ticket(worker, link, &order);
     return true;
 }
 

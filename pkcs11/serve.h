@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "est/wire/signed_data.h"
 #include "pkcs11/guard.h"
 #include "pkcs11/signer.h"
 #include "pkcs11/ticket.h"
@@ -23,6 +24,7 @@ struct hsm_worker {
     pthread_t thread;
     _Atomic int64_t busy_since; /* monotonic ms at which the token was called, 0 = it is not */
     uint8_t in[IPC_MESSAGE_MAX];
+    uint8_t attributes[EST_SIGNED_ATTRIBUTES_MAX]; /* of a CMC ticket */
     uint8_t signature[IPC_SIGNATURE_MAX];
 };
 

@@ -3,7 +3,8 @@
  * The signer: S threads that all receive tickets from one SOCK_SEQPACKET socket, check
  * each against the profile it names, sign on the token, and answer on the same socket. It
  * signs tickets, never bytes: the TBS is parsed again here and held against the profile
- * and issuer the signer was started with. It owns the PIN and the token and nothing else.
+ * and issuer the signer was started with; of a PKIResponse (CMC) it makes the signed attributes
+ * itself. It owns the PIN and the token and nothing else.
  *
  * When a signature takes longer than the watchdog allows, or the token fails, the
  * process is beyond repair (libp11): `dead` is called, and the process must exit so that

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The signer's check of a ticket. */
+/* The signer's check of tickets: see pkcs11/ticket.h. */
 #include "pkcs11/ticket.h"
 
 #include <stdarg.h>
@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "ca/lint.h"
+#include "est/wire/cmc.h"
+#include "est/wire/signed_data.h"
 
 __attribute__((format(printf, 2, 3))) static enum tm_err refuse(char text[IPC_TEXT_MAX + 1],
                                                                 const char *format, ...) {
@@ -74,6 +76,31 @@ enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_tic
     char finding[CA_LINT_TEXT_MAX];
     if (ca_lint(ticket->tbs, profile, issuer, &token, finding) != TM_OK)
         return refuse(text, "lint: %.*s", IPC_TEXT_MAX - 8, finding);
+    *ret_issuer = index;
+    return TM_OK;
+}
+
+static bool is_now(int64_t time_ms, int64_t now_ms) {
+    return time_ms >= now_ms - HSM_CMC_SKEW_MS && time_ms <= now_ms + HSM_CMC_SKEW_MS;
+}
+
+enum tm_err hsm_cmc_ticket_check(const struct hsm_rules *rules, const struct ipc_cmc_ticket *ticket,
+                                 int64_t now_ms, size_t *ret_issuer, struct buf *out,
+                                 char text[IPC_TEXT_MAX + 1]) {
+    size_t index;
+    if (!find_issuer(rules, ticket->issuer, &index))
+        return refuse(text, "no issuer %s here", ticket->issuer);
+    if (!is_now(ticket->signing_time_ms, now_ms))
+        return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
+    struct est_cmc_response response;
+    if (est_cmc_response_read(ticket->content, &response) != TM_OK)
+        return refuse(text, "not a PKIResponse (RFC 5272, 4.2.1)");
+    uint8_t octets[EST_DIGEST_MAX];
+    struct buf digest = BUF_ON(octets);
+    if (ca_issuer_digest_make(rules->issuers[index], ticket->content, &digest) != TM_OK ||
+        est_signed_attributes_write(PKI_OID_CCT_PKI_RESPONSE, buf_bytes(&digest),
+                                    ticket->signing_time_ms, out) != TM_OK)
+        return refuse(text, "the signed attributes cannot be made");
     *ret_issuer = index;
     return TM_OK;
 }

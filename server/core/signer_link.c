@@ -32,12 +32,29 @@ static struct core_signer *of(struct ca_signer *base) {
     return (struct core_signer *)base;
 }
 
-static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
+static enum tm_err send_certificate(struct core_signer *s, const struct ca_ticket *ticket) {
     struct ipc_ticket message = {.id = ticket->id, .tbs = ticket->tbs};
     TEXT_SET(message.issuer, ticket->issuer);
     TEXT_SET(message.profile, ticket->profile);
     memcpy(message.profile_hash, ticket->profile_hash, sizeof message.profile_hash);
     return ipc_link_send(s->link, &ipc_ticket_schema, &message);
+}
+
+static enum tm_err send_cmc(struct core_signer *s, const struct ca_ticket *ticket) {
+    struct ipc_cmc_ticket message = {
+        .id = ticket->id, .signing_time_ms = ticket->signing_time_ms, .content = ticket->content};
+    TEXT_SET(message.issuer, ticket->issuer);
+    return ipc_link_send(s->link, &ipc_cmc_ticket_schema, &message);
+}
+
+static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
+    switch (ticket->kind) {
+    case CA_TICKET_CERTIFICATE:
+        return send_certificate(s, ticket);
+    case CA_TICKET_CMC:
+        return send_cmc(s, ticket);
+    }
+    return TM_EINVAL;
 }
 
 /* Sends what waits, as far as the link takes it. */
@@ -50,7 +67,7 @@ static void flush(struct core_signer *s) {
 
 static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     struct core_signer *s = of(base);
-    if (!ca_lint_covers(&ticket->lint, ticket->tbs))
+    if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
         return TM_EDENIED;
     if (s->waiting >= s->queue)
         return TM_EFULL;

@@ -20,7 +20,7 @@ ARROWS = {
     "conf": {"base"},
     "ca": {"base", "ipc", "pki", "est/wire", "conf"},
     "store": {"base", "ipc", "ca"},
-    "pkcs11": {"base", "ipc", "pki", "ca"},
+    "pkcs11": {"base", "ipc", "pki", "est/wire", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire"},
     "client": {"base", "pki", "est/wire"},
     "client/port": {"base", "pki", "est/wire", "mqtt/wire", "client"},
