@@ -345,6 +345,7 @@ class Site:
         self.core = core or {}
         self.process = {}
         self.tls = {}
+        self.mqtt = {}
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         try:
             self.make()
@@ -436,6 +437,7 @@ class Site:
                                    **self.signer})
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
                                  "refusals_per_second": 10000, **self.core})
+        text += section("mqtt", self.mqtt) if self.mqtt else ""
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
         text += ("tenants:\n"
