@@ -112,7 +112,7 @@ signer:
   softhsm_conf: $token/issuing/softhsm2.conf
   token: touchmark-issuing
   pin_file: $token/issuing/pin
-core: {store: $store/lmdb}
+core: {store: $store/lmdb, wrap_key: $token/wrap.key}
 issuers:
   - name: manufacturing
     key_label: manufacturing
