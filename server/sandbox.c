@@ -226,7 +226,7 @@ static int allow_bridge(scmp_filter_ctx ctx) {
     int failed = allow_all(ctx, SCMP_ACT_ALLOW, bridge_calls);
     for (size_t i = 0; i < sizeof families / sizeof families[0] && !failed; i++)
         failed = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                  SCMP_A0(SCMP_CMP_EQ, families[i]));
+                                  SCMP_A0(SCMP_CMP_EQ, families[i], 0));
     if (!failed)
         failed = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(open), 1,
                                   SCMP_A1(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
