@@ -3,7 +3,6 @@
 #include "signer_rig.h"
 
 #include "base/auto.h"
-#include "ca/ceremony_cert.h"
 #include "pkcs11/guard.h"
 
 static int setup(void **state) {
@@ -14,23 +13,6 @@ static int setup(void **state) {
 static int teardown(void **state) {
     rig_close(*state);
     return 0;
-}
-
-static struct hsm_signer *signer_of(struct signer_rig *rig) {
-    struct hsm_signer *signer = NULL;
-    char text[HSM_TEXT_MAX] = "";
-    if (hsm_signer_open(&rig->config, SOFTHSM_PIN, &signer, text))
-        fail_msg("%s", text);
-    return signer;
-}
-
-/* A link as the core has it: the core's end. */
-static int linked(struct signer_rig *rig, struct hsm_signer *signer) {
-    int fds[2];
-    assert_int_equal(ipc_pair(fds), TM_OK);
-    assert_int_equal(hsm_signer_link(signer, fds[1]), TM_OK);
-    rig_expect_keys(rig, fds[0]);
-    return fds[0];
 }
 
 /* A good ticket is signed well. */
@@ -84,15 +66,15 @@ static void it_opens_only_with_the_pinned_key(void **state) {
     rig->config.refuse_softhsm = true;
     assert_does_not_open(rig, SOFTHSM_PIN, TM_EDENIED, "SoftHSM");
     rig->config.refuse_softhsm = false;
-    hsm_signer_close(signer_of(rig));
+    hsm_signer_close(rig_signer(rig));
 }
 
 /* ---- serving ---- */
 
 static void it_signs_what_is_right(void **state) {
     struct signer_rig *rig = *state;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int core = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int core = rig_link(rig, signer);
     for (uint64_t id = 1; id <= 50; id++) {
         assert_serves(rig, core, id);
         hsm_signer_watch(signer);
@@ -110,30 +92,10 @@ static uint8_t *find_part(struct bytes der, struct bytes part) {
     return at;
 }
 
-/* What a core that somebody took over would ask for first: a CA of its own. */
-static void put_ca_tbs(const struct signer_rig *rig, struct buf *out) {
-    struct ca_serial serial;
-    uint8_t name_memory[256];
-    struct buf name = BUF_ON(name_memory);
-    struct ca_ceremony_attribute cn = {(char[]){"CN"}, (char[]){"Evil"}};
-    const struct ca_ceremony_ca ca = {.subject = {&cn, 1}};
-    assert_int_equal(ca_serial_make(clock_wall_ms(), &serial), TM_OK);
-    assert_int_equal(ca_ceremony_name(&ca, 1, &name), TM_OK);
-    const struct ca_ceremony_tbs tbs = {.subject = buf_bytes(&name),
-                                        .issuer = rig->issuer.view.subject,
-                                        .spki = rig->spki,
-                                        .signer = rig->issuer.view.spki,
-                                        .signer_key_id = rig->issuer.key_id,
-                                        .serial = &serial,
-                                        .not_before_ms = clock_wall_ms(),
-                                        .not_after_ms = clock_wall_ms() + 86400000};
-    assert_int_equal(ca_ceremony_put_tbs(&tbs, out), TM_OK);
-}
-
 static void it_refuses_what_is_wrong(void **state) {
     struct signer_rig *rig = *state;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int core = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int core = rig_link(rig, signer);
     uint8_t memory[RIG_TBS_MAX], ca_memory[RIG_TBS_MAX];
     struct buf tbs = BUF_ON(memory), ca_tbs = BUF_ON(ca_memory);
     rig_build(rig, &tbs);
@@ -150,7 +112,7 @@ static void it_refuses_what_is_wrong(void **state) {
     assert_refuses(rig, core, &ticket, "not a TBSCertificate");
     ticket = rig_ticket(rig, 5, (struct bytes){0});
     assert_refuses(rig, core, &ticket, "not a TBSCertificate");
-    put_ca_tbs(rig, &ca_tbs);
+    rig_put_ca_tbs(rig, &ca_tbs);
     ticket = rig_ticket(rig, 6, buf_bytes(&ca_tbs));
     assert_refuses(rig, core, &ticket, "make it a CA");
     /* keyUsage { digitalSignature } becomes { digitalSignature, keyCertSign } */
@@ -181,8 +143,8 @@ static void it_refuses_what_is_wrong(void **state) {
 
 static void a_ticket_is_redeemed_once(void **state) {
     struct signer_rig *rig = *state;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int core = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int core = rig_link(rig, signer);
     uint8_t memory[RIG_TBS_MAX];
     struct buf tbs = BUF_ON(memory);
     rig_build(rig, &tbs);
@@ -203,8 +165,8 @@ static void threads_do_not_redeem_twice(void **state) {
     enum { IDS = 120, COPIES = 3 };
     struct signer_rig *rig = *state;
     rig->config.threads = 8;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int core = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int core = rig_link(rig, signer);
     uint8_t memory[RIG_TBS_MAX];
     struct buf tbs = BUF_ON(memory);
     rig_build(rig, &tbs);
@@ -228,8 +190,8 @@ static void threads_do_not_redeem_twice(void **state) {
 static void ceilings_hold(void **state) {
     struct signer_rig *rig = *state;
     rig->config.max_total = 5;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int core = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int core = rig_link(rig, signer);
     uint8_t memory[RIG_TBS_MAX];
     struct buf tbs = BUF_ON(memory);
     rig_build(rig, &tbs);
@@ -243,7 +205,7 @@ static void ceilings_hold(void **state) {
     assert_int_equal(answer.status, IPC_SIGN_CEILING);
     assert_int_equal(answer.signature.n, 0);
     /* A new core does not buy a new total. */
-    AUTO_FD int next = linked(rig, signer);
+    AUTO_FD int next = rig_link(rig, signer);
     ticket.id = 1;
     rig_send(next, &ticket);
     assert_int_equal(rig_receive(rig, next).status, IPC_SIGN_CEILING);
@@ -293,14 +255,14 @@ static void assert_ended(int core) {
 
 static void a_new_core_takes_over(void **state) {
     struct signer_rig *rig = *state;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int first = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int first = rig_link(rig, signer);
     assert_serves(rig, first, 1);
-    AUTO_FD int second = linked(rig, signer); /* while the first still stands */
+    AUTO_FD int second = rig_link(rig, signer); /* while the first still stands */
     assert_ended(first);
     assert_serves(rig, second, 1);
     assert_int_equal(close(TAKE_FD(second)), 0); /* the core dies */
-    AUTO_FD int third = linked(rig, signer);
+    AUTO_FD int third = rig_link(rig, signer);
     assert_serves(rig, third, 1);
     int fds[2];
     assert_int_equal(ipc_pair(fds), TM_OK);
@@ -312,13 +274,13 @@ static void a_new_core_takes_over(void **state) {
 
 static void cores_may_come_and_go_under_load(void **state) {
     struct signer_rig *rig = *state;
-    struct hsm_signer *signer = signer_of(rig);
+    struct hsm_signer *signer = rig_signer(rig);
     uint8_t memory[RIG_TBS_MAX];
     struct buf tbs = BUF_ON(memory);
     rig_build(rig, &tbs);
     int before = -1;
     for (int round = 0; round < 20; round++) {
-        AUTO_FD int core = linked(rig, signer);
+        AUTO_FD int core = rig_link(rig, signer);
         if (before >= 0)
             assert_int_equal(close(before), 0);
         for (uint64_t id = 1; id <= 20; id++) {
@@ -329,18 +291,18 @@ static void cores_may_come_and_go_under_load(void **state) {
         before = TAKE_FD(core);
     }
     assert_int_equal(close(before), 0);
-    AUTO_FD int last = linked(rig, signer);
+    AUTO_FD int last = rig_link(rig, signer);
     assert_serves(rig, last, 1);
     hsm_signer_close(signer);
 }
 
 static void nonsense_ends_the_link(void **state) {
     struct signer_rig *rig = *state;
-    struct hsm_signer *signer = signer_of(rig);
-    AUTO_FD int core = linked(rig, signer);
+    struct hsm_signer *signer = rig_signer(rig);
+    AUTO_FD int core = rig_link(rig, signer);
     assert_int_equal(write(core, "nonsense", 8), 8);
     assert_ended(core);
-    AUTO_FD int next = linked(rig, signer);
+    AUTO_FD int next = rig_link(rig, signer);
     assert_serves(rig, next, 1);
     hsm_signer_close(signer);
 }
@@ -415,17 +377,28 @@ static void send_good(struct signer_rig *rig, int core, uint64_t id, struct buf 
     rig_send(core, &ticket);
 }
 
+/* A certificate's ticket, or one for a CMC response: the token does not care. */
+static void send_either(struct signer_rig *rig, int core, uint64_t id, bool cmc) {
+    uint8_t memory[RIG_TBS_MAX];
+    struct buf out = BUF_ON(memory);
+    if (!cmc) {
+        send_good(rig, core, id, &out);
+        return;
+    }
+    rig_response(&out);
+    struct ipc_cmc_ticket ticket = rig_cmc_ticket(id, buf_bytes(&out));
+    rig_send_cmc(core, &ticket);
+}
+
 static void it_dies_of_a_failing_token(void **state) {
     struct signer_rig *rig = *state;
     static const char *const faults[] = {"session-lost", "device-removed", "short-signature",
                                          "zero-signature"};
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        uint8_t memory[RIG_TBS_MAX];
-        struct buf tbs = BUF_ON(memory);
+    for (size_t i = 0; i < 2 * sizeof faults / sizeof faults[0]; i++) {
         struct child child = start_child(rig, child_main);
         assert_serves(rig, child.core, 1);
-        set_fault(rig, faults[i]);
-        send_good(rig, child.core, 2, &tbs);
+        set_fault(rig, faults[i / 2]);
+        send_either(rig, child.core, 2, i % 2);
         struct ipc_signed answer = rig_receive(rig, child.core);
         assert_int_equal(answer.id, 2);
         assert_int_equal(answer.status, IPC_SIGN_FAILED);
@@ -440,18 +413,20 @@ static void it_dies_of_a_failing_token(void **state) {
 
 static void it_dies_of_a_hanging_token(void **state) {
     struct signer_rig *rig = *state;
-    uint8_t memory[RIG_TBS_MAX], in[64];
-    struct buf tbs = BUF_ON(memory);
+    uint8_t in[64];
     struct bytes none;
     rig->config.watchdog_ms = 300;
-    struct child child = start_child(rig, child_main);
-    assert_serves(rig, child.core, 1);
-    set_fault(rig, "hang");
-    int64_t from = clock_mono_ms();
-    send_good(rig, child.core, 2, &tbs);
-    assert_int_equal(ipc_receive(child.core, in, sizeof in, 20000, &none), TM_ECLOSED);
-    assert_true(clock_mono_ms() - from >= 300);
-    assert_int_equal(exit_code(&child), 70);
+    for (int cmc = 0; cmc < 2; cmc++) {
+        struct child child = start_child(rig, child_main);
+        assert_serves(rig, child.core, 1);
+        set_fault(rig, "hang");
+        int64_t from = clock_mono_ms();
+        send_either(rig, child.core, 2, cmc);
+        assert_int_equal(ipc_receive(child.core, in, sizeof in, 20000, &none), TM_ECLOSED);
+        assert_true(clock_mono_ms() - from >= 300);
+        assert_int_equal(exit_code(&child), 70);
+        set_fault(rig, "");
+    }
 }
 
 static void it_bears_a_slow_token(void **state) {
