@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "server/bridge/files.h"
 #include "server/core/core.h"
 #include "server/privileges.h"
 
@@ -118,12 +119,22 @@ void settings_close(struct settings *settings) {
     settings->text_fd = -1;
 }
 
+static enum tm_err check_mqtt(const struct conf_mqtt *mqtt) {
+    struct bridge_files files;
+    if (!mqtt->broker)
+        return TM_OK;
+    enum tm_err err = bridge_files_read(mqtt, false, &files);
+    bridge_files_wipe(&files);
+    return err;
+}
+
 enum tm_err settings_check(const struct settings *settings) {
     struct core_setup setup;
     enum tm_err err = core_setup_load(&settings->conf, &setup);
-    if (!err)
-        core_setup_free(&setup);
-    return err;
+    if (err)
+        return err;
+    core_setup_free(&setup);
+    return check_mqtt(&settings->conf.mqtt);
 }
 
 enum tm_err settings_check_apart(const struct settings *settings) {

@@ -12,7 +12,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "mqtt/bridge/bridge.h"
-#include "pkcs11/token.h"
+#include "server/bridge/files.h"
 #include "server/role.h"
 
 #define DRAIN_POLL_MS 20
@@ -162,89 +162,37 @@ static void drain(struct role *role) {
 
 /* ---- start ---- */
 
-/* What the files hold, from before the sandbox until the bridge has it. */
-struct secrets {
-    char password[HSM_PIN_MAX];
-    char *anchors, *certificate, *key;
-    size_t anchors_n, certificate_n, key_n;
-};
-
-static void wipe_text(char *text, size_t n) {
-    if (text)
-        bytes_wipe(text, n);
-    free(text);
-}
-
-static void secrets_wipe(struct secrets *secrets) {
-    wipe_text(secrets->key, secrets->key_n);
-    free(secrets->anchors);
-    free(secrets->certificate);
-    bytes_wipe(secrets, sizeof *secrets);
-}
-
-static enum tm_err read_pem(const char *option, const char *path, char **ret, size_t *ret_n) {
-    char error[CONF_ERROR_MAX];
-    enum tm_err err = path ? conf_read_file(path, ret, ret_n, error) : TM_OK;
-    if (err)
-        log_error("mqtt.%s: %s", option, error);
-    return err;
-}
-
-static enum tm_err read_password(const char *source, char ret[HSM_PIN_MAX]) {
-    char text[HSM_TEXT_MAX] = "";
-    enum tm_err err = source ? hsm_pin_read(source, ret, text) : TM_OK;
-    if (err)
-        log_error("mqtt.password_file: %s", text);
-    return err;
-}
-
-static enum tm_err read_files(const struct conf_mqtt *mqtt, struct secrets *secrets) {
-    enum tm_err err = read_password(mqtt->password_file, secrets->password);
-    if (!err)
-        err = read_pem("anchors", mqtt->anchors, &secrets->anchors, &secrets->anchors_n);
-    if (!err)
-        err = read_pem("certificate", mqtt->certificate, &secrets->certificate,
-                       &secrets->certificate_n);
-    if (!err)
-        err = read_pem("key", mqtt->key, &secrets->key, &secrets->key_n);
-    return err;
-}
-
-static struct bytes text_of(const char *text, size_t n) {
-    return (struct bytes){(const uint8_t *)text, n};
-}
-
-static enum tm_err open_mqtt(struct bridge *bridge, const struct secrets *secrets) {
+static enum tm_err open_mqtt(struct bridge *bridge, const struct bridge_files *files) {
     const struct conf_mqtt *mqtt = &bridge->role->conf->mqtt;
     struct conf_broker broker;
     char text[IPC_TEXT_MAX + 1] = "";
     enum tm_err err = conf_broker_parse(mqtt->broker, &broker);
     if (err)
         return err;
-    const struct mqtt_bridge_config config = {
-        .host = broker.host,
-        .port = broker.port,
-        .client_id = mqtt->client_id,
-        .username = mqtt->user,
-        .password = bytes_str(secrets->password),
-        .tls_anchors = text_of(secrets->anchors, secrets->anchors_n),
-        .tls_certificate = text_of(secrets->certificate, secrets->certificate_n),
-        .tls_key = text_of(secrets->key, secrets->key_n),
-        .tls_name = mqtt->name,
-        .sparkplug = mqtt->sparkplug,
-        .host_id = mqtt->host_id,
-        .groups = (const char *const *)mqtt->groups.items,
-        .group_count = mqtt->groups.count,
-        .plain = mqtt->plain,
-        .prefix = mqtt->prefix,
-        .events = mqtt->events,
-        .queue = mqtt->queue,
-        .nodes_max = mqtt->max_nodes,
-        .births_per_second = (unsigned)mqtt->births_per_second,
-        .retransmit_ms = mqtt->retransmit,
-        .retransmit_max_ms = mqtt->retransmit_max,
-        .keepalive_s = mqtt->keepalive / 1000,
-        .now_ms = clock_wall_ms};
+    const struct mqtt_bridge_config config = {.host = broker.host,
+                                              .port = broker.port,
+                                              .client_id = mqtt->client_id,
+                                              .username = mqtt->user,
+                                              .password = bytes_str(files->password),
+                                              .tls_anchors = files->anchors,
+                                              .tls_certificate = files->certificate,
+                                              .tls_key = files->key,
+                                              .tls_name = mqtt->name,
+                                              .sparkplug = mqtt->sparkplug,
+                                              .host_id = mqtt->host_id,
+                                              .groups = (const char *const *)mqtt->groups.items,
+                                              .group_count = mqtt->groups.count,
+                                              .plain = mqtt->plain,
+                                              .prefix = mqtt->prefix,
+                                              .events = mqtt->events,
+                                              .queue = mqtt->queue,
+                                              .nodes_max = mqtt->max_nodes,
+                                              .births_per_second =
+                                                  (unsigned)mqtt->births_per_second,
+                                              .retransmit_ms = mqtt->retransmit,
+                                              .retransmit_max_ms = mqtt->retransmit_max,
+                                              .keepalive_s = mqtt->keepalive / 1000,
+                                              .now_ms = clock_wall_ms};
     err = mqtt_bridge_new(bridge->role->loop, &config, &upstream, bridge, &bridge->mqtt, text);
     if (err)
         log_error("mqtt: %s", text);
@@ -252,13 +200,13 @@ static enum tm_err open_mqtt(struct bridge *bridge, const struct secrets *secret
 }
 
 static enum tm_err open_bridge(struct bridge *bridge) {
-    struct secrets secrets = {0};
-    enum tm_err err = read_files(&bridge->role->conf->mqtt, &secrets);
+    struct bridge_files files;
+    enum tm_err err = bridge_files_read(&bridge->role->conf->mqtt, true, &files);
     if (!err)
         err = role_drop(bridge->role);
     if (!err)
-        err = open_mqtt(bridge, &secrets);
-    secrets_wipe(&secrets);
+        err = open_mqtt(bridge, &files);
+    bridge_files_wipe(&files);
     return err;
 }
 
@@ -280,8 +228,8 @@ void bridge_stop(struct role *role) {
     if (!bridge)
         return;
     loop_timer_stop(role->loop, &bridge->drain);
-    ipc_link_close(bridge->core);
     mqtt_bridge_free(bridge->mqtt);
+    ipc_link_close(bridge->core);
     free(bridge);
     role->self = NULL;
 }
