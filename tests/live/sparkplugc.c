@@ -17,8 +17,8 @@ static const struct bytes cmc = {(const uint8_t *)"\x30\x03\x02\x01\x07", 5};
 /* ---- writing ---- */
 
 static enum tm_err write_datatypes(struct buf *out) {
-    static const struct bytes text = {(const uint8_t *)"gr\xc3\xbc\xc3\x9f", 6};
-    static const struct mqtt_metric metrics[] = {
+    const struct bytes text = {(const uint8_t *)"gr\xc3\xbc\xc3\x9f", 6};
+    const struct mqtt_metric metrics[] = {
         {.datatype = MQTT_INT8, .value = MQTT_VALUE_INT, .u64 = 0xffffff80},
         {.datatype = MQTT_INT16, .value = MQTT_VALUE_INT, .u64 = 32767},
         {.datatype = MQTT_INT32, .value = MQTT_VALUE_INT, .u64 = 0xffffffff},
