@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The signer's check of tickets over arbitrary messages: whatever it accepts must be, in
- * OpenSSL's eyes too, a certificate that is no CA and may sign no certificate.
+ * OpenSSL's eyes too, a certificate that is no CA and may sign no certificate; or a CMC response's
+ * signed attributes, which are never a certificate and make a SignedData of that response.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include "ca/build.h"
+#include "est/wire/cmc.h"
+#include "est/wire/signed_data.h"
 #include "pkcs11/ticket.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -92,22 +96,84 @@ static void judge(struct bytes tbs) {
     ERR_clear_error();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct ipc_ticket ticket;
-    load_once();
-    const struct ca_issuer *issuers[] = {&issuer};
-    const struct hsm_rules rules = {issuers, 1, &profile, 1};
+static void judge_cmc(const struct ipc_cmc_ticket *ticket, struct bytes attributes) {
+    static const uint8_t signature[] = {0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01};
+    static const uint8_t ecdsa_sha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                           0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+    static uint8_t memory[IPC_MESSAGE_MAX];
+    struct buf out = BUF_ON(memory);
+    struct est_cmc_response response;
+    struct pki_cert cert;
+    demand(!est_cmc_response_read(ticket->content, &response), "accepted what is no PKIResponse");
+    demand(attributes.p[0] == 0x31, "the attributes are no SET OF");
+    demand(pki_tbs_parse(attributes, &cert) != TM_OK, "the attributes are a TBSCertificate");
+    const struct est_signed message = {
+        .content_type = PKI_OID_CCT_PKI_RESPONSE,
+        .content = ticket->content,
+        .has_signer = true,
+        .signer = {.issuer = issuer.view.issuer, .serial = issuer.view.serial},
+        .digest = ca_issuer_digest(&issuer),
+        .attributes = attributes,
+        .algorithm = BYTES_OF(ecdsa_sha256),
+        .signature = BYTES_OF(signature)};
+    demand(!est_signed_write(&message, &out), "too long");
+    const unsigned char *p = memory;
+    CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)out.n);
+    demand(cms && p == memory + out.n, "made what OpenSSL cannot read");
+    CMS_SignerInfo *signer = sk_CMS_SignerInfo_value(CMS_get0_SignerInfos(cms), 0);
+    demand(CMS_signed_get_attr_by_NID(signer, NID_pkcs9_messageDigest, -1) >= 0 &&
+               CMS_signed_get_attr_by_NID(signer, NID_pkcs9_contentType, -1) >= 0 &&
+               CMS_signed_get_attr_by_NID(signer, NID_pkcs9_signingTime, -1) >= 0 &&
+               CMS_signed_get_attr_count(signer) == 3,
+           "other attributes");
+    CMS_ContentInfo_free(cms);
+    ERR_clear_error();
+}
+
+static void try_cmc(const struct hsm_rules *rules, struct bytes in) {
+    struct ipc_cmc_ticket ticket;
+    uint8_t memory[EST_SIGNED_ATTRIBUTES_MAX];
+    struct buf attributes = BUF_ON(memory);
     size_t index = 7;
     char text[IPC_TEXT_MAX + 1];
-    if (codec_decode(&ipc_ticket_schema, (struct bytes){data, size}, &ticket))
-        return 0;
-    if (!hsm_ticket_check(&rules, &ticket, &index, text)) {
+    if (codec_decode(&ipc_cmc_ticket_schema, in, &ticket))
+        return;
+    /* The clock stands where the ticket wants it: it alone would keep out what stands behind it. */
+    int64_t now_ms = ticket.signing_time_ms;
+    if (now_ms < 0 || now_ms > INT64_C(1) << 53)
+        now_ms = 0; /* no clock says that */
+    if (hsm_cmc_ticket_check(rules, &ticket, now_ms, &index, &attributes, text)) {
+        demand(index == 7 && attributes.n == 0, "a refusal with an output");
+        return;
+    }
+    demand(index == 0, "another issuer");
+    judge_cmc(&ticket, buf_bytes(&attributes));
+}
+
+static void try_certificate(const struct hsm_rules *rules, struct bytes in) {
+    struct ipc_ticket ticket;
+    size_t index = 7;
+    char text[IPC_TEXT_MAX + 1];
+    if (codec_decode(&ipc_ticket_schema, in, &ticket))
+        return;
+    if (!hsm_ticket_check(rules, &ticket, &index, text)) {
         demand(index == 0, "another issuer");
         judge(ticket.tbs);
     }
     /* The hash alone would keep out what stands behind it. */
     memcpy(ticket.profile_hash, profile.hash, sizeof ticket.profile_hash);
-    if (!hsm_ticket_check(&rules, &ticket, &index, text))
+    if (!hsm_ticket_check(rules, &ticket, &index, text))
         judge(ticket.tbs);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    load_once();
+    const struct ca_issuer *issuers[] = {&issuer};
+    const struct hsm_rules rules = {issuers, 1, &profile, 1};
+    const struct bytes in = {data, size};
+    if (codec_peek(in) == IPC_TYPE_CMC_TICKET)
+        try_cmc(&rules, in);
+    else
+        try_certificate(&rules, in);
     return 0;
 }
