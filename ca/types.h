@@ -130,14 +130,13 @@ struct ca_intent {
 #define CA_TRANSACTION_ID_MAX 20
 #define CA_RESPONSE_MAX 12288 /* octets of a stored Full PKI Response */
 
-/* A device's newest CMC transaction, with what was answered: the outbox. It is open until the
- * device has confirmed its certificate; a new transaction replaces it. */
+/* A device's newest CMC transaction, with what was answered: the outbox. It is open as long as
+ * its certificate is unconfirmed in the device's record; a new transaction replaces it. */
 struct ca_transaction {
     char tenant[IPC_NAME_MAX + 1];
     char device[IPC_NAME_MAX + 1];
     uint8_t id[CA_TRANSACTION_ID_MAX]; /* transactionId: magnitude */
     uint8_t id_n;
-    uint8_t open; /* bool */
     uint8_t
         message[CA_HASH_SIZE]; /* SHA-256 of the whole Full PKI Request that `response` answers */
     uint8_t request[CA_HASH_SIZE]; /* as ca_cert_ref.request */

@@ -173,16 +173,8 @@ void store_check_key(struct store_checker *c, struct bytes key, struct bytes val
 
 /* ---- transactions ---- */
 
-static bool names_unconfirmed(const struct ca_device *device, const struct ca_serial *serial) {
-    for (size_t i = 0; i < device->cert_count; i++)
-        if (serial_equal(&device->certs[i].serial, serial))
-            return device->certs[i].status == CA_CERT_UNCONFIRMED;
-    return false;
-}
-
-/* What a device is still to confirm. */
-static void check_open(struct store_checker *c, const struct ca_transaction *transaction,
-                       const struct ca_device *device, const char *who) {
+static void check_answered(struct store_checker *c, const struct ca_transaction *transaction,
+                           const char *who) {
     struct store_name serial = store_serial_name(&transaction->serial);
     struct store_certificate record;
     enum tm_err err = store_find_certificate(c, &transaction->serial, &record);
@@ -191,9 +183,6 @@ static void check_open(struct store_checker *c, const struct ca_transaction *tra
     else if (!err && !store_same_owner(record.certificate.tenant, record.certificate.device,
                                        transaction->tenant, transaction->device))
         store_fault(c, "transaction of %s: its certificate %s is another device's", who,
-                    serial.text);
-    if (!names_unconfirmed(device, &transaction->serial))
-        store_fault(c, "transaction of %s is open, and certificate %s is not unconfirmed", who,
                     serial.text);
 }
 
@@ -215,6 +204,6 @@ void store_check_transaction(struct store_checker *c, struct bytes key, struct b
     enum tm_err err = store_find_device(c, transaction.tenant, transaction.device, &device);
     if (err == TM_ENOTFOUND)
         store_fault(c, "transaction of %s: its device is not stored", who.text);
-    else if (!err && transaction.open)
-        check_open(c, &transaction, &device, who.text);
+    else if (!err)
+        check_answered(c, &transaction, who.text);
 }

@@ -142,7 +142,6 @@ static const struct codec_field TRANSACTION_FIELDS[] = {
     CODEC_STRING(struct ca_transaction, device),
     CODEC_OCTETS(struct ca_transaction, id),
     CODEC_INT(CODEC_U8, struct ca_transaction, id_n, CA_TRANSACTION_ID_MAX),
-    CODEC_INT(CODEC_U8, struct ca_transaction, open, 1),
     CODEC_OCTETS(struct ca_transaction, message),
     CODEC_OCTETS(struct ca_transaction, request),
     SERIAL(struct ca_transaction, serial),

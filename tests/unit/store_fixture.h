@@ -255,14 +255,13 @@ UNUSED static struct ca_certificate sample_burned(uint64_t n) {
     return c;
 }
 
-/* Device n's open transaction about certificate n. response: memory for response_n octets, filled
+/* Device n's transaction about certificate n. response: memory for response_n octets, filled
  * here. */
 UNUSED static struct ca_transaction sample_transaction(uint64_t n, uint8_t *response,
                                                        size_t response_n) {
     struct ca_transaction t = {.tenant = "acme",
                                .id = {1, 2, (uint8_t)n},
                                .id_n = 3,
-                               .open = 1,
                                .message = {(uint8_t)n, 8},
                                .request = {(uint8_t)n, 7},
                                .serial = sample_serial(n),
@@ -308,7 +307,7 @@ struct issuance {
     struct ca_device device, owner, confirmed_owner;
     struct ca_intent intent;
     struct ca_certificate certificate;
-    struct ca_transaction transaction, closed;
+    struct ca_transaction transaction;
     struct ca_leaf added, issued, confirmed;
     uint8_t der[SAMPLE_DER];
     uint8_t response[SAMPLE_RESPONSE];
@@ -375,13 +374,10 @@ UNUSED static void issuance_by_cmc(struct issuance *s, uint64_t n) {
     s->confirmed_owner = s->owner;
     s->confirmed_owner.version++;
     s->confirmed_owner.certs[0].status = CA_CERT_ACTIVE;
-    s->closed = s->transaction;
-    s->closed.open = 0;
     s->confirmed = sample_leaf(CA_EVENT_CONFIRMED, &s->certificate);
     s->confirm.batch.changes[0] = change_device(&s->confirmed_owner);
-    s->confirm.batch.changes[1] = change_transaction(&s->closed);
-    s->confirm.batch.changes[2] = change_leaf(&s->confirmed);
-    s->confirm.batch.count = 3;
+    s->confirm.batch.changes[1] = change_leaf(&s->confirmed);
+    s->confirm.batch.count = 2;
 }
 
 /* Issues certificates first .. first + count - 1 and waits until they are durable. */

@@ -140,7 +140,6 @@ static void assert_issued(struct fixture *f, uint64_t n) {
     out.n = 0;
     assert_int_equal(f->store->ops->transaction(f->store, "acme", device.id, &transaction, &out),
                      TM_OK);
-    assert_int_equal(transaction.open, 0);
     assert_true(bytes_equal(transaction.response, same.response));
 }
 

@@ -80,7 +80,7 @@ static const struct kind KINDS[] = {
     {&store_frontier_schema, offsetof(struct samples, frontier),
      "fe599ec75d182822a41133402a41f906524424d90c58b9940ee328c3d32bde31"},
     {&store_transaction_schema, offsetof(struct samples, transaction),
-     "e9e7e3bc4e09178df0762f6d25a14aed906aca249ab12b18d0c7d5f1773dbc6d"},
+     "33961fadfa54263e9eb2c0b171e3177c141a61fedb2b7812aa17523dd32c92a4"},
     {&store_cursor_schema, offsetof(struct samples, cursor),
      "34f9ca475a87c6cc496cdaf13a3cda7c3728e32a41af9ab68ffb6c38c85612ea"},
 };
