@@ -5,12 +5,22 @@
  * key of a CA: what devices and core say to each other is authenticated end to end (CMC), and the
  * bridge carries it. It remembers who is online, where answers go, and what was not confirmed yet.
  *
- *   bridge.c      the core's side: what goes out, what comes back, again over a new link
- *   host.c        Sparkplug: STATE, births, deaths, sequence numbers, rebirth requests
+ *   bridge.c      the whole: the broker's events and the core's answers, each to whom it concerns
+ *   pump.c        what goes to the core, how fast, and when devices have to wait
+ *   requests.c    requests that wait for the core or its answer, bounded
+ *   births.c      births that wait for the core or its answer, bounded
+ *   host.c        Sparkplug: births, deaths and data
+ *   sequence.c    Sparkplug: sequence numbers, reordering, rebirth requests
+ *   state.c       Sparkplug: STATE of this host application
  *   plain.c       the plain MQTT 5 profile
+ *   answers.c     what the core answered, to devices
  *   nodes.c       edge nodes and devices that are known, bounded
  *   outbox.c      answers that were not confirmed, and when they are sent again
- *   broker.c      libmosquitto on the loop: connect, will, subscriptions, publish, reconnect
+ *   events.c      lifecycle events to the broker
+ *   settings.c    the configuration, checked and copied
+ *   broker.c      libmosquitto on the loop: connect, will, reconnect
+ *   messages.c    subscriptions and messages over the connection
+ *   tls.c         TLS to the broker
  *
  * Nothing here blocks but name resolution. Everything runs on the loop's thread.
  */
@@ -46,8 +56,13 @@ struct mqtt_bridge_config {
     int64_t retransmit_ms; /* first pause before an unconfirmed answer is sent again; doubles */
     int64_t retransmit_max_ms;
     int64_t keepalive_s;
+    int64_t reorder_ms;      /* Sparkplug's Reorder Timeout; 0: 2000 */
     int64_t (*now_ms)(void); /* wall clock */
 };
+
+/* Events that the core may have sent and not seen acknowledged. More are not taken: they come again
+ * over a new link. */
+#define MQTT_BRIDGE_EVENTS_MAX 64
 
 /* What the bridge asks of the core; sent over the link by whoever owns it. False: not now; the
  * bridge asks again when mqtt_bridge_core says that the core is there. Nothing is kept. */

@@ -22,6 +22,7 @@ ARROWS = {
     "store": {"base", "ipc", "ca"},
     "pkcs11": {"base", "ipc", "pki", "est/wire", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire"},
+    "mqtt/bridge": {"base", "ipc", "mqtt/wire"},
     "client": {"base", "pki", "est/wire"},
     "client/port": {"base", "pki", "est/wire", "mqtt/wire", "client"},
     "client/agent": {"base", "pki", "conf", "client", "client/port"},
@@ -48,8 +49,8 @@ LIBRARIES = {
     r"pb_.*\.h": r"^mqtt/wire/",
     r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port)/",
     r"seccomp\.h": r"^server/",
-    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|client/(port|agent|fleet))/",
-    r"jansson\.h": r"^(server|admin|client/(agent|port))/",
+    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/",
+    r"jansson\.h": r"^(server|admin|mqtt/bridge|client/(agent|port))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
