@@ -118,7 +118,9 @@ MUST_USE enum tm_err mqtt_death_write(uint64_t bdseq, uint64_t timestamp_ms, str
 /* State and, unless it is empty, request. */
 MUST_USE enum tm_err mqtt_data_write(uint64_t seq, enum mqtt_state state, struct bytes request,
                                      uint64_t timestamp_ms, struct buf *out);
-/* One command metric: `name` of the above; a Boolean true for REBIRTH, else `value` as Bytes. */
+/* One command metric: `name` of the above; a Boolean true for REBIRTH, else `value` as Bytes. It
+ * names its datatype, though it should not (tck-id-payloads-metric-datatype-not-req): widespread
+ * implementations take a value without one for null, and would lose offers and responses. */
 MUST_USE enum tm_err mqtt_command_write(const char *name, struct bytes value, uint64_t timestamp_ms,
                                         struct buf *out);
 /* The same to somebody whose birth may have used aliases (NULL: it did not): a metric that has one

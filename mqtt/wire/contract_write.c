@@ -96,7 +96,6 @@ enum tm_err mqtt_command_write_aliased(const struct mqtt_aliases *aliases, const
     enum tm_err err = command_metric(name, value, timestamp_ms, &metric);
     if (err != TM_OK)
         return err;
-    metric = born(metric);
     metric.has_alias = mqtt_alias_find(aliases, name, &metric.alias);
     if (metric.has_alias) /* tck-id-payloads-alias-data-cmd-requirement */
         metric.name = null_value;

@@ -201,14 +201,16 @@ class Written(unittest.TestCase):
             self.assertEqual((metric.timestamp, metric.HasField("datatype")), (NOW, False))
 
     def test_tck_id_payloads_ncmd_seq(self):
-        for what, name, kind, value in (("rebirth", "Node Control/Rebirth", "boolean", True),
-                                        ("offer", "Touchmark/Offer", "bytes", CMC),
-                                        ("response", "Touchmark/Response", "bytes", CMC)):
+        for what, name, datatype, kind, value in (
+                ("rebirth", "Node Control/Rebirth", BOOLEAN, "boolean", True),
+                ("offer", "Touchmark/Offer", BYTES, "bytes", CMC),
+                ("response", "Touchmark/Response", BYTES, "bytes", CMC)):
             with self.subTest(what):
                 payload = decoded(written(what))
                 self.assertEqual((payload.timestamp, payload.HasField("seq")), (NOW, False))
                 metric, = payload.metrics
-                self.assertEqual((metric.name, metric.WhichOneof("value")), (name, kind))
+                self.assertEqual((metric.name, metric.datatype, metric.WhichOneof("value")),
+                                 (name, datatype, kind))
                 self.assertEqual(getattr(metric, kind), value)
 
     def test_tck_id_payloads_metric_datatype_value(self):

@@ -504,8 +504,7 @@ static struct mqtt_command command_of(struct message *m, const char *name, struc
     return command;
 }
 
-/* And tck-id-payloads-dcmd-seq, tck-id-payloads-ncmd-timestamp,
- * tck-id-payloads-metric-datatype-not-req. */
+/* And tck-id-payloads-dcmd-seq, tck-id-payloads-ncmd-timestamp. */
 static void tck_id_payloads_ncmd_seq(void **state) {
     struct message *m = *state;
     struct mqtt_metric metrics[METRICS_MAX];
@@ -514,7 +513,8 @@ static void tck_id_payloads_ncmd_seq(void **state) {
     assert_true(m->payload.has_timestamp);
     assert_int_equal(m->payload.timestamp_ms, NOW);
     assert_int_equal(metrics_of(&m->payload, metrics), 1);
-    assert_false(metrics[0].has_datatype);
+    assert_true(metrics[0].has_datatype); /* or others read null */
+    assert_int_equal(metrics[0].datatype, MQTT_BYTES);
 }
 
 static void commands_are_read_as_written(void **state) {
