@@ -29,27 +29,32 @@ void response_empty(struct est_response *response, unsigned status) {
     start(response, status);
 }
 
-void response_text(struct est_response *response, enum ipc_outcome outcome, const char *text,
-                   uint32_t retry_after_s) {
-    start(response, est_status(outcome));
-    response_header(response, "Content-Type", "text/plain");
-    if (response->status == 401)
+/* With what a status has to have, whatever the body is. */
+static void start_body(struct est_response *response, unsigned status, const char *type,
+                       uint32_t retry_after_s) {
+    start(response, status);
+    response_header(response, "Content-Type", type);
+    if (status == 401) /* RFC 9110, 15.5.2 */
         response_header(response, "WWW-Authenticate", challenge);
     if (retry_after_s > 0) {
         (void)snprintf(response->values, sizeof response->values, "%" PRIu32, retry_after_s);
         response_header(response, "Retry-After", response->values);
     }
+}
+
+void response_text(struct est_response *response, enum ipc_outcome outcome, const char *text,
+                   uint32_t retry_after_s) {
+    start_body(response, est_status(outcome), "text/plain", retry_after_s);
     buf_put(&response->body, bytes_str(text));
     buf_put(&response->body, bytes_str("\n"));
 }
 
 /* RFC 8951, 3: receivers ignore Content-Transfer-Encoding. It is sent because Bouncy Castle's EST
  * classes decode base64 only where it stands (RFC 7030, 4.1.3). */
-void response_der(struct est_response *response, const char *type, struct bytes der,
-                  const char *user_agent) {
+void response_der(struct est_response *response, unsigned status, const char *type,
+                  struct bytes der, uint32_t retry_after_s, const char *user_agent) {
     size_t wrap = quirks_wrap(user_agent, est_base64_size(der.n, 0));
-    start(response, 200);
-    response_header(response, "Content-Type", type);
+    start_body(response, status, type, retry_after_s);
     response_header(response, "Content-Transfer-Encoding", "base64");
     enum tm_err err = est_base64_encode(der, wrap, &response->body);
     if (!err && wrap == 0)

@@ -11,10 +11,10 @@
 void response_text(struct est_response *response, enum ipc_outcome outcome, const char *text,
                    uint32_t retry_after_s);
 
-/* 200 with DER as base64 in the layout that the client of this User-Agent (NULL = none) reads;
- * FAILED when it does not fit. `type` must be constant. */
-void response_der(struct est_response *response, const char *type, struct bytes der,
-                  const char *user_agent);
+/* DER as base64 in the layout that the client of this User-Agent (NULL = none) reads; FAILED when
+ * it does not fit. `type` must be constant; retry_after_s as above. */
+void response_der(struct est_response *response, unsigned status, const char *type,
+                  struct bytes der, uint32_t retry_after_s, const char *user_agent);
 
 /* A status without a body. */
 void response_empty(struct est_response *response, unsigned status);

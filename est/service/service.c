@@ -144,11 +144,13 @@ static void answer_from_catalog(const struct judgement *j, const struct est_requ
                                 struct est_response *response) {
     if (j->operation == IPC_OP_CACERTS) {
         /* RFC 7030, 4.1.3; without smime-type, which older Bouncy Castle does not take here. */
-        response_der(response, "application/pkcs7-mime", j->entry->cacerts, request->user_agent);
+        response_der(response, 200, "application/pkcs7-mime", j->entry->cacerts, 0,
+                     request->user_agent);
     } else if (j->entry->csrattrs.n == 0) {
         response_empty(response, 204); /* RFC 7030, 4.5.2 */
     } else {
-        response_der(response, "application/csrattrs", j->entry->csrattrs, request->user_agent);
+        response_der(response, 200, "application/csrattrs", j->entry->csrattrs, 0,
+                     request->user_agent);
     }
 }
 
@@ -186,15 +188,14 @@ static void read_csr(struct judgement *j, struct bytes body, struct buf *scratch
     enum tm_err err = est_base64_decode_lenient(body, &csr);
     if (err == TM_ELIMIT)
         set(j, IPC_TOO_LARGE,
-            "The certification request may have at most " DIGITS(IPC_CSR_MAX) " octets of DER.");
+            "The request may have at most " DIGITS(IPC_CSR_MAX) " octets of DER.");
     else if (err)
         set(j, IPC_BAD_BODY,
-            "The request body is not base64: send the DER of a PKCS#10 request in base64, and "
-            "nothing behind it (RFC 8951, 3).");
+            "The request body is not base64: send the request's DER in base64, and nothing behind "
+            "it (RFC 8951, 3).");
     else if (csr.n == 0)
         set(j, IPC_BAD_BODY,
-            "The request body is empty: send the DER of a PKCS#10 request in base64 (RFC 8951, "
-            "3).");
+            "The request body is empty: send the request's DER in base64 (RFC 8951, 3).");
     enroll->csr = buf_bytes(&csr);
     scratch->n += csr.n;
 }
@@ -222,7 +223,8 @@ enum est_next est_service_request(struct est_service *service, const struct est_
         answer_from_catalog(&j, request, response);
         return EST_RESPOND;
     }
-    if (!j.outcome)
+    /* Who asks with a Full PKI Request stands in it, signed (RFC 5272, 3.2). */
+    if (!j.outcome && j.operation != IPC_OP_FULLCMC)
         read_credentials(&j, request, scratch, &enroll);
     if (!j.outcome)
         read_csr(&j, request->body, scratch, &enroll);
@@ -245,29 +247,35 @@ static void answer_issued(const struct ipc_reply *reply, const char *user_agent,
         response_text(response, IPC_FAILED, "The certificate cannot be sent.", 0);
         return;
     }
-    response_der(response, "application/pkcs7-mime; smime-type=certs-only", buf_bytes(&message),
-                 user_agent);
+    response_der(response, 200, "application/pkcs7-mime; smime-type=certs-only",
+                 buf_bytes(&message), 0, user_agent);
 }
 
 static bool is_wait(enum ipc_outcome outcome) {
     return outcome == IPC_PENDING || outcome == IPC_BUSY || outcome == IPC_UNAVAILABLE;
 }
 
+/* 0 = the answer is final. */
+static uint32_t retry_after(const struct ipc_reply *reply) {
+    if (!is_wait((enum ipc_outcome)reply->outcome))
+        return 0;
+    return reply->retry_after_s ? reply->retry_after_s : RETRY_DEFAULT_S;
+}
+
+/* RFC 7030, 4.3.2: refusals, too, have the Full PKI Response as their body. */
 void est_service_reply(struct est_service *service, const struct ipc_reply *reply,
                        const char *user_agent, struct est_response *response) {
     (void)service;
     enum ipc_outcome outcome = (enum ipc_outcome)reply->outcome;
-    if (outcome == IPC_ISSUED || outcome == IPC_REPEATED) {
+    if (reply->cmc.n > 0)
+        response_der(response, est_status(outcome),
+                     "application/pkcs7-mime; smime-type=CMC-response", reply->cmc,
+                     retry_after(reply), user_agent);
+    else if (outcome == IPC_ISSUED || outcome == IPC_REPEATED)
         answer_issued(reply, user_agent, response);
-        return;
-    }
-    uint32_t retry_after_s = reply->retry_after_s;
-    if (!is_wait(outcome))
-        retry_after_s = 0;
-    else if (retry_after_s == 0)
-        retry_after_s = RETRY_DEFAULT_S;
-    response_text(response, outcome, reply->text[0] ? reply->text : ipc_outcome_name(outcome),
-                  retry_after_s);
+    else
+        response_text(response, outcome, reply->text[0] ? reply->text : ipc_outcome_name(outcome),
+                      retry_after(reply));
 }
 
 void est_service_unavailable(struct est_service *service, struct est_response *response) {

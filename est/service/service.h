@@ -44,7 +44,7 @@ struct est_request {
 };
 
 #define EST_HEADERS_MAX 6
-#define EST_BODY_MAX 45056 /* of IPC_CACERTS_MAX octets in base64, wrapped */
+#define EST_BODY_MAX 45056 /* of IPC_CACERTS_MAX octets, the largest body, in base64, wrapped */
 
 /* A response. Header values are constant or point into `values`. Only `body` need be set before. */
 struct est_response {

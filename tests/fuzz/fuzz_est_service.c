@@ -2,7 +2,8 @@
 /*
  * EST requests from any octets: method, path, Content-Type, Authorization and User-Agent in a line
  * each, then the body. A path with "?" has a query. Whatever comes, there is one complete answer or
- * one message that its codec takes.
+ * one message that its codec takes; and whatever the core then says, one complete answer, of what
+ * was asked for as the Full PKI Response.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -69,11 +70,33 @@ static void look_at_refusal(const struct ipc_refused *refused) {
         require(codec_encode(&ipc_refused_schema, refused, &out) == TM_OK);
 }
 
+static void look_at_enroll(const struct ipc_enroll *enroll) {
+    static uint8_t message[IPC_MESSAGE_MAX];
+    struct buf out = BUF_ON(message);
+    require(enroll->csr.n > 0);
+    require(enroll->operation != IPC_OP_FULLCMC || (!enroll->user[0] && enroll->secret.n == 0));
+    require(codec_encode(&ipc_enroll_schema, enroll, &out) == TM_OK);
+}
+
+static void reply(struct est_service *service, const struct est_request *request, struct bytes der,
+                  struct est_response *response) {
+    struct ipc_reply reply = {.id = request->id,
+                              .outcome = (uint8_t)(1 + der.n % IPC_OUTCOME_LAST),
+                              .retry_after_s = der.p[0],
+                              .cmc = der};
+    est_service_reply(service, &reply, request->user_agent, response);
+    look_at_response(response);
+    require(response->body.n > der.n);
+    reply.cmc.n = 0;
+    reply.certificate = der;
+    est_service_reply(service, &reply, request->user_agent, response);
+    look_at_response(response);
+}
+
 static void run(struct est_service *service, const struct est_request *request) {
-    static uint8_t body[EST_BODY_MAX], memory[IPC_CSR_MAX + IPC_SECRET_MAX],
-        message[IPC_MESSAGE_MAX];
+    static uint8_t body[EST_BODY_MAX], memory[IPC_CSR_MAX + IPC_SECRET_MAX];
     struct est_response response = {.body = BUF_ON(body)};
-    struct buf scratch = BUF_ON(memory), out = BUF_ON(message);
+    struct buf scratch = BUF_ON(memory);
     struct ipc_refused refused = {0};
     struct ipc_enroll enroll;
     enum tm_err head = est_service_head(service, request, (int64_t)request->body.n, IPC_CSR_MAX * 2,
@@ -89,8 +112,8 @@ static void run(struct est_service *service, const struct est_request *request) 
         return;
     }
     require(head == TM_OK || request->body.n > IPC_CSR_MAX * 2);
-    require(enroll.csr.n > 0);
-    require(codec_encode(&ipc_enroll_schema, &enroll, &out) == TM_OK);
+    look_at_enroll(&enroll);
+    reply(service, request, enroll.csr, &response);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -375,11 +375,25 @@ class HowItIsAsked(Matrix):
                 self.refuse(lambda: self.post(path, body_of(self.key.csr())), 404, "bad-path")
 
     def test_not_implemented(self):
-        for operation, kind in (("serverkeygen", "application/pkcs10"),
-                                ("fullcmc", "application/pkcs7-mime; smime-type=CMC-request")):
-            with self.subTest(operation=operation):
-                self.refuse(lambda: self.post(f"ldevid/{operation}", body_of(self.key.csr()),
-                                              {"Content-Type": kind}), 501, "not-implemented")
+        self.refuse(lambda: self.post("ldevid/serverkeygen", body_of(self.key.csr()), PKCS10), 501,
+                    "not-implemented")
+
+    def test_fullcmc_of_another_type(self):
+        for kind in ("application/pkcs10", "application/pkcs7-mime"):
+            with self.subTest(kind=kind):
+                self.refuse(lambda: self.post("ldevid/fullcmc", body_of(self.key.csr()),
+                                              {"Content-Type": kind}), 415, "bad-content-type")
+
+    def test_fullcmc_that_is_none(self):
+        before = self.server.head()
+        answer = self.post("ldevid/fullcmc", body_of(self.key.csr()),
+                           {"Content-Type": "application/pkcs7-mime; smime-type=CMC-request"})
+        self.assertEqual(answer.status, 400, answer)
+        self.assertEqual(answer.headers["Content-Type"],
+                         "application/pkcs7-mime; smime-type=CMC-response")
+        dump = openssl("asn1parse", "-inform", "DER", stdin=base64.b64decode(answer.body))
+        self.assertIn(b"id-cct-PKIResponse", dump)
+        until("a refusal leaf", lambda: self.server.leaves(before), 10)
 
     def test_credential_that_cannot_be_read(self):
         for value in ("Basic !!!", "Basic", "Basic " + base64.b64encode(b"nocolon").decode(),

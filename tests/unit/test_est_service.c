@@ -17,6 +17,9 @@
 #define LDEVID "acme-ldevid"
 #define BARE "bare" /* asks for no attributes */
 #define ENROLL "/.well-known/est/" IDEVID "/simpleenroll"
+#define FULLCMC "/.well-known/est/" IDEVID "/fullcmc"
+#define CMC_REQUEST "application/pkcs7-mime; smime-type=CMC-request"
+#define CMC_RESPONSE "application/pkcs7-mime; smime-type=CMC-response"
 #define CACERTS "/.well-known/est/" IDEVID "/cacerts"
 #define LIBEST "libest 3.2.0p"
 #define WHOLE_LINE_MAX 1020
@@ -171,11 +174,10 @@ static void assert_refused(const struct world *w, unsigned status, enum ipc_outc
 }
 
 /* The body: base64 of `der` in lines of `wrap` characters, 0 = one line, and LF. */
-static void assert_der_body(const struct est_response *response, const char *type, struct bytes der,
-                            size_t wrap) {
-    uint8_t decoded[IPC_CERT_MAX * 2];
+static void assert_base64_body(const struct est_response *response, const char *type,
+                               struct bytes der, size_t wrap) {
+    uint8_t decoded[IPC_CMC_MAX];
     struct buf out = BUF_ON(decoded);
-    assert_int_equal(response->status, 200);
     assert_string_equal(header(response, "Content-Type"), type);
     assert_string_equal(header(response, "Content-Transfer-Encoding"), "base64");
     assert_int_equal(est_base64_decode(buf_bytes(&response->body), &out), TM_OK);
@@ -191,6 +193,12 @@ static void assert_der_body(const struct est_response *response, const char *typ
     }
     if (wrap == 0)
         assert_ptr_equal(memchr(response->body.p, '\n', response->body.n), end - 1);
+}
+
+static void assert_der_body(const struct est_response *response, const char *type, struct bytes der,
+                            size_t wrap) {
+    assert_int_equal(response->status, 200);
+    assert_base64_body(response, type, der, wrap);
 }
 
 static void before_the_catalog_everything_answers_503(void **state) {
@@ -592,20 +600,75 @@ static void wrong_media_types_are_415(void **state) {
 
 static void what_is_not_implemented_is_501(void **state) {
     struct world *w = *state;
-    static const struct {
-        const char *path, *type;
-        enum ipc_operation operation;
-    } cases[] = {
-        {"/.well-known/est/serverkeygen", "application/pkcs10", IPC_OP_SERVERKEYGEN},
-        {"/.well-known/est/fullcmc", "application/pkcs7-mime; smime-type=CMC-request",
-         IPC_OP_FULLCMC},
-    };
-    for (size_t i = 0; i < 2; i++) {
-        struct est_request request = post(cases[i].path, bytes_str("AAAA"));
-        request.content_type = cases[i].type;
-        assert_int_equal(ask(w, &request), EST_RESPOND);
-        assert_refused(w, 501, IPC_NOT_IMPLEMENTED, cases[i].operation, "");
+    struct est_request request = post("/.well-known/est/serverkeygen", bytes_str("AAAA"));
+    assert_int_equal(ask(w, &request), EST_RESPOND);
+    assert_refused(w, 501, IPC_NOT_IMPLEMENTED, IPC_OP_SERVERKEYGEN, "");
+}
+
+/* RFC 7030, 4.3: who asks stands in the message, so HTTP credentials are not even looked at. */
+static void full_pki_requests_go_to_the_core(void **state) {
+    struct world *w = *state;
+    static const char *const types[] = {CMC_REQUEST,
+                                        "Application/PKCS7-MIME;SMIME-Type=\"cmc-request\"",
+                                        CMC_REQUEST "; name=request.p7m"};
+    static const char *const authorizations[] = {NULL, "Basic U04tMTpzZWNyZXQ=", "Basic !!!"};
+    uint8_t message[IPC_MESSAGE_MAX];
+    for (size_t i = 0; i < 9; i++) {
+        struct buf out = BUF_ON(message);
+        struct est_request request = post(FULLCMC, bytes_str("aGVsbG8="));
+        request.content_type = types[i / 3];
+        request.authorization = authorizations[i % 3];
+        request.peer_leaf = bytes_str("leaf");
+        request.peer_chain = bytes_str("chain");
+        request.tls_exporter = bytes_str("exporter");
+        assert_int_equal(ask_head(w, &request, (int64_t)request.body.n), TM_OK);
+        assert_int_equal(ask(w, &request), EST_ASK_CORE);
+        assert_int_equal(w->enroll.operation, IPC_OP_FULLCMC);
+        assert_int_equal(w->enroll.origin, IPC_ORIGIN_HTTPS);
+        assert_string_equal(w->enroll.label, IDEVID);
+        assert_bytes_equal(w->enroll.csr, bytes_str("hello"));
+        assert_string_equal(w->enroll.user, "");
+        assert_int_equal(w->enroll.secret.n, 0);
+        assert_bytes_equal(w->enroll.peer_leaf, bytes_str("leaf"));
+        assert_bytes_equal(w->enroll.peer_chain, bytes_str("chain"));
+        assert_bytes_equal(w->enroll.tls_exporter, bytes_str("exporter"));
+        assert_int_equal(codec_encode(&ipc_enroll_schema, &w->enroll, &out), TM_OK);
     }
+    struct est_request request = post("/.well-known/est/fullcmc", bytes_str("aGVsbG8="));
+    request.content_type = CMC_REQUEST;
+    assert_int_equal(ask(w, &request), EST_ASK_CORE);
+    assert_string_equal(w->enroll.label, "");
+}
+
+static void full_pki_requests_are_judged_as_others_are(void **state) {
+    struct world *w = *state;
+    static char large[(IPC_CSR_MAX + 3) / 3 * 4];
+    static const char *const bad[] = {
+        NULL, "application/pkcs7-mime", "application/pkcs7-mime; smime-type=CMC-response",
+        "application/pkcs10", "application/cms; smime-type=CMC-request"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct est_request request = post(FULLCMC, bytes_str("aGVsbG8="));
+        request.content_type = bad[i];
+        assert_int_equal(ask_head(w, &request, 8), TM_EDENIED);
+        assert_refused(w, 415, IPC_BAD_CONTENT_TYPE, IPC_OP_FULLCMC, IDEVID);
+        assert_non_null(strstr(w->refused.text, CMC_REQUEST));
+    }
+    const struct bytes bodies[] = {{NULL, 0}, bytes_str("{}"), bytes_str("aGVsbG8")};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct est_request request = post(FULLCMC, bodies[i]);
+        request.content_type = CMC_REQUEST;
+        request.authorization = "Basic U04tMTpzZWNyZXQ=";
+        assert_int_equal(ask(w, &request), EST_RESPOND);
+        assert_refused(w, 400, IPC_BAD_BODY, IPC_OP_FULLCMC, IDEVID);
+        assert_string_equal(w->refused.user, "");
+    }
+    memset(large, 'A', sizeof large);
+    struct est_request request = post(FULLCMC, BYTES_OF(large));
+    request.content_type = CMC_REQUEST;
+    assert_int_equal(ask(w, &request), EST_RESPOND);
+    assert_refused(w, 413, IPC_TOO_LARGE, IPC_OP_FULLCMC, IDEVID);
+    request.body.n -= 4;
+    assert_int_equal(ask(w, &request), EST_ASK_CORE);
 }
 
 static void an_issued_certificate_comes_alone(void **state) {
@@ -641,11 +704,8 @@ static const struct {
     {IPC_BAD_LINK, 400},       {IPC_ALREADY_ISSUED, 409}, {IPC_CONFLICT, 409},
     {IPC_BAD_PATH, 404},       {IPC_BAD_METHOD, 405},     {IPC_BAD_CONTENT_TYPE, 415},
     {IPC_BAD_BODY, 400},       {IPC_TOO_LARGE, 413},      {IPC_NOT_IMPLEMENTED, 501},
-    {IPC_FAILED, 500},
-    {IPC_CONFIRMED, 200},
-    {IPC_BAD_CMC, 400},
-    {IPC_BAD_SIGNATURE, 401},
-    {IPC_BAD_CHALLENGE, 400},
+    {IPC_FAILED, 500},         {IPC_CONFIRMED, 200},      {IPC_BAD_CMC, 400},
+    {IPC_BAD_SIGNATURE, 401},  {IPC_BAD_CHALLENGE, 400},
 };
 
 static void every_outcome_has_its_status(void **state) {
@@ -681,6 +741,42 @@ static void every_outcome_has_its_status(void **state) {
     }
     assert_int_equal(est_status((enum ipc_outcome)0), 500);
     assert_int_equal(est_status((enum ipc_outcome)200), 500);
+}
+
+/* RFC 7030, 4.3.2: whatever became of it, the Full PKI Response is the body. */
+static void every_outcome_may_have_a_full_pki_response(void **state) {
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        enum ipc_outcome outcome = statuses[i].outcome;
+        bool wait = outcome == IPC_PENDING || outcome == IPC_BUSY || outcome == IPC_UNAVAILABLE;
+        for (int filled = 0; filled < 2; filled++) {
+            struct ipc_reply reply = {.outcome = (uint8_t)outcome,
+                                      .retry_after_s = filled ? 77 : 0,
+                                      .text = "This stands in the response, too.",
+                                      .cmc = bytes_str("any DER")};
+            w->response.body = BUF_ON(w->body);
+            est_service_reply(w->service, &reply, filled ? LIBEST : NULL, &w->response);
+            assert_int_equal(w->response.status, statuses[i].status);
+            assert_base64_body(&w->response, CMC_RESPONSE, reply.cmc, 0);
+            assert_int_equal(header(&w->response, "WWW-Authenticate") != NULL,
+                             statuses[i].status == 401);
+            const char *retry = header(&w->response, "Retry-After");
+            assert_int_equal(retry != NULL, wait);
+            if (wait)
+                assert_string_equal(retry, filled ? "77" : "30");
+        }
+    }
+}
+
+static void the_largest_full_pki_response_fits(void **state) {
+    struct world *w = *state;
+    static uint8_t largest[IPC_CMC_MAX];
+    for (int wraps = 0; wraps < 2; wraps++) {
+        struct ipc_reply reply = {.outcome = IPC_ISSUED, .cmc = BYTES_OF(largest)};
+        w->response.body = BUF_ON(w->body);
+        est_service_reply(w->service, &reply, wraps ? LIBEST : NULL, &w->response);
+        assert_der_body(&w->response, CMC_RESPONSE, reply.cmc, wraps ? 64 : 0);
+    }
 }
 
 static void no_answer_is_503_some_time_later(void **state) {
@@ -732,8 +828,12 @@ int main(void) {
         WITH(ready_service, wrong_methods_are_405),
         WITH(ready_service, wrong_media_types_are_415),
         WITH(ready_service, what_is_not_implemented_is_501),
+        WITH(ready_service, full_pki_requests_go_to_the_core),
+        WITH(ready_service, full_pki_requests_are_judged_as_others_are),
         WITH(ready_service, an_issued_certificate_comes_alone),
         WITH(ready_service, every_outcome_has_its_status),
+        WITH(ready_service, every_outcome_may_have_a_full_pki_response),
+        WITH(ready_service, the_largest_full_pki_response_fits),
         WITH(ready_service, no_answer_is_503_some_time_later),
         WITH(ready_service, the_largest_catalog_fits),
     };
