@@ -159,7 +159,15 @@ static void openssl_verifies_what_every_kind_of_key_signed(void **state) {
     check_kind("p256", PKI_OID_SHA256);
     check_kind("p384", PKI_OID_SHA384);
     check_kind("rsa3072", PKI_OID_SHA256);
+}
+
+static void ed25519_part(void *arg) {
+    (void)arg;
     check_kind("ed25519", PKI_OID_SHA512); /* RFC 8419, 3.1 */
+}
+
+static void ed25519_goes_with_sha512(void **state) {
+    in_child(ed25519_part, *state);
 }
 
 /* ---- what is refused ---- */
@@ -332,6 +340,7 @@ int main(void) {
     (void)alarm(280);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openssl_verifies_what_every_kind_of_key_signed),
+        cmocka_unit_test(ed25519_goes_with_sha512),
         TEST(it_signs_no_other_content),
         TEST(it_signs_no_random_octets),
         TEST(a_signature_for_cmc_is_good_for_nothing_else),
