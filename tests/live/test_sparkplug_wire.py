@@ -8,9 +8,14 @@ import os
 import pathlib
 import struct
 import subprocess
+import sys
 import unittest
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+# Debian's modules, when another python3 comes first in PATH.
+if "/usr/lib/python3/dist-packages" not in sys.path:
+    sys.path.append("/usr/lib/python3/dist-packages")
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: E402
 
 SPARKPLUGC = pathlib.Path(os.environ["TM_BUILD"]) / "tests" / "live" / "sparkplugc"
 NOW = 1700000000123
