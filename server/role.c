@@ -29,6 +29,7 @@ static const struct role_kind kinds[] = {
     {"front", IPC_ROLE_FRONT, true, front_start, front_stop},
     {"core", IPC_ROLE_CORE, true, core_start, core_stop},
     {"signer", IPC_ROLE_SIGNER, false, signer_start, signer_stop},
+    {"bridge", IPC_ROLE_BRIDGE, false, bridge_start, bridge_stop},
     {"tlscert", IPC_ROLE_TLSCERT, false, tlscert_start, tlscert_stop},
 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])

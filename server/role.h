@@ -68,6 +68,8 @@ MUST_USE enum tm_err core_start(struct role *role);
 void core_stop(struct role *role);
 MUST_USE enum tm_err signer_start(struct role *role);
 void signer_stop(struct role *role);
+MUST_USE enum tm_err bridge_start(struct role *role);
+void bridge_stop(struct role *role);
 MUST_USE enum tm_err tlscert_start(struct role *role);
 void tlscert_stop(struct role *role);
 

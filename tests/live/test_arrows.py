@@ -29,7 +29,8 @@ ARROWS = {
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
-    "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11"},
+    "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
+               "mqtt/bridge"},
 }
 # The offline commands work on token and store without a server: these files of admin/ alone may
 # reach further.
