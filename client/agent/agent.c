@@ -37,19 +37,26 @@ static uint32_t seconds(int64_t ms) {
     return (uint32_t)((ms + 999) / 1000);
 }
 
-static struct tm_config config_of(const struct agent_conf *conf) {
+/* CMC links identity and proof of possession itself (RFC 5272, 6.2), and has no connection to bind
+ * a request to. */
+static enum tm_linking linking_of(const struct agent_conf *conf) {
     static const enum tm_linking linking[] = {
         [AGENT_LINKING_OPTIONAL] = TM_LINKING_OPTIONAL,
         [AGENT_LINKING_REQUIRED] = TM_LINKING_REQUIRED,
         [AGENT_LINKING_OFF] = TM_LINKING_OFF,
     };
+    return conf->transport == AGENT_TRANSPORT_MQTT ? TM_LINKING_OFF
+                                                   : linking[conf->requests.linking];
+}
+
+static struct tm_config config_of(const struct agent_conf *conf) {
     return (struct tm_config){
         .device_id = conf->device,
         .idevid_label = conf->labels.idevid,
         .ldevid_label = conf->labels.ldevid ? conf->labels.ldevid : "",
         .any_subject = conf->requests.any_subject,
         .keep_key = conf->requests.keep_key,
-        .linking = linking[conf->requests.linking],
+        .linking = linking_of(conf),
         .anchor_unit = agent_anchor_unit(conf),
         .renew_window_s = seconds(conf->renewal.window),
         .soak_s = seconds(conf->renewal.soak),
@@ -253,6 +260,8 @@ enum agent_exit agent_check(const struct agent_conf *conf) {
         err = check_secret(conf->bootstrap, "bootstrap", false);
     if (!err && conf->keys.store == AGENT_STORE_PKCS11)
         err = check_secret(conf->keys.pin_file, "keys.pin_file", true);
+    if (!err && conf->transport == AGENT_TRANSPORT_MQTT && conf->mqtt.password_file)
+        err = check_secret(conf->mqtt.password_file, "mqtt.password_file", true);
     if (!err)
         err = check_hook(conf);
     if (!err)

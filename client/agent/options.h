@@ -10,6 +10,8 @@
 #include "conf/schema.h"
 
 enum agent_environment { AGENT_ENV_ANY, AGENT_ENV_DEV, AGENT_ENV_TEST, AGENT_ENV_PROD };
+enum agent_transport { AGENT_TRANSPORT_HTTPS, AGENT_TRANSPORT_MQTT };
+enum agent_profile { AGENT_PROFILE_SPARKPLUG, AGENT_PROFILE_PLAIN };
 enum agent_store { AGENT_STORE_FILES, AGENT_STORE_PKCS11, AGENT_STORE_TPM };
 enum agent_linking { AGENT_LINKING_OPTIONAL, AGENT_LINKING_REQUIRED, AGENT_LINKING_OFF };
 
@@ -36,6 +38,23 @@ struct agent_requests {
     int64_t connect_timeout;
 };
 
+struct agent_mqtt {
+    char *url;
+    unsigned profile; /* enum agent_profile */
+    char *group;
+    char *edge_node;
+    char *host_id;
+    char *prefix;
+    char *client_id;
+    char *user;
+    char *password_file;
+    char *anchors;
+    char *certificate;
+    char *key;
+    int64_t timeout;
+    int64_t repeat;
+};
+
 struct agent_renewal {
     int64_t window; /* 0: by the lifetime */
     int64_t soak;
@@ -55,7 +74,8 @@ struct agent_hook {
 
 struct agent_conf {
     char *device;
-    char *server;
+    unsigned transport; /* enum agent_transport */
+    char *server;       /* NULL only with MQTT */
     char *anchors;
     char *bootstrap;
     char *idevid;
@@ -66,6 +86,7 @@ struct agent_conf {
     struct agent_labels labels;
     struct agent_keys keys;
     struct agent_requests requests;
+    struct agent_mqtt mqtt;
     struct agent_renewal renewal;
     struct agent_export export;
     struct agent_hook hook;

@@ -2,15 +2,21 @@
 /* See parts.h. */
 #include "client/agent/parts.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/log.h"
 #include "client/agent/secret.h"
 #include "client/port/curl.h"
 #include "client/port/files.h"
+#include "client/port/mqtt.h"
 #include "client/port/openssl.h"
 #include "client/port/pkcs11.h"
+#include "client/port/run.h"
 #include "client/port/tpm.h"
 
 /* ---- key stores ---- */
@@ -89,6 +95,7 @@ enum tm_err agent_parts_open(const struct agent_conf *conf, struct agent_parts *
 
 void agent_parts_close(struct agent_parts *parts) {
     tm_curl_close(parts->curl);
+    tm_mqtt_close(parts->mqtt);
     tm_key_files_close(parts->key_files);
     tm_pkcs11_close(parts->token);
     tm_tpm_close(parts->tpm);
@@ -102,7 +109,7 @@ static uint32_t seconds(int64_t ms) {
     return (uint32_t)((ms + 999) / 1000);
 }
 
-enum tm_err agent_parts_connect(struct agent_parts *parts, bool without_time) {
+static enum tm_err connect_https(struct agent_parts *parts, bool without_time) {
     if (parts->curl && parts->without_time == without_time)
         return TM_OK;
     const struct agent_conf *conf = parts->conf;
@@ -129,6 +136,89 @@ enum tm_err agent_parts_connect(struct agent_parts *parts, bool without_time) {
     return TM_OK;
 }
 
+/* The agent's own rules for secrets in files hold for the password too; the transport reads it from
+ * a path. */
+static enum tm_err password_path(const struct agent_mqtt *mqtt, char **ret) {
+    static const char credential[] = "credential:";
+    char password[AGENT_SECRET_MAX];
+    const char *source = mqtt->password_file;
+    if (!source)
+        return TM_OK;
+    enum tm_err err = agent_secret_read(source, password);
+    bytes_wipe(password, sizeof password);
+    if (err == TM_ENOTFOUND)
+        log_error("mqtt.password_file %s: no such file", source);
+    if (err)
+        return err == TM_ENOTFOUND ? TM_EINVAL : err;
+    bool held = strncmp(source, credential, sizeof credential - 1) == 0;
+    int n = held ? asprintf(ret, "%s/%s", getenv("CREDENTIALS_DIRECTORY"),
+                            source + sizeof credential - 1)
+                 : asprintf(ret, "%s", source);
+    if (n < 0)
+        *ret = NULL;
+    return n < 0 ? TM_ENOMEM : TM_OK;
+}
+
+static struct tm_mqtt_config mqtt_config_of(const struct agent_parts *parts) {
+    const struct agent_mqtt *mqtt = &parts->conf->mqtt;
+    bool plain = mqtt->profile == AGENT_PROFILE_PLAIN;
+    return (struct tm_mqtt_config){
+        .url = mqtt->url,
+        .user = mqtt->user,
+        .anchors_file = mqtt->anchors,
+        .certificate_file = mqtt->certificate,
+        .key_file = mqtt->key,
+        .profile = plain ? TM_MQTT_PLAIN : TM_MQTT_SPARKPLUG,
+        .group = mqtt->group,
+        .edge_node = mqtt->edge_node,
+        .host_id = mqtt->host_id,
+        .prefix = mqtt->prefix,
+        .device_id = parts->conf->device,
+        .client_id = mqtt->client_id,
+        .folder = parts->conf->state,
+        .timeout_s = seconds(mqtt->timeout),
+        .repeat_s = seconds(mqtt->repeat),
+        .keys = parts->keys,
+        .storage = parts->storage,
+        .crypto = tm_openssl_crypto(),
+    };
+}
+
+static enum tm_err connect_mqtt(struct agent_parts *parts) {
+    if (parts->mqtt)
+        return TM_OK;
+    AUTO_MEM char *password = NULL;
+    struct tm_mqtt_config config = mqtt_config_of(parts);
+    enum tm_err err = password_path(&parts->conf->mqtt, &password);
+    if (err)
+        return err;
+    config.password_file = password;
+    err = tm_mqtt_open(&config, &parts->mqtt);
+    if (err == TM_EINVAL)
+        log_error("mqtt: \"%s\" is no broker that can be used, or an ID or prefix is none",
+                  config.url);
+    return err;
+}
+
+enum tm_err agent_parts_connect(struct agent_parts *parts, bool without_time) {
+    return parts->conf->transport == AGENT_TRANSPORT_MQTT ? connect_mqtt(parts)
+                                                          : connect_https(parts, without_time);
+}
+
+bool agent_parts_wait(struct agent_parts *parts, int64_t until_mono_ms, int wake_fd) {
+    if (parts->mqtt)
+        return tm_mqtt_wait(parts->mqtt, until_mono_ms, wake_fd);
+    int64_t left = until_mono_ms - tm_clock_now().mono_ms;
+    struct pollfd fd = {.fd = wake_fd, .events = POLLIN};
+    if (poll(&fd, 1, left > 0 ? (int)left : 0) < 0 && errno != EINTR)
+        log_error("poll: %s", strerror(errno));
+    return false;
+}
+
+static const struct tm_transport *inner_transport(const struct agent_parts *parts) {
+    return parts->mqtt ? tm_mqtt_transport(parts->mqtt) : tm_curl_transport(parts->curl);
+}
+
 static const char *operation_name(enum tm_operation operation) {
     static const char *const names[] = {
         [TM_OP_CACERTS] = "cacerts",
@@ -153,7 +243,7 @@ static const char *result_name(enum tm_result result) {
 
 static void exchange(void *self, const struct tm_exchange *exchange, struct tm_answer *ret) {
     struct agent_parts *parts = self;
-    const struct tm_transport *inner = tm_curl_transport(parts->curl);
+    const struct tm_transport *inner = inner_transport(parts);
     if (parts->before)
         parts->before();
     inner->exchange(inner->self, exchange, ret);

@@ -17,8 +17,9 @@ struct agent_parts {
     struct tm_key_files *key_files; /* the one of these three that keys.store names */
     struct tm_pkcs11 *token;
     struct tm_tpm *tpm;
-    struct tm_curl *curl;
-    bool without_time;     /* what the transport was opened for */
+    struct tm_curl *curl; /* the one of these two that transport names */
+    bool without_time;    /* what it was opened for */
+    struct tm_mqtt *mqtt;
     enum tm_result result; /* of the last exchange */
     void (*before)(void);  /* called before each exchange */
 };
@@ -32,6 +33,9 @@ void agent_parts_close(struct agent_parts *parts);
 /* The transport for a machine whose clock is (not) known; the one of before is kept when it is for
  * that. */
 MUST_USE enum tm_err agent_parts_connect(struct agent_parts *parts, bool without_time);
+/* Waits with the transport: until the time, or until wake_fd can be read. True: the server is there
+ * again, what failed may be tried now. */
+bool agent_parts_wait(struct agent_parts *parts, int64_t until_mono_ms, int wake_fd);
 /* Its table; valid as long as *parts. */
 struct tm_transport agent_parts_transport(struct agent_parts *parts);
 

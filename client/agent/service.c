@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -177,14 +176,13 @@ static bool once_ends(const struct service *s, enum agent_exit *ret_exit) {
 /* ---- the loop ---- */
 
 static void wait_until(struct service *s, int64_t until_mono_ms) {
-    int64_t left = until_mono_ms - tm_clock_now().mono_ms;
+    int64_t now = tm_clock_now().mono_ms, left = until_mono_ms - now;
     int64_t most = s->agent->changed ? UNPUBLISHED_MS : WAIT_MAX_MS;
     if (s->watchdog_ms && s->watchdog_ms / 2 < most)
         most = s->watchdog_ms / 2;
     left = left < 0 ? 0 : left > most ? most : left;
-    struct pollfd poll_fd = {.fd = s->signal_fd, .events = POLLIN};
-    if (poll(&poll_fd, 1, (int)left) < 0 && errno != EINTR)
-        log_error("poll: %s", strerror(errno));
+    if (agent_parts_wait(&s->agent->parts, now + left, s->signal_fd))
+        tm_device_hurry(&s->agent->device);
 }
 
 /* Until there is something to wait for: *ret_until_mono_ms. */

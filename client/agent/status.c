@@ -105,10 +105,15 @@ static int64_t next_wall_ms(const struct tm_status *status, struct tm_now now) {
     return status->wall_ms + status->next_mono_ms - now.mono_ms;
 }
 
+/* Whom the agent asks. */
+static const char *server_of(const struct agent_conf *conf) {
+    return conf->transport == AGENT_TRANSPORT_MQTT ? conf->mqtt.url : conf->server;
+}
+
 static json_t *describe(struct agent *agent, const struct tm_status *status, struct tm_now now) {
     const struct agent_conf *conf = agent->conf;
     return json_pack("{ss ss ss sI sb ss ss? so so so sI ss so so}", "version", TOUCHMARK_VERSION,
-                     "device", conf->device, "server", conf->server, "pid", (json_int_t)getpid(),
+                     "device", conf->device, "server", server_of(conf), "pid", (json_int_t)getpid(),
                      "stranded", agent->stranded, "phase", phase_name(status->phase), "purpose",
                      purpose_name(status->purpose), "slots", slots_json(agent, status), "renew_at",
                      time_json(status->renew_at_ms), "next_try",

@@ -36,6 +36,7 @@ enum {
     OPT_LINKING,
     OPT_KEEP_KEY,
     OPT_BACKOFF,
+    OPT_BACKOFF_MIN,
     OPT_SOAK,
     OPT_UNTIL,
     OPT_STOP_AT,
@@ -92,9 +93,11 @@ static const struct argp_option option_rows[] = {
     {"linking", OPT_LINKING, "required|optional|off", 0, "Requests bound to their connection", 0},
     {"keep-key", OPT_KEEP_KEY, NULL, 0, "Renew with the same key", 0},
     {"backoff", OPT_BACKOFF, "SECONDS", 0, "Largest backoff; default 1", 0},
+    {"backoff-min", OPT_BACKOFF_MIN, "SECONDS", 0, "Its first bound; default 1", 0},
     {"soak", OPT_SOAK, "SECONDS", 0, "Soak time of a new certificate", 0},
     {"until", OPT_UNTIL, "SECONDS", 0, "Settled is what waits longer; default 5", 0},
-    {"times", OPT_TIMES, "COUNT", 0, "So often CURRENT was refused; default 1", 0},
+    {"times", OPT_TIMES, "COUNT", 0, "So often CURRENT was refused, or cacerts is asked; default 1",
+     0},
     {"stop-at", OPT_STOP_AT, "EVENT", 0, "Stop at this event at once", 0},
     {"mqtt", OPT_MQTT, "URL", 0, "mqtt[s]://HOST:PORT of a broker, instead of --url", 1},
     {"profile", OPT_PROFILE, "sparkplug|plain", 0, "Default sparkplug", 1},
@@ -138,6 +141,9 @@ static error_t parse_device_option(int key, char *arg, struct tm_config *config)
         return 0;
     case OPT_BACKOFF:
         config->backoff_max_s = (uint32_t)strtoul(arg, NULL, 10);
+        return 0;
+    case OPT_BACKOFF_MIN:
+        config->backoff_min_s = (uint32_t)strtoul(arg, NULL, 10);
         return 0;
     case OPT_SOAK:
         config->soak_s = (uint32_t)strtoul(arg, NULL, 10);
@@ -374,6 +380,19 @@ static enum tm_err settle(struct run *run) {
     }
 }
 
+/* Exchanges as they are, one after the other. */
+static int ask_cacerts(struct run *run) {
+    const struct tm_transport *transport = transport_of(run);
+    const struct tm_exchange exchange = {.operation = TM_OP_CACERTS, .label = ""};
+    for (long i = 0; i < run->options->times; i++) {
+        struct tm_answer answer;
+        transport->exchange(transport->self, &exchange, &answer);
+        print_object(json_pack("{s:i, s:s, s:I}", "result", (int)answer.result, "text", answer.text,
+                               "octets", (json_int_t)answer.body.n));
+    }
+    return 0;
+}
+
 static int operate(struct run *run) {
     const char *command = run->options->command;
     enum tm_err err = tm_device_init(&run->device, &run->options->device,
@@ -381,6 +400,8 @@ static int operate(struct run *run) {
                                      tm_openssl_crypto(), run->work, sizeof run->work);
     if (err != TM_OK)
         return failed("start", err);
+    if (strcmp(command, "cacerts") == 0)
+        return ask_cacerts(run);
     if (strcmp(command, "renew") == 0)
         tm_device_renew(&run->device);
     if (strcmp(command, "refused") == 0)
@@ -439,7 +460,7 @@ int main(int argc, char **argv) {
                               .mqtt = {.group = "g"}};
     struct argp argp = {option_rows,
                         parse_option,
-                        "provision|run|renew|refused|status",
+                        "provision|run|renew|refused|cacerts|status",
                         "A device on the library.",
                         NULL,
                         NULL,

@@ -103,6 +103,62 @@ static void sample_loads(void **state) {
     agent_conf_close(&conf);
 }
 
+#define BASE "device: d\nanchors: /a\n"
+#define MQTT BASE "transport: mqtt\nmqtt:\n  url: "
+#define PLAIN MQTT "mqtt://b\n  profile: plain\n"
+
+static void assert_refused(const struct fixture *f, const char *text, const char *want) {
+    struct agent_conf conf;
+    char error[CONF_ERROR_MAX] = "", expected[CONF_ERROR_MAX];
+    put(f, text, 0600);
+    assert_int_equal(agent_conf_open_file(f->path, &conf, error), TM_EPARSE);
+    (void)snprintf(expected, sizeof expected, "%s:%s", f->path, want);
+    assert_string_equal(error, expected);
+}
+
+static void transports_need_what_they_need(void **state) {
+    const struct fixture *f = *state;
+    static const struct {
+        const char *text, *want;
+    } refused[] = {
+        {BASE, "1: server: is missing; transport: https needs it"},
+        {BASE "server: http://x", "3: server: must begin with https://"},
+        {BASE "transport: mqtt", "1: mqtt.url: is missing; transport: mqtt needs it"},
+        {MQTT "https://b", "5: mqtt.url: must begin with mqtt:// or mqtts://"},
+        {MQTT "mqtt://b", "4: mqtt.group: is missing; mqtt.profile: sparkplug needs it"},
+        {MQTT "mqtt://b\n  group: a/b", "6: mqtt.group: must be without \"+\", \"/\" and \"#\""},
+        {MQTT "mqtt://b\n  group: a\n  host_id: '#'",
+         "7: mqtt.host_id: must be without \"+\", \"/\" and \"#\""},
+        {MQTT "mqtts://b\n  group: a", "4: mqtt.anchors: is missing; mqtts:// needs it"},
+        {PLAIN "  anchors: /x", "7: mqtt.anchors: is for mqtts://"},
+        {PLAIN "  certificate: /x", "7: mqtt.certificate: is for mqtts://"},
+        {MQTT "mqtts://b\n  anchors: /x\n  certificate: /x",
+         "4: mqtt.key: is missing; mqtt.certificate needs it"},
+        {MQTT "mqtts://b\n  anchors: /x\n  key: /x",
+         "4: mqtt.certificate: is missing; mqtt.key is nothing without it"},
+        {PLAIN "  password_file: /x", "4: mqtt.user: is missing; mqtt.password_file needs it"},
+        {PLAIN "requests:\n  probe_url: https://x",
+         "8: requests.probe_url: is for transport: https; over mqtt a certificate is confirmed to "
+         "its server"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        assert_refused(f, refused[i].text, refused[i].want);
+}
+
+static void transport_mqtt_needs_no_server(void **state) {
+    const struct fixture *f = *state;
+    struct agent_conf conf;
+    char error[CONF_ERROR_MAX] = "";
+    put(f, MQTT "mqtt://b\n  group: a", 0600);
+    if (agent_conf_open_file(f->path, &conf, error))
+        fail_msg("%s", error);
+    assert_null(conf.server);
+    assert_null(conf.mqtt.edge_node);
+    assert_int_equal(conf.mqtt.timeout, 60000);
+    assert_int_equal(conf.mqtt.repeat, 10000);
+    agent_conf_close(&conf);
+}
+
 /* ---- secrets ---- */
 
 static void assert_secret(const struct fixture *f, const char *text, mode_t mode, enum tm_err want,
@@ -219,6 +275,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_are_documented),
         cmocka_unit_test_setup_teardown(sample_loads, setup, teardown),
+        cmocka_unit_test_setup_teardown(transports_need_what_they_need, setup, teardown),
+        cmocka_unit_test_setup_teardown(transport_mqtt_needs_no_server, setup, teardown),
         cmocka_unit_test_setup_teardown(secret_is_one_line_of_its_owner, setup, teardown),
         cmocka_unit_test_setup_teardown(secret_may_be_a_credential, setup, teardown),
         cmocka_unit_test_setup_teardown(pem_is_certificates_only, setup, teardown),
