@@ -39,7 +39,7 @@ struct ca_cmc {
     bool unsigned_answer; /* it is not worth a signature */
     bool done;            /* the answer stands in `response`, or there is none */
     void (*then)(struct ca_request *r, enum ipc_sign_status status);
-    struct ca_ticket ticket;
+    struct ca_ticket ticket;  /* with the signing time */
     struct bytes certificate; /* that the response brings */
     uint8_t nonce[CA_CHALLENGE_SIZE];
     size_t content_n, attributes_n, response_n;

@@ -92,7 +92,8 @@ static bool write_attributes(struct ca_request *r) {
     uint8_t octets[EST_DIGEST_MAX];
     struct buf digest = BUF_ON(octets), out = BUF_ON(r->cmc->attributes);
     if (ca_issuer_digest_make(issuer_of(r), content_of(r->cmc), &digest) ||
-        est_signed_attributes_write(PKI_OID_CCT_PKI_RESPONSE, buf_bytes(&digest), r->now_ms, &out))
+        est_signed_attributes_write(PKI_OID_CCT_PKI_RESPONSE, buf_bytes(&digest),
+                                    r->cmc->ticket.signing_time_ms, &out))
         return false;
     r->cmc->attributes_n = out.n;
     return true;
@@ -123,16 +124,18 @@ void ca_cmc_sign(struct ca_request *r, enum ipc_outcome outcome, const char *tex
     struct ca_cmc *cmc = r->cmc;
     cmc->then = then;
     cmc->certificate = certificate;
+    /* Not the request's time: a signer that was gone for long would take the ticket for a stale
+     * one. */
+    cmc->ticket = (struct ca_ticket){.kind = CA_TICKET_CMC,
+                                     .issuer = issuer_of(r)->name,
+                                     .signing_time_ms = r->service->config->now_ms(),
+                                     .done = signed_done,
+                                     .arg = r};
     if (!write_content(r, outcome, text, confirm_required) || !write_attributes(r)) {
         then(r, IPC_SIGN_REFUSED);
         return;
     }
-    cmc->ticket = (struct ca_ticket){.kind = CA_TICKET_CMC,
-                                     .issuer = issuer_of(r)->name,
-                                     .content = content_of(cmc),
-                                     .signing_time_ms = r->now_ms,
-                                     .done = signed_done,
-                                     .arg = r};
+    cmc->ticket.content = content_of(cmc);
     if (r->service->signer->ops->sign(r->service->signer, &cmc->ticket))
         then(r, IPC_SIGN_CEILING);
 }

@@ -168,7 +168,7 @@ struct ipc_ticket {
 
 /* Core to signer: sign this PKIResponse (RFC 5272, 4.2.1) as CMS SignedData with the issuer's key.
  * The signer parses it, makes content-type, message-digest and signing-time itself and signs them;
- * the digest goes with the key (ca_cmc_digest). Answered by ipc_signed. IDs are one series with
+ * the digest goes with the key (ca_issuer_digest). Answered by ipc_signed. IDs are one series with
  * tickets. */
 struct ipc_cmc_ticket {
     uint64_t id;
