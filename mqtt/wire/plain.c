@@ -41,7 +41,7 @@ static enum tm_err parse_kind(const char *rest, enum mqtt_plain_kind *ret) {
             *ret = (enum mqtt_plain_kind)i;
             if (!rest)
                 return TM_OK;
-            if (i != MQTT_PLAIN_RESPONSE || strchr(rest, '/'))
+            if (i != MQTT_PLAIN_RESPONSE)
                 return TM_EPARSE;
             return mqtt_id_read(bytes_str(rest), below);
         }

@@ -244,13 +244,14 @@ static void other_octets_are_refused(void **state) {
 static void other_wire_types_are_refused(void **state) {
     (void)state;
     static const char *const payloads[] = {
-        "0a 01 05",            /* timestamp as octets */
-        "09 0102030405060708", /* as 64 bits */
-        "10 05",               /* metrics as varint */
-        "15 01020304",         /* as 32 bits */
-        "1a 01 05",            /* seq as octets */
-        "20 05",               /* uuid as varint */
-        "29 0102030405060708", /* body as 64 bits */
+        "0a 01 05",               /* timestamp as octets */
+        "09 0102030405060708",    /* as 64 bits */
+        "10 05",                  /* metrics as varint */
+        "15 01020304",            /* as 32 bits */
+        "11 5007 5007 5007 5007", /* as 64 bits that would be a metric */
+        "1a 01 05",               /* seq as octets */
+        "20 05",                  /* uuid as varint */
+        "29 0102030405060708",    /* body as 64 bits */
     };
     static const char *const metrics[] = {
         "08 61",                 /* name as varint */
