@@ -107,9 +107,10 @@ struct est_cmc_response {
 };
 
 /* `content` is one PKIResponse. TM_EPARSE, TM_ELIMIT as above, but controls that are not known are
- * passed over; text that is too long is cut, here and on writing. */
+ * passed over; text that is too long is cut. */
 MUST_USE enum tm_err est_cmc_response_read(struct bytes content, struct est_cmc_response *ret);
-/* Appends the PKIResponse. TM_ELIMIT; TM_EINVAL: est_cmc_response_read would not take it. */
+/* Appends the PKIResponse. Text is cut where it is too long or is no UTF-8 any more. TM_ELIMIT;
+ * TM_EINVAL: est_cmc_response_read would not take it. */
 MUST_USE enum tm_err est_cmc_response_write(const struct est_cmc_response *response,
                                             struct buf *out);
 

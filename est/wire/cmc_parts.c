@@ -3,7 +3,6 @@
 #include "est/wire/cmc_parts.h"
 
 #include "est/wire/cmc.h"
-#include "pki/chars.h"
 
 static bool is_known(const struct cmc_parts *parts, uint32_t id) {
     for (size_t i = 0; i < parts->count; i++)
@@ -120,12 +119,4 @@ void cmc_put_transaction(struct der_writer *w, uint32_t part, struct bytes magni
         return;
     der_put_unsigned(w, magnitude);
     cmc_wrap_control(w, part, PKI_OID_CMC_TRANSACTION_ID, mark);
-}
-
-bool cmc_is_utf8(struct bytes text) {
-    uint32_t c;
-    while (text.n > 0)
-        if (chars_next(DER_UTF8_STRING, &text, &c) != TM_OK)
-            return false;
-    return true;
 }

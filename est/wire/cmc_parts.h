@@ -55,7 +55,4 @@ void cmc_put_octets(struct der_writer *w, uint32_t part, enum pki_oid type, uint
                     struct bytes octets);
 void cmc_put_transaction(struct der_writer *w, uint32_t part, struct bytes magnitude);
 
-/* Are these UTF-8 (RFC 3629)? */
-bool cmc_is_utf8(struct bytes text);
-
 #endif

@@ -2,6 +2,7 @@
 /* PKIResponse (RFC 5272, 4.2.1), read and written. */
 #include "est/wire/cmc.h"
 #include "est/wire/cmc_parts.h"
+#include "pki/chars.h"
 #include "pki/time.h"
 
 #define YEAR_LAST 9999 /* of a GeneralizedTime */
@@ -64,20 +65,28 @@ static enum tm_err take_body_list(struct bytes *in, bool v2, uint32_t *ret_part)
     return TM_OK;
 }
 
-/* At most EST_CMC_TEXT_MAX octets of UTF-8, without half a character at the end. */
+/* The whole characters of UTF-8 at its start that fit. */
 static struct bytes cut_text(struct bytes text) {
-    if (text.n <= EST_CMC_TEXT_MAX)
-        return text;
-    text.n = EST_CMC_TEXT_MAX;
-    while (text.n > 0 && (text.p[text.n] & 0xc0) == 0x80)
-        text.n--;
-    return text;
+    struct bytes rest = text;
+    size_t n = 0;
+    uint32_t c;
+    while (chars_next(DER_UTF8_STRING, &rest, &c) == TM_OK && text.n - rest.n <= EST_CMC_TEXT_MAX)
+        n = text.n - rest.n;
+    return (struct bytes){text.p, n};
+}
+
+static bool is_utf8(struct bytes text) {
+    uint32_t c;
+    while (text.n > 0)
+        if (chars_next(DER_UTF8_STRING, &text, &c) != TM_OK)
+            return false;
+    return true;
 }
 
 static enum tm_err take_text(struct bytes *in, struct bytes *ret) {
     struct der d = {0};
     bool there;
-    if (der_optional(in, DER_UTF8_STRING, &d, &there) != TM_OK || !cmc_is_utf8(d.value))
+    if (der_optional(in, DER_UTF8_STRING, &d, &there) != TM_OK || !is_utf8(d.value))
         return TM_EPARSE;
     *ret = cut_text(d.value);
     return TM_OK;
@@ -254,13 +263,15 @@ static void put_other(struct der_writer *w, const struct est_cmc_response *respo
         der_put_small(w, (uint32_t)response->fail);
 }
 
+/* A refusal is not to fail for a name in its text that was cut within a character. */
 static void put_status(struct der_writer *w, const struct est_cmc_response *response) {
+    struct bytes text = cut_text(response->text);
     size_t end = der_mark(w);
     if (!response->has_status)
         return;
     put_other(w, response);
-    if (response->text.n > 0)
-        der_put(w, DER_UTF8_STRING, cut_text(response->text));
+    if (text.n > 0)
+        der_put(w, DER_UTF8_STRING, text);
     size_t list = der_mark(w);
     der_put_small(w, response->part);
     der_wrap(w, DER_SEQUENCE, list);
