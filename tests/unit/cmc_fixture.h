@@ -25,9 +25,8 @@ UNUSED static int fill_many(void **state) {
     return 0;
 }
 
-UNUSED /* n controls of an unknown type with IDs from 2 on. */
-    UNUSED static struct bytes
-    unknown_controls(size_t n, uint8_t *memory, size_t cap) {
+/* n controls of an unknown type with IDs from 2 on. */
+UNUSED static struct bytes unknown_controls(size_t n, uint8_t *memory, size_t cap) {
     struct der_writer w = der_writer_on(memory, cap);
     for (size_t i = n; i > 0; i--) {
         size_t end = der_mark(&w);
