@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A device's Full PKI Requests, as OpenSSL's CMS_verify and the server's reader see them, and the
  * offers that come before. */
-#include "cmc_fixture.h"
+#include "client_cmc_fixture.h"
 
 #include <openssl/hmac.h>
 

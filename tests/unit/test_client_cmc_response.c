@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a device makes of Full PKI Responses: which one is its answer, and what it says. Whatever a
  * carrier does to one, it is passed over or means the same. */
-#include "cmc_fixture.h"
+#include "client_cmc_fixture.h"
 
 #define OUT_MAX 4096
 
