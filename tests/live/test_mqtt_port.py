@@ -504,18 +504,6 @@ class Session(Port):
         self.broker.start()
         self.assertEqual(self.bdseq(self.born_again("try")), 0)
 
-    def test_label_of_each_exchange(self):
-        """A label stands in births only: another label is another birth in the same session."""
-        device = self.device("lab", "--timeout", "100", "--repeat", "100")
-        device.start("--idevid-label", "idevid", "run")
-        first = self.next("NBIRTH", "lab")
-        self.assertEqual(values(first.payload)["Touchmark/Label"], "idevid")
-        device.kill()
-        self.next("NDEATH", "lab")
-        device.start()  # not enrolled by then: its purpose is the same, its label is not
-        self.next("NBIRTH", "lab")
-        self.assertEqual(device.said(), [])
-
 
 class PrimaryHost(Port):
     def device(self, name, *options, port=None):
