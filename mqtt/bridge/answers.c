@@ -27,6 +27,7 @@ static enum tm_err write_command(const struct mqtt_writable *writable, const cha
     struct mqtt_payload payload = {.has_timestamp = true, .timestamp_ms = timestamp_ms};
     struct mqtt_metric row = mqtt_metric_bytes("", cmc, timestamp_ms);
     row.name = (struct bytes){NULL, 0};
+    row.has_datatype = false; /* tck-id-payloads-metric-datatype-not-req */
     row.has_alias = true;
     row.alias = writable->alias;
     return mqtt_payload_write(&payload, &row, 1, out);

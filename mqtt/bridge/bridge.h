@@ -77,7 +77,7 @@ struct mqtt_bridge_upstream {
 MUST_USE enum tm_err mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_config *config,
                                      const struct mqtt_bridge_upstream *upstream, void *arg,
                                      struct mqtt_bridge **ret, char text[IPC_TEXT_MAX + 1]);
-/* Says STATE offline and disconnects, as far as that goes without waiting. NULL-safe. */
+/* Says STATE offline and disconnects; waits half a second at most for the broker. NULL-safe. */
 void mqtt_bridge_free(struct mqtt_bridge *bridge);
 
 /* The core is there (again): everything that was not answered is asked again, under the same IDs.

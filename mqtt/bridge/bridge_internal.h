@@ -37,7 +37,9 @@ struct mqtt_request {
     int64_t due; /* monotonic; not asked before */
 };
 
-#define MQTT_REQUESTS_SLACK 64 /* what one reading of the connection may bring over `queue` */
+/* What one reading of the connection may bring over `queue`: libmosquitto then reads a packet for
+ * each of our own messages that was not acknowledged. */
+#define MQTT_REQUESTS_SLACK 320
 
 /* At most queue + slack of them; one per device. */
 struct mqtt_requests {
@@ -177,6 +179,7 @@ struct mqtt_bridge {
     struct mqtt_nodes nodes;
     struct mqtt_requests requests;
     struct mqtt_births births;
+    STAILQ_HEAD(mqtt_rebirths, mqtt_node) rebirths; /* edge nodes to be asked for theirs */
     struct mqtt_outbox outbox;
     struct mqtt_events events;
     struct mqtt_state_topic state;
@@ -205,8 +208,10 @@ void mqtt_sequence_birth(struct mqtt_bridge *bridge, struct mqtt_node *edge, uin
 /* A message of an edge node that is online; false: none with a valid number. */
 bool mqtt_sequence_next(struct mqtt_bridge *bridge, struct mqtt_node *edge, uint64_t seq);
 void mqtt_sequence_stop(struct mqtt_bridge *bridge, struct mqtt_node *edge);
-/* Asks an edge node for its births, unless it was asked a moment ago. */
+/* Asks an edge node for its births, in its turn, unless it was asked a moment ago. */
 void mqtt_rebirth(struct mqtt_bridge *bridge, struct mqtt_node *edge);
+/* Asks those whose turn it is; *at becomes the time of the next, if that is earlier. */
+void mqtt_rebirth_pump(struct mqtt_bridge *bridge, int64_t now, int64_t *at);
 
 /* plain.c */
 void mqtt_profile_message(struct mqtt_bridge *bridge, const struct mqtt_incoming *message);

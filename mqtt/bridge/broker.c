@@ -5,10 +5,13 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
@@ -21,6 +24,7 @@
 #define LASTED_MS 30000     /* a connection that lasted so long was a good one */
 #define CONNECT_TIMEOUT_MS 20000
 #define HOUSEKEEPING_MS 1000
+#define LINGER_MS 500
 #define PACKET_MAX_DEFAULT 268435455 /* MQTT 5, 2.1.4: what no CONNACK limits */
 
 static void settle(struct mqtt_broker *broker);
@@ -61,6 +65,7 @@ static void on_disconnect(struct mosquitto *client, void *arg, int reason,
     (void)client;
     (void)properties;
     broker->reason = reason;
+    broker->system_error = errno;
 }
 
 static void on_log(struct mosquitto *client, void *arg, int level, const char *line) {
@@ -149,8 +154,11 @@ static void drop_client(struct mqtt_broker *broker) {
     broker->last_id = 0;
 }
 
-static const char *reason_text(int reason) {
-    return reason >= 0x80 ? mosquitto_reason_string(reason) : mosquitto_strerror(reason);
+static const char *reason_text(const struct mqtt_broker *broker) {
+    if (broker->reason == MOSQ_ERR_ERRNO)
+        return strerror(broker->system_error);
+    return broker->reason >= 0x80 ? mosquitto_reason_string(broker->reason)
+                                  : mosquitto_strerror(broker->reason);
 }
 
 /* The connection is over, or never was. */
@@ -161,7 +169,7 @@ static void over(struct mqtt_broker *broker) {
     drop_client(broker);
     int64_t pause = backoff_ms(broker);
     broker->attempts++;
-    log_warn("%s the broker: %s%s", was ? "lost" : "cannot reach", reason_text(broker->reason),
+    log_warn("%s the broker: %s%s", was ? "lost" : "cannot reach", reason_text(broker),
              broker->last ? "" : "; trying again");
     if (broker->last)
         loop_timer_stop(broker->loop, &broker->timer);
@@ -207,6 +215,7 @@ static void start(struct mqtt_broker *broker) {
     broker->since = clock_mono_ms();
     broker->inside = true;
     broker->reason = make_client(broker);
+    broker->system_error = errno;
     broker->inside = false;
     int fd = broker->client ? mosquitto_socket(broker->client) : -1;
     if (broker->reason || fd < 0 ||
@@ -277,16 +286,32 @@ enum tm_err mqtt_broker_new(struct loop *loop, const struct mqtt_settings *setti
     return TM_OK;
 }
 
+/* A connection that is closed while the broker's answers to the last messages are on their way is
+ * reset, and these messages with it: until the broker closes it too, but not for long. */
+static void linger(int connection) {
+    int64_t end = clock_mono_ms() + LINGER_MS;
+    int64_t left = connection < 0 || shutdown(connection, SHUT_WR) ? 0 : LINGER_MS;
+    uint8_t octets[4096];
+    for (; left > 0; left = end - clock_mono_ms()) {
+        struct pollfd poll_fd = {.fd = connection, .events = POLLIN};
+        if (poll(&poll_fd, 1, (int)left) > 0 &&
+            recv(connection, octets, sizeof octets, MSG_DONTWAIT) <= 0)
+            return;
+    }
+}
+
 void mqtt_broker_free(struct mqtt_broker *broker) {
     if (!broker)
         return;
     loop_timer_stop(broker->loop, &broker->timer);
     broker->waiting_count = 0; /* so that no event comes */
+    AUTO_FD int connection = broker->connected ? dup(mosquitto_socket(broker->client)) : -1;
     if (broker->connected) {
         ERR_clear_error();
         (void)mosquitto_disconnect(broker->client);
     }
     drop_client(broker);
+    linger(connection);
     (void)mosquitto_lib_cleanup();
     free(broker);
 }

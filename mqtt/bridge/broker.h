@@ -53,7 +53,7 @@ struct mqtt_broker_events {
 MUST_USE enum tm_err mqtt_broker_new(struct loop *loop, const struct mqtt_settings *settings,
                                      const struct mqtt_broker_events *events, void *arg,
                                      struct mqtt_broker **ret, char text[IPC_TEXT_MAX + 1]);
-/* Disconnects as far as that goes without waiting; no event comes any more. NULL-safe. */
+/* Disconnects; half a second for the broker to hear of it. No event comes any more. NULL-safe. */
 void mqtt_broker_free(struct mqtt_broker *broker);
 
 /* TM_ECLOSED: not connected. *ret_id comes back with `subscribed`. */

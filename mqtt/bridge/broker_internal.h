@@ -8,7 +8,7 @@
 
 #include "mqtt/bridge/broker.h"
 
-#define MQTT_WAITING_MAX 1024 /* messages of QoS 1 without PUBACK */
+#define MQTT_WAITING_MAX 256 /* messages of QoS 1 without PUBACK */
 
 struct mqtt_broker {
     struct loop *loop;
@@ -26,6 +26,7 @@ struct mqtt_broker {
     unsigned attempts; /* since a connection that lasted */
     int64_t since;     /* of this connection, or of this attempt */
     int reason;        /* why the last one ended */
+    int system_error;  /* errno of then */
     uint32_t packet_max;
     int last_id;
     int waiting[MQTT_WAITING_MAX];

@@ -51,8 +51,8 @@ struct mqtt_node *mqtt_nodes_find(struct mqtt_nodes *nodes, const struct mqtt_to
 }
 
 static bool in_use(const struct mqtt_node *node) {
-    return node->requested || node->birth_queued || node->birth_id || node->answer ||
-           node->reorder.slot;
+    return node->requested || node->rebirth_queued || node->birth_queued || node->birth_id ||
+           node->answer || node->reorder.slot;
 }
 
 /* True when there is room for one more. */

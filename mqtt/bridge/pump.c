@@ -163,6 +163,7 @@ void mqtt_bridge_pump(void *arg) {
     int64_t now = clock_mono_ms();
     hold_back(bridge, now);
     int64_t at = next_time(bridge, now);
+    mqtt_rebirth_pump(bridge, now, &at);
     if (at != INT64_MAX && loop_timer_set(bridge->loop, &bridge->pump, at))
         log_error("no memory for the bridge's timer");
 }

@@ -13,15 +13,20 @@
 #define REBIRTH_PAUSE_MS 10000
 
 void mqtt_rebirth(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
-    int64_t now = clock_mono_ms();
+    if (edge->rebirth_queued || clock_mono_ms() < edge->rebirth_at)
+        return;
+    edge->rebirth_queued = true;
+    STAILQ_INSERT_TAIL(&bridge->rebirths, edge, rebirths);
+    mqtt_bridge_pump_soon(bridge);
+}
+
+/* tck-id-operational-behavior-data-commands-ncmd-rebirth-*. */
+static void ask(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
     uint8_t payload[128];
     struct buf out = BUF_ON(payload);
     char topic[MQTT_TOPIC_MAX];
     struct mqtt_topic name = edge->name;
     name.type = MQTT_NCMD;
-    if (!bridge->ready || bridge->draining || now < edge->rebirth_at ||
-        !mqtt_pace_take(&bridge->rebirth_pace, now))
-        return;
     uint64_t wall = (uint64_t)bridge->settings.config.now_ms();
     if (mqtt_topic_format(&name, topic) ||
         mqtt_command_write(MQTT_METRIC_REBIRTH, (struct bytes){NULL, 0}, wall, &out))
@@ -29,8 +34,22 @@ void mqtt_rebirth(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
     struct mqtt_outgoing message = {.topic = topic, .payload = buf_bytes(&out)};
     if (mqtt_broker_publish(bridge->broker, &message, NULL))
         return;
-    edge->rebirth_at = now + REBIRTH_PAUSE_MS;
+    edge->rebirth_at = clock_mono_ms() + REBIRTH_PAUSE_MS;
     bridge->stats.rebirths++;
+}
+
+void mqtt_rebirth_pump(struct mqtt_bridge *bridge, int64_t now, int64_t *at) {
+    struct mqtt_node *edge;
+    while (bridge->ready && !bridge->draining && (edge = STAILQ_FIRST(&bridge->rebirths))) {
+        if (!mqtt_pace_take(&bridge->rebirth_pace, now)) {
+            int64_t next = mqtt_pace_next(&bridge->rebirth_pace, now);
+            *at = next < *at ? next : *at;
+            return;
+        }
+        STAILQ_REMOVE_HEAD(&bridge->rebirths, rebirths);
+        edge->rebirth_queued = false;
+        ask(bridge, edge);
+    }
 }
 
 /* The Reorder Timeout is over: what is missing does not come any more. */

@@ -19,7 +19,7 @@
 static bool prefix_valid(const char *prefix) {
     size_t n = prefix ? strlen(prefix) : 0;
     return n > 0 && n <= MQTT_PREFIX_MAX && !strpbrk(prefix, "+#") && prefix[0] != '/' &&
-           prefix[n - 1] != '/' && strncmp(prefix, MQTT_SPARKPLUG "/", 9) != 0;
+           prefix[n - 1] != '/' && strncmp(prefix, MQTT_SPARKPLUG, strlen(MQTT_SPARKPLUG)) != 0;
 }
 
 static bool password_valid(const struct mqtt_bridge_config *config) {

@@ -20,6 +20,7 @@ Everything that waits has an end; nothing sleeps to be in time.
 import getpass
 import json
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -80,6 +81,8 @@ class Broker:
         """Is it this process that listens? None: not yet; False: it ended."""
         if self.process.poll() is not None:
             return False
+        if not re.search(rb"mosquitto version \S+ running", self.log.read_bytes()[self.said:]):
+            return None
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:
@@ -87,6 +90,7 @@ class Broker:
         return True
 
     def try_start(self):
+        self.said = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", self.write_config()],
                                             stdout=log, stderr=log, start_new_session=True)
