@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A broker that drops, delays, doubles, reorders, replays, forges and swaps, between a dozen devices
+and the bridge: it delays, and that is all. No device ever holds a certificate that is not its own,
+none is made twice, and once the broker is honest every device settles."""
+
+import collections
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
+
+from est_cmc import Element  # noqa: E402
+from harness import (SLOW, Case, check_store, field, main, openssl, run,  # noqa: E402
+                     subject_of, until)
+from mqtt import Broker  # noqa: E402
+from mqtt_proxy import FAULTS, Plan, Proxy  # noqa: E402
+from test_device import Unit, serial  # noqa: E402
+
+DEVICES = 12
+SEEDS = [int(seed) for seed in os.environ.get("TM_SEEDS", "1" if SLOW else "1 2").split()]
+HOSTILE_S = 8  # how long each seed's broker is at it while devices want something
+RATES = {"drop": 0.06, "delay": 0.06, "duplicate": 0.05, "reorder": 0.05, "replay": 0.04,
+         "flip": 0.04, "truncate": 0.03, "swap": 0.04, "readdress": 0.03, "stale": 0.04,
+         "invent": 0.06}
+
+
+class Mobile(Unit):
+    """A device of the library, behind the hostile broker."""
+
+    def __init__(self, case, number, seed):
+        super().__init__(case, f"S{seed}N{number:02}")
+        self.over = ("sparkplug", "plain")[number % 4 == 3]
+        self.options += ["--mqtt", f"mqtt://127.0.0.1:{case.proxy.port}", "--profile", self.over,
+                         "--group", f"g{number % 2}", "--repeat", "1", "--timeout", "6"]
+
+    def chain(self, status, slot):
+        """The certificates of a slot, as DER."""
+        octets = (self.folder / f"chain-{status['slots'][slot]['chain_bank']}.der").read_bytes()
+        found, at = [], 0
+        while at < len(octets):
+            found.append(Element(octets, at))
+            at = found[-1].end
+        return [e.whole for e in found]
+
+
+class Hostile(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Broker()
+        cls.addClassCleanup(cls.broker.close)
+        cls.broker.start()
+        cls.plan = Plan(SEEDS[0], RATES)
+        cls.plan.honest = True
+        cls.proxy = Proxy(cls.broker.port, cls.plan).start()
+        cls.addClassCleanup(cls.proxy.stop)
+        super().setUpClass()
+
+    @classmethod
+    def prepare(cls, site):
+        site.core = {"wrap_key": "wrap.key"}
+        site.mqtt = {"broker": f'"mqtt://127.0.0.1:{cls.proxy.port}"', "retransmit": "1s",
+                     "retransmit_max": "4s"}
+
+    def run_all(self, units, word):
+        """Every device does it while the broker is hostile for its time, then honest, until each
+        has settled: [(kinds of events, status)]."""
+        self.plan.honest = False
+        end = time.monotonic() + HOSTILE_S
+        processes = [unit.start(word) for unit in units]
+        until("the time is over, or all have settled",
+              lambda: time.monotonic() > end or all(p.poll() is not None for p in processes))
+        settled = sum(p.poll() is not None for p in processes)
+        self.proxy.be_honest()
+        found = [unit.finish(p) for unit, p in zip(units, processes)]
+        delayed = collections.Counter(e["text"] for unit in units for e in unit.events
+                                      if e["event"] == "failed")
+        print(f"{word}: {settled} of {len(units)} settled while the broker was hostile; tries that "
+              f"failed: {dict(delayed)}", flush=True)
+        return found
+
+    def check_own(self, unit, status):
+        """What it holds is for its own keys, its own name, of the right profile, and leads to the
+        root."""
+        for slot, usage in (("idevid", None), ("current", "TLS Web Client Authentication")):
+            leaf, *above = unit.chain(status, slot)
+            pem = openssl("x509", "-inform", "DER", stdin=leaf).decode()
+            self.assertIn(f"CN={unit.name}", subject_of(pem))
+            self.assertEqual(field(pem, "-ext", "extendedKeyUsage").count(usage or "-"),
+                             1 if usage else 0, pem)
+            key = unit.folder / f"key-{status['slots'][slot]['key_bank']}.pem"
+            self.assertEqual(openssl("x509", "-noout", "-pubkey", stdin=pem.encode()),
+                             openssl("pkey", "-in", key, "-pubout"))
+            chain = unit.folder / "above.pem"
+            chain.write_bytes(b"".join(openssl("x509", "-inform", "DER", stdin=c) for c in above)
+                              or self.site.issuer.read_bytes())
+            run("openssl", "verify", "-CAfile", self.site.root, "-untrusted", chain,
+                stdin=pem.encode())
+
+    def check_registry(self, unit, status, renewals):
+        """As many certificates as were meant, and those that are held are the active ones."""
+        device = self.server.device(unit.name)
+        made = [c["profile"] for c in device["certificates"]]
+        self.assertEqual(sorted(made), ["idevid"] + ["ldevid"] * (1 + renewals), device)
+        self.assertEqual({c["serial"] for c in device["certificates"] if c["status"] == "active"},
+                         {serial(status, "idevid"), serial(status)}, device)
+
+    def check_all(self, units, found, renewals):
+        for unit, (kinds, status) in zip(units, found):
+            with self.subTest(unit.name):
+                self.assertNotIn("discarded", kinds, "a certificate was taken that was none")
+                self.check_own(unit, status)
+                self.check_registry(unit, status, renewals)
+        issued = [x["device"] for x in self.server.leaves() if x["event"] == "issued"
+                  and x.get("device", "").startswith(units[0].name[:2])]
+        self.assertEqual({unit.name: issued.count(unit.name) for unit in units},
+                         dict.fromkeys((unit.name for unit in units), 2 + renewals))
+        self.assertEqual(set(issued), {unit.name for unit in units}, "a ghost has a certificate")
+
+    def live_through(self, seed):
+        self.proxy.plan = self.plan = Plan(seed, RATES)
+        before = self.proxy.did.copy()
+        began = time.monotonic()
+        units = [Mobile(self, n, seed).provision() for n in range(DEVICES)]
+        self.check_all(units, self.run_all(units, "run"), 0)
+        found = self.run_all(units, "renew")
+        self.check_all(units, found, 1)
+        self.assertEqual(self.server.intents(), [])
+        print(f"seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
+        print(self.proxy.report(), flush=True)
+        return self.proxy.did - before
+
+    def test_it_only_delays(self):
+        done = sum((self.live_through(seed) for seed in SEEDS), start=type(self.proxy.did)())
+        self.assertEqual(set(done), set(FAULTS), "a fault that never happened shows nothing")
+        left = [x for x in self.server.leaves() if x.get("device", "").startswith("ghost")]
+        self.assertEqual(left, [])
+        self.server.stop()
+        check_store(self.server)
+
+
+if __name__ == "__main__":
+    main()
