@@ -38,6 +38,8 @@ static bool write_content(struct ca_request *r, enum ipc_outcome outcome, const 
     struct buf out = BUF_ON(cmc->content);
     struct est_cmc_response response = {.transaction = cmc->request.transaction,
                                         .recipient_nonce = cmc->request.sender_nonce};
+    if (!cmc->read)
+        response.request_hash = BYTES_OF(cmc->hash);
     if (r->label && r->who.device[0]) {
         if (ca_challenge_make(r->service->challenger, r->label->tenant->name, r->who.device,
                               r->now_ms, cmc->nonce))

@@ -48,6 +48,7 @@ struct tm_cmc {
     size_t challenge_n;
     uint8_t nonce[TM_CMC_NONCE_SIZE];             /* senderNonce of the request under way */
     uint8_t transaction[TM_CMC_TRANSACTION_SIZE]; /* its transactionId */
+    uint8_t hash[TM_SHA256_SIZE];                 /* of the whole request */
     bool signing; /* the key store was asked for its signature and said TM_EAGAIN */
     bool asked;   /* it was made and has no answer yet */
 };

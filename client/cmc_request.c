@@ -210,6 +210,11 @@ static enum tm_err write_message(const struct tm_cmc *cmc, struct draft *draft, 
     return err;
 }
 
+static enum tm_err keep_hash(struct tm_cmc *cmc, struct bytes request) {
+    const struct tm_crypto *crypto = cmc->config.crypto;
+    return crypto->sha256(crypto->self, &request, 1, cmc->hash);
+}
+
 enum tm_err tm_cmc_request(struct tm_cmc *cmc, const struct tm_exchange *exchange,
                            struct buf *out) {
     struct draft draft = {0};
@@ -217,11 +222,16 @@ enum tm_err tm_cmc_request(struct tm_cmc *cmc, const struct tm_exchange *exchang
     enum tm_err err = fill(cmc, exchange, &draft);
     if (!err)
         err = name(cmc, &draft);
+    size_t start = out->n;
     if (!err)
         err = write_message(cmc, &draft, out);
     cmc->signing = err == TM_EAGAIN;
-    if (err)
+    if (!err)
+        err = keep_hash(cmc, (struct bytes){out->p + start, out->n - start});
+    if (err) {
+        out->n = start;
         return err;
+    }
     cmc->asked = true;
     if (draft.request.recipient_nonce.n > 0)
         cmc->challenge_n = 0;

@@ -52,6 +52,8 @@ static enum tm_err is_ours(const struct verdict *verdict) {
         return deny(verdict, "the response is of another transaction (RFC 5272, 6.6)");
     if (!bytes_equal(verdict->response.recipient_nonce, BYTES_OF(cmc->nonce)))
         return deny(verdict, "the response is to another request: recipientNonce (RFC 5272, 6.6)");
+    if (!bytes_equal(verdict->response.request_hash, BYTES_OF(cmc->hash)))
+        return deny(verdict, "the response is to another request: responseInfo (RFC 5272, 6.8)");
     return TM_OK;
 }
 
@@ -169,6 +171,7 @@ static enum tm_err take_certificate(const struct verdict *verdict, struct buf *o
 static enum tm_result result_of_fail(enum est_cmc_fail fail) {
     switch (fail) {
     case EST_CMC_BAD_TIME:
+    case EST_CMC_INTERNAL_CA_ERROR:
     case EST_CMC_TRY_LATER:
         return TM_RESULT_LATER;
     case EST_CMC_BAD_IDENTITY:
@@ -182,7 +185,6 @@ static enum tm_result result_of_fail(enum est_cmc_fail fail) {
     case EST_CMC_FAIL_POP_REQUIRED:
     case EST_CMC_POP_FAILED:
     case EST_CMC_NO_KEY_REUSE:
-    case EST_CMC_INTERNAL_CA_ERROR:
     case EST_CMC_AUTH_DATA_FAIL:
         break;
     }

@@ -82,6 +82,7 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_CMC_SENDER_NONCE, "\x2b\x06\x01\x05\x05\x07\x07\x06", "id-cmc-senderNonce"), /* 1.3.6.1.5.5.7.7.6 */
     ROW(PKI_OID_CMC_RECIPIENT_NONCE, "\x2b\x06\x01\x05\x05\x07\x07\x07", "id-cmc-recipientNonce"), /* 1.3.6.1.5.5.7.7.7 */
     ROW(PKI_OID_CMC_REG_INFO, "\x2b\x06\x01\x05\x05\x07\x07\x12", "id-cmc-regInfo"), /* 1.3.6.1.5.5.7.7.18 */
+    ROW(PKI_OID_CMC_RESPONSE_INFO, "\x2b\x06\x01\x05\x05\x07\x07\x13", "id-cmc-responseInfo"), /* 1.3.6.1.5.5.7.7.19 */
     ROW(PKI_OID_CMC_CONFIRM_CERT_ACCEPTANCE, "\x2b\x06\x01\x05\x05\x07\x07\x18", "id-cmc-confirmCertAcceptance"), /* 1.3.6.1.5.5.7.7.24 */
     ROW(PKI_OID_CMC_STATUS_INFO_V2, "\x2b\x06\x01\x05\x05\x07\x07\x19", "id-cmc-statusInfoV2"), /* 1.3.6.1.5.5.7.7.25 */
     ROW(PKI_OID_CMC_IDENTITY_PROOF_V2, "\x2b\x06\x01\x05\x05\x07\x07\x22", "id-cmc-identityProofV2"), /* 1.3.6.1.5.5.7.7.34 */

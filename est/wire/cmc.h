@@ -16,6 +16,7 @@
 #include "pki/oid.h"
 
 #define EST_CMC_NONCE_MAX 64
+#define EST_CMC_HASH_SIZE 32       /* of a request_hash */
 #define EST_CMC_TRANSACTION_MAX 20 /* octets of a transactionId's magnitude */
 #define EST_CMC_TEXT_MAX 255       /* octets of a statusString, cut at a character */
 #define EST_CMC_LABEL_MAX 64
@@ -95,8 +96,12 @@ struct est_cmc_response {
     struct bytes transaction;
     struct bytes sender_nonce;    /* a new challenge, for the next request */
     struct bytes recipient_nonce; /* the request's senderNonce */
-    bool has_status;              /* statusInfoV2 (on reading without one, statusInfo); of several
-                                     the worst; without: success */
+    /* responseInfo, on which both ends agree (RFC 5272, 6.8): SHA-256 of the whole Full PKI Request
+     * that this answers. Nonce and transactionId stand in the clear where a carrier can copy them
+     * into a request of its own; this it cannot. Empty: none. */
+    struct bytes request_hash;
+    bool has_status; /* statusInfoV2 (on reading without one, statusInfo); of several
+                        the worst; without: success */
     enum est_cmc_status status;
     uint32_t part;          /* the one bodyPartID in bodyList that is kept; 0 = the whole message */
     struct bytes text;      /* statusString, UTF-8; empty: none */

@@ -13,6 +13,7 @@ enum part {
     PART_TRANSACTION,
     PART_SENDER_NONCE,
     PART_RECIPIENT_NONCE,
+    PART_RESPONSE_INFO,
 };
 
 static enum tm_err take_status(struct bytes *in, enum est_cmc_status *ret) {
@@ -200,12 +201,14 @@ static enum tm_err take_control(const struct cmc_control *control, struct est_cm
     case PKI_OID_CMC_RECIPIENT_NONCE:
         return cmc_control_octets(control, DER_OCTET_STRING, EST_CMC_NONCE_MAX,
                                   &ret->recipient_nonce);
+    case PKI_OID_CMC_RESPONSE_INFO:
+        return cmc_control_octets(control, DER_OCTET_STRING, EST_CMC_HASH_SIZE, &ret->request_hash);
     default:
         return TM_OK;
     }
 }
 
-/* Adds transactionId and nonces to the status that counts. */
+/* Adds transactionId, nonces and hash to the status that counts. */
 static enum tm_err take_controls(struct bytes in, struct cmc_parts *parts,
                                  struct est_cmc_response *ret) {
     struct est_cmc_response rest = {0};
@@ -222,6 +225,7 @@ static enum tm_err take_controls(struct bytes in, struct cmc_parts *parts,
     ret->transaction = rest.transaction;
     ret->sender_nonce = rest.sender_nonce;
     ret->recipient_nonce = rest.recipient_nonce;
+    ret->request_hash = rest.request_hash;
     return TM_OK;
 }
 
@@ -282,6 +286,8 @@ static void put_status(struct der_writer *w, const struct est_cmc_response *resp
 
 static void put_controls(struct der_writer *w, const struct est_cmc_response *response) {
     size_t mark = der_mark(w);
+    cmc_put_octets(w, PART_RESPONSE_INFO, PKI_OID_CMC_RESPONSE_INFO, DER_OCTET_STRING,
+                   response->request_hash);
     cmc_put_octets(w, PART_RECIPIENT_NONCE, PKI_OID_CMC_RECIPIENT_NONCE, DER_OCTET_STRING,
                    response->recipient_nonce);
     cmc_put_octets(w, PART_SENDER_NONCE, PKI_OID_CMC_SENDER_NONCE, DER_OCTET_STRING,

@@ -6,6 +6,8 @@
  */
 #include "cmc_rig.h"
 
+#include <openssl/sha.h>
+
 static int open_rig(void **state) {
     struct rig *rig = malloc(sizeof *rig);
     assert_non_null(rig);
@@ -132,6 +134,10 @@ static void test_secret_confirm_renew_confirm(void **state) {
     assert_int_equal(view.response.status, EST_CMC_CONFIRM_REQUIRED);
     assert_true(bytes_equal(view.response.recipient_nonce, bytes_str("nonce-1")));
     assert_true(bytes_equal(view.response.transaction, bytes_str("first")));
+    /* That exact message is answered, and no other with its nonce. */
+    uint8_t hash[CA_HASH_SIZE];
+    (void)SHA256(u.message.der, u.message.n, hash);
+    assert_true(bytes_equal(view.response.request_hash, BYTES_OF(hash)));
     assert_int_equal(status_of(rig, &u, leaf_of(&u)), CA_CERT_UNCONFIRMED);
     unit_confirm(rig, &u);
     cmc_view(rig, cmc_of(&u.answer), &view);

@@ -254,10 +254,11 @@ UNUSED static struct bytes cf_sign(struct cf *cf, const struct cf_signer *signer
 struct cf_asked {
     struct est_signed message;
     struct est_cmc_request request;
+    struct bytes whole;
 };
 
 UNUSED static struct cf_asked cf_open(struct bytes request) {
-    struct cf_asked asked;
+    struct cf_asked asked = {.whole = request};
     assert_int_equal(est_signed_read(request, &asked.message), TM_OK);
     assert_int_equal(asked.message.content_type, PKI_OID_CCT_PKI_DATA);
     assert_int_equal(est_cmc_request_read(asked.message.content, &asked.request), TM_OK);
@@ -267,9 +268,13 @@ UNUSED static struct cf_asked cf_open(struct bytes request) {
 #define CF_NEXT_CHALLENGE "next challenge"
 
 /* What a sound CA answers a request with; tests change it before it is signed. */
-UNUSED static struct est_cmc_response cf_reply(const struct cf_asked *asked,
+UNUSED static struct est_cmc_response cf_reply(struct cf *cf, const struct cf_asked *asked,
                                                enum est_cmc_status status) {
-    return (struct est_cmc_response){.transaction = asked->request.transaction,
+    uint8_t hash[TM_SHA256_SIZE];
+    const struct tm_crypto *crypto = tm_openssl_crypto();
+    assert_int_equal(crypto->sha256(crypto->self, &asked->whole, 1, hash), TM_OK);
+    return (struct est_cmc_response){.request_hash = vf_keep(cf->vf, BYTES_OF(hash)),
+                                     .transaction = asked->request.transaction,
                                      .sender_nonce = bytes_str(CF_NEXT_CHALLENGE),
                                      .recipient_nonce = asked->request.sender_nonce,
                                      .has_status = true,

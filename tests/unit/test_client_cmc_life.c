@@ -199,7 +199,11 @@ static struct message *respond(struct life *life, struct bytes octets) {
     assert_int_equal(est_signed_read(octets, &message), TM_OK);
     assert_int_equal(est_cmc_request_read(message.content, &request), TM_OK);
     assert_true(is_signed(life, &message, &request));
+    uint8_t hash[TM_SHA256_SIZE];
+    const struct tm_crypto *crypto = tm_openssl_crypto();
+    assert_int_equal(crypto->sha256(crypto->self, &octets, 1, hash), TM_OK);
     struct est_cmc_response reply = {.transaction = request.transaction,
+                                     .request_hash = BYTES_OF(hash),
                                      .recipient_nonce = request.sender_nonce};
     decide(life, &request, &reply, &made);
     life->challenge[0]++; /* the one before is used up */

@@ -9,6 +9,7 @@ static void assert_same_response(const struct est_cmc_response *a,
     assert_bytes_equal(a->transaction, b->transaction);
     assert_bytes_equal(a->sender_nonce, b->sender_nonce);
     assert_bytes_equal(a->recipient_nonce, b->recipient_nonce);
+    assert_bytes_equal(a->request_hash, b->request_hash);
     assert_int_equal(a->has_status, b->has_status);
     assert_int_equal(a->status, b->status);
     assert_int_equal(a->part, b->part);
@@ -68,6 +69,7 @@ static struct est_cmc_response largest_response(void) {
     return (struct est_cmc_response){.transaction = {many, EST_CMC_TRANSACTION_MAX},
                                      .sender_nonce = {many, EST_CMC_NONCE_MAX},
                                      .recipient_nonce = {many, EST_CMC_NONCE_MAX},
+                                     .request_hash = {many, EST_CMC_HASH_SIZE},
                                      .has_status = true,
                                      .status = EST_CMC_FAILED,
                                      .part = UINT32_MAX,
