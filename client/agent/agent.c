@@ -253,6 +253,23 @@ static enum tm_err check_hook(const struct agent_conf *conf) {
     return TM_EINVAL;
 }
 
+static enum tm_err check_mqtt(const struct agent_conf *conf) {
+    const struct agent_mqtt *mqtt = &conf->mqtt;
+    const struct {
+        const char *key, *path;
+    } files[] = {
+        {"anchors", mqtt->anchors}, {"certificate", mqtt->certificate}, {"key", mqtt->key}};
+    if (conf->transport != AGENT_TRANSPORT_MQTT)
+        return TM_OK;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (files[i].path && access(files[i].path, R_OK) != 0) {
+            log_error("mqtt.%s %s: %s", files[i].key, files[i].path, strerror(errno));
+            return TM_EINVAL;
+        }
+    return mqtt->password_file ? check_secret(mqtt->password_file, "mqtt.password_file", true)
+                               : TM_OK;
+}
+
 enum agent_exit agent_check(const struct agent_conf *conf) {
     gid_t group;
     enum tm_err err = check_provision(conf);
@@ -260,8 +277,8 @@ enum agent_exit agent_check(const struct agent_conf *conf) {
         err = check_secret(conf->bootstrap, "bootstrap", false);
     if (!err && conf->keys.store == AGENT_STORE_PKCS11)
         err = check_secret(conf->keys.pin_file, "keys.pin_file", true);
-    if (!err && conf->transport == AGENT_TRANSPORT_MQTT && conf->mqtt.password_file)
-        err = check_secret(conf->mqtt.password_file, "mqtt.password_file", true);
+    if (!err)
+        err = check_mqtt(conf);
     if (!err)
         err = check_hook(conf);
     if (!err)

@@ -92,8 +92,9 @@ static enum tm_err read_password(struct tm_mqtt *m) {
         return TM_EIO;
     }
     m->password[n] = '\0';
-    m->password[strcspn(m->password, "\r\n")] = '\0';
-    return m->password[0] ? TM_OK : TM_EINVAL;
+    size_t length = strcspn(m->password, "\r\n");
+    m->password[length] = '\0';
+    return length > 0 && length < sizeof m->password - 1 ? TM_OK : TM_EINVAL;
 }
 
 /* libmosquitto opens the files at each connection; that they are none is better known now. */
@@ -151,6 +152,8 @@ static enum tm_err configure(struct tm_mqtt *m) {
 
 enum tm_err tm_mqtt_open(const struct tm_mqtt_config *config, struct tm_mqtt **ret) {
     struct tm_mqtt *m = calloc(1, sizeof *m);
+    /* mosquitto_lib_cleanup is never called: it unloads what OpenSSL's configuration loaded, which
+     * is the whole program's. */
     if (!m || mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
         free(m);
         return TM_ENOMEM;
@@ -176,7 +179,6 @@ void tm_mqtt_close(struct tm_mqtt *m) {
     tm_mqtt_leave(m);
     tm_mqtt_quiet_end(&quiet);
     tm_mqtt_node_close(m);
-    (void)mosquitto_lib_cleanup();
     free(m->host);
     bytes_wipe(m, sizeof *m);
     free(m);

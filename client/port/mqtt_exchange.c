@@ -239,6 +239,7 @@ void tm_mqtt_exchange(void *arg, const struct tm_exchange *exchange, struct tm_a
     tm_mqtt_quiet_begin(&quiet);
     m->exchange = exchange;
     m->answer = ret;
+    m->heard = false;
     m->called = false;
     perform(m, tm_clock_now().mono_ms + (int64_t)m->config.timeout_s * 1000);
     m->exchange = NULL;

@@ -67,6 +67,7 @@ struct tm_mqtt_link {
     unsigned failures;         /* one after the other */
     char trouble[TM_TEXT_MAX]; /* why there is no connection; "" = nothing known */
     char said[TM_TEXT_MAX];    /* libmosquitto's last error message */
+    char logged[TM_TEXT_MAX];  /* the trouble that was logged: once, however often it is met */
 };
 
 /* The Sparkplug edge node. */

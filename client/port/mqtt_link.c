@@ -82,7 +82,9 @@ static void lost(struct tm_mqtt *m, const char *why) {
     struct tm_mqtt_link *link = &m->link;
     if (!link->refused)
         TEXT_SET(link->trouble, link->said[0] ? link->said : why);
-    log_info("no connection to the broker %s: %s", m->config.url, link->trouble);
+    if (strcmp(link->trouble, link->logged) != 0)
+        log_info("no connection to the broker %s: %s", m->config.url, link->trouble);
+    TEXT_SET(link->logged, link->trouble);
     drop(m);
 }
 
@@ -268,6 +270,7 @@ static void begin(struct tm_mqtt *m) {
     m->link.phase = TM_MQTT_UP;
     m->link.failures = 0;
     m->link.trouble[0] = '\0';
+    m->link.logged[0] = '\0';
 }
 
 static void advance(struct tm_mqtt *m) {

@@ -5,7 +5,7 @@ through outages of each part."""
 
 import signal
 
-from agents import DENIED, DONE, AgentCase
+from agents import CONFIG, DENIED, DONE, AgentCase
 from harness import main, openssl, serial_of
 from mqtt import Broker, Client, decode, values
 
@@ -140,6 +140,21 @@ class Sparkplug(MqttCase):
                               values(m.payload)["bdSeq"] > 0)
         self.assertEqual(decode(birth.payload).seq, 0)
         self.renew(agent)
+
+    def test_check_looks_at_the_files_for_the_broker(self):
+        given = {"url": "mqtts://127.0.0.1", "anchors": self.site.root, "user": "u"}
+        agent = self.agent("MQTT-8", secret=None, mqtt={**given, "password_file": "password"})
+        self.assertEqual(agent.run("--check"), CONFIG)
+        self.assertIn("password: no such file", agent.said)
+        (agent.folder / "password").write_text("x\n")
+        (agent.folder / "password").chmod(0o644)
+        self.assertEqual(agent.run("--check"), CONFIG)
+        self.assertIn("other users have access", agent.said)
+        (agent.folder / "password").chmod(0o600)
+        self.assertEqual(agent.run("--check"), DONE, agent.said)
+        agent.configure(mqtt={"anchors": "/nowhere"})
+        self.assertEqual(agent.run("--check"), CONFIG)
+        self.assertIn("mqtt.anchors /nowhere: No such file or directory", agent.said)
 
     def test_wrong_secret_is_refused(self):
         agent = self.agent("MQTT-7", secret=None, bootstrap="bootstrap")
