@@ -268,7 +268,7 @@ static void init(struct mqtt_bridge *bridge) {
     bridge->pump = (struct loop_timer){.fn = mqtt_bridge_pump, .arg = bridge};
     mqtt_nodes_init(&bridge->nodes, config->nodes_max);
     mqtt_births_init(&bridge->births);
-    STAILQ_INIT(&bridge->rebirths);
+    TAILQ_INIT(&bridge->rebirths);
     mqtt_outbox_init(&bridge->outbox);
     mqtt_pace_init(&bridge->birth_pace, config->births_per_second, now);
     mqtt_pace_init(&bridge->rebirth_pace, config->births_per_second, now);

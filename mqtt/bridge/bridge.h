@@ -22,7 +22,8 @@
  *   messages.c    subscriptions and messages over the connection
  *   tls.c         TLS to the broker
  *
- * Nothing here blocks but name resolution. Everything runs on the loop's thread.
+ * Nothing here blocks but name resolution. Everything runs on the loop's thread. The process has to
+ * ignore SIGPIPE: libmosquitto writes to connections that may be gone.
  */
 #ifndef TOUCHMARK_MQTT_BRIDGE_BRIDGE_H
 #define TOUCHMARK_MQTT_BRIDGE_BRIDGE_H
@@ -93,7 +94,7 @@ bool mqtt_bridge_drain(struct mqtt_bridge *bridge);
 struct mqtt_bridge_stats {
     bool connected;
     uint64_t connects, births, deaths, requests, replies, offers, retransmissions, rebirths,
-        malformed, too_large, events;
+        malformed, too_large, events, dropped; /* requests that did not fit: devices ask again */
     size_t nodes, waiting, unconfirmed;
 };
 void mqtt_bridge_stats(const struct mqtt_bridge *bridge, struct mqtt_bridge_stats *ret);

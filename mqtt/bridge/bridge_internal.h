@@ -179,7 +179,7 @@ struct mqtt_bridge {
     struct mqtt_nodes nodes;
     struct mqtt_requests requests;
     struct mqtt_births births;
-    STAILQ_HEAD(mqtt_rebirths, mqtt_node) rebirths; /* edge nodes to be asked for theirs */
+    TAILQ_HEAD(mqtt_rebirths, mqtt_node) rebirths; /* edge nodes to be asked for theirs */
     struct mqtt_outbox outbox;
     struct mqtt_events events;
     struct mqtt_state_topic state;
@@ -193,6 +193,7 @@ struct mqtt_bridge {
     bool offers_turn;  /* of the two that share birth_pace */
     int subscriptions; /* that are not granted yet */
     int64_t paused_at; /* reading stopped then; 0: it goes on */
+    int64_t drop_said; /* monotonic: when the log last told of a dropped request */
     bool shedding;     /* reading goes on although the queue is full */
     struct mqtt_bridge_stats stats;
 };
@@ -200,6 +201,9 @@ struct mqtt_bridge {
 /* pump.c */
 void mqtt_bridge_pump(void *bridge);
 void mqtt_bridge_pump_soon(struct mqtt_bridge *bridge);
+/* A device's request: kept until it is answered, or dropped when there is no room; nothing when one
+ * of that device is under way already. */
+void mqtt_bridge_request(struct mqtt_bridge *bridge, struct mqtt_request *request);
 
 /* host.c: a Sparkplug message; sequence.c */
 void mqtt_host_message(struct mqtt_bridge *bridge, const struct mqtt_topic *topic,
@@ -210,6 +214,8 @@ bool mqtt_sequence_next(struct mqtt_bridge *bridge, struct mqtt_node *edge, uint
 void mqtt_sequence_stop(struct mqtt_bridge *bridge, struct mqtt_node *edge);
 /* Asks an edge node for its births, in its turn, unless it was asked a moment ago. */
 void mqtt_rebirth(struct mqtt_bridge *bridge, struct mqtt_node *edge);
+/* It was born: it need not be asked any more. */
+void mqtt_rebirth_done(struct mqtt_bridge *bridge, struct mqtt_node *edge);
 /* Asks those whose turn it is; *at becomes the time of the next, if that is earlier. */
 void mqtt_rebirth_pump(struct mqtt_bridge *bridge, int64_t now, int64_t *at);
 

@@ -157,6 +157,8 @@ static void drop_client(struct mqtt_broker *broker) {
 static const char *reason_text(const struct mqtt_broker *broker) {
     if (broker->reason == MOSQ_ERR_ERRNO)
         return strerror(broker->system_error);
+    if (broker->reason == MOSQ_ERR_TIMEOUT)
+        return "it does not answer";
     return broker->reason >= 0x80 ? mosquitto_reason_string(broker->reason)
                                   : mosquitto_strerror(broker->reason);
 }
@@ -179,12 +181,16 @@ static void over(struct mqtt_broker *broker) {
         broker->events->lost(broker->arg);
 }
 
-/* Between TCP's and TLS's handshake the library says all the time that it wants to write, although
- * it waits for the other side: then only reading goes on. */
+/* TLS's handshake is the business of reading. */
+static bool shakes_hands(const struct mqtt_broker *broker) {
+    return broker->settings->tls && !broker->connected;
+}
+
+/* Once TCP is connected, the library says all through TLS's handshake that it wants to write,
+ * although it waits for the other side: then only reading goes on. */
 static uint32_t interest(const struct mqtt_broker *broker) {
     uint32_t events = broker->paused ? 0 : EPOLLIN;
-    bool shaking_hands = broker->settings->tls && broker->open && !broker->connected;
-    if (mosquitto_want_write(broker->client) && !shaking_hands)
+    if (mosquitto_want_write(broker->client) && !(shakes_hands(broker) && broker->open))
         events |= EPOLLOUT;
     return events;
 }
@@ -200,7 +206,7 @@ static void on_socket(void *arg, uint32_t events) {
     int rc = MOSQ_ERR_SUCCESS;
     broker->inside = true;
     ERR_clear_error(); /* what others left would be taken for TLS's */
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) || shakes_hands(broker))
         rc = mosquitto_loop_read(broker->client, 1);
     if (!rc && mosquitto_want_write(broker->client))
         rc = mosquitto_loop_write(broker->client, 1);

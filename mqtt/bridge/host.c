@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "base/log.h"
 #include "mqtt/bridge/bridge_internal.h"
 
 /* ---- births ---- */
@@ -130,16 +129,12 @@ static void take_request(struct mqtt_bridge *bridge, struct mqtt_node *node, str
         return;
     }
     struct mqtt_request request = {
-        .id = bridge->next_id++,
         .kind = MQTT_REQUEST_ENROLL,
         .where.node = node,
         .csr = (uint8_t *)(uintptr_t)csr.p,
         .csr_n = csr.n,
     };
-    enum tm_err err = mqtt_requests_add(&bridge->requests, &request);
-    if (err && err != TM_EEXISTS)
-        log_warn("a request of %s is dropped: %s", node->device, tm_err_name(err));
-    mqtt_bridge_pump_soon(bridge);
+    mqtt_bridge_request(bridge, &request);
 }
 
 static void take_data(struct mqtt_bridge *bridge, struct mqtt_node *node,

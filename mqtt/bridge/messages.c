@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "mqtt/bridge/broker_internal.h"
 #include "mqtt/wire/contract.h"
 

@@ -35,7 +35,7 @@ struct mqtt_node {
     struct loop_timer reorder;
     void *reorder_arg;
     int64_t rebirth_at; /* monotonic: no rebirth is asked for before */
-    STAILQ_ENTRY(mqtt_node) rebirths;
+    TAILQ_ENTRY(mqtt_node) rebirths;
     bool rebirth_queued; /* it is to be asked for its births */
 
     /* of the contract, as the birth said it */

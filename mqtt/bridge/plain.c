@@ -3,7 +3,6 @@
  * topic. */
 #include <string.h>
 
-#include "base/log.h"
 #include "mqtt/bridge/bridge_internal.h"
 
 /* The response topic has to be the same device's: else anybody could have answers sent to anybody.
@@ -60,9 +59,5 @@ void mqtt_profile_message(struct mqtt_bridge *bridge, const struct mqtt_incoming
         bridge->stats.malformed++;
         return;
     }
-    request.id = bridge->next_id++;
-    enum tm_err err = mqtt_requests_add(&bridge->requests, &request);
-    if (err && err != TM_EEXISTS)
-        log_warn("a request of %s is dropped: %s", request.where.device, tm_err_name(err));
-    mqtt_bridge_pump_soon(bridge);
+    mqtt_bridge_request(bridge, &request);
 }

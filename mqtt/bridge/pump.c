@@ -7,10 +7,26 @@
 #include "mqtt/bridge/bridge_internal.h"
 
 #define BUSY_PAUSE_MS 1000 /* after the core's link took nothing */
+#define DROP_SAID_MS 10000 /* between two lines of the log on dropped requests */
 
 void mqtt_bridge_pump_soon(struct mqtt_bridge *bridge) {
     if (loop_timer_set(bridge->loop, &bridge->pump, clock_mono_ms()))
         log_error("no memory for the bridge's timer");
+}
+
+void mqtt_bridge_request(struct mqtt_bridge *bridge, struct mqtt_request *request) {
+    int64_t now = clock_mono_ms();
+    request->id = bridge->next_id++;
+    enum tm_err err = mqtt_requests_add(&bridge->requests, request);
+    mqtt_bridge_pump_soon(bridge);
+    if (!err || err == TM_EEXISTS)
+        return;
+    bridge->stats.dropped++;
+    if (bridge->drop_said && now - bridge->drop_said < DROP_SAID_MS)
+        return;
+    bridge->drop_said = now;
+    log_warn("requests over MQTT are dropped (%llu by now): %s",
+             (unsigned long long)bridge->stats.dropped, tm_err_name(err));
 }
 
 void mqtt_remote_set(char ret[IPC_ADDRESS_MAX + 1], const char *text) {
@@ -119,7 +135,8 @@ static void ask_core(struct mqtt_bridge *bridge) {
         ;
 }
 
-/* Reading stops while the queue is full, and so the broker keeps what comes. Not for ever: answers
+/* Reading stops while the queue is full, and so the broker keeps what comes (libmosquitto
+ * acknowledges what it reads: not reading is the only way to leave it there). Not for ever: answers
  * to our keep-alive come the same way. Then what does not fit is dropped; devices ask again. */
 static void hold_back(struct mqtt_bridge *bridge, int64_t now) {
     const struct mqtt_bridge_config *config = &bridge->settings.config;

@@ -72,6 +72,8 @@ struct mqtt_request *mqtt_requests_find(struct mqtt_requests *requests, uint64_t
 struct mqtt_request *mqtt_requests_next(struct mqtt_requests *requests, enum mqtt_request_kind kind,
                                         int64_t now) {
     struct mqtt_request *next = NULL;
+    if (requests->used == requests->asked)
+        return NULL;
     for (size_t i = 0; i < requests->cap; i++) {
         struct mqtt_request *row = &requests->rows[i];
         if (row->id && row->kind == kind && !row->asked && row->due <= now &&
@@ -83,6 +85,8 @@ struct mqtt_request *mqtt_requests_next(struct mqtt_requests *requests, enum mqt
 
 int64_t mqtt_requests_due(const struct mqtt_requests *requests, int64_t now) {
     int64_t due = INT64_MAX;
+    if (requests->used == requests->asked)
+        return due;
     for (size_t i = 0; i < requests->cap; i++) {
         const struct mqtt_request *row = &requests->rows[i];
         if (row->id && !row->asked && row->due > now && row->due < due)

@@ -16,8 +16,14 @@ void mqtt_rebirth(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
     if (edge->rebirth_queued || clock_mono_ms() < edge->rebirth_at)
         return;
     edge->rebirth_queued = true;
-    STAILQ_INSERT_TAIL(&bridge->rebirths, edge, rebirths);
+    TAILQ_INSERT_TAIL(&bridge->rebirths, edge, rebirths);
     mqtt_bridge_pump_soon(bridge);
+}
+
+void mqtt_rebirth_done(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
+    if (edge->rebirth_queued)
+        TAILQ_REMOVE(&bridge->rebirths, edge, rebirths);
+    edge->rebirth_queued = false;
 }
 
 /* tck-id-operational-behavior-data-commands-ncmd-rebirth-*. */
@@ -40,14 +46,13 @@ static void ask(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
 
 void mqtt_rebirth_pump(struct mqtt_bridge *bridge, int64_t now, int64_t *at) {
     struct mqtt_node *edge;
-    while (bridge->ready && !bridge->draining && (edge = STAILQ_FIRST(&bridge->rebirths))) {
+    while (bridge->ready && !bridge->draining && (edge = TAILQ_FIRST(&bridge->rebirths))) {
         if (!mqtt_pace_take(&bridge->rebirth_pace, now)) {
             int64_t next = mqtt_pace_next(&bridge->rebirth_pace, now);
             *at = next < *at ? next : *at;
             return;
         }
-        STAILQ_REMOVE_HEAD(&bridge->rebirths, rebirths);
-        edge->rebirth_queued = false;
+        mqtt_rebirth_done(bridge, edge);
         ask(bridge, edge);
     }
 }
@@ -70,6 +75,7 @@ void mqtt_sequence_stop(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
 
 void mqtt_sequence_birth(struct mqtt_bridge *bridge, struct mqtt_node *edge, uint64_t seq) {
     mqtt_sequence_stop(bridge, edge);
+    mqtt_rebirth_done(bridge, edge);
     edge->reorder.fn = give_up;
     edge->reorder.arg = edge;
     edge->reorder_arg = bridge;

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,13 +90,14 @@ static void print_stats(const struct mqtt_bridge *bridge) {
     mqtt_bridge_stats(bridge, &s);
     (void)printf("stats connected=%d connects=%llu births=%llu deaths=%llu requests=%llu "
                  "replies=%llu offers=%llu retransmissions=%llu rebirths=%llu malformed=%llu "
-                 "too_large=%llu events=%llu nodes=%zu waiting=%zu unconfirmed=%zu\n",
+                 "too_large=%llu events=%llu dropped=%llu nodes=%zu waiting=%zu unconfirmed=%zu\n",
                  s.connected, (unsigned long long)s.connects, (unsigned long long)s.births,
                  (unsigned long long)s.deaths, (unsigned long long)s.requests,
                  (unsigned long long)s.replies, (unsigned long long)s.offers,
                  (unsigned long long)s.retransmissions, (unsigned long long)s.rebirths,
                  (unsigned long long)s.malformed, (unsigned long long)s.too_large,
-                 (unsigned long long)s.events, s.nodes, s.waiting, s.unconfirmed);
+                 (unsigned long long)s.events, (unsigned long long)s.dropped, s.nodes, s.waiting,
+                 s.unconfirmed);
     (void)fflush(stdout);
 }
 
@@ -326,6 +328,7 @@ int main(int argc, char **argv) {
         .now_ms = clock_wall_ms,
     };
     log_open("bridgec", LOG_LEVEL_INFO);
+    (void)signal(SIGPIPE, SIG_IGN);
     for (int i = 1; i < argc; i++)
         if (!configure(&config, groups, argv[i])) {
             (void)fprintf(stderr, "not understood: %s\n", argv[i]);

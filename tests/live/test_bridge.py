@@ -3,6 +3,7 @@
 test plays (bridgec.c). Tests are named after the Sparkplug assertion that they show, where there
 is one."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -120,6 +121,8 @@ class Bridge:
             self.stop()
         finally:
             if self.process:
+                with contextlib.suppress(OSError):
+                    self.process.stdin.close()
                 self.reader.join(timeout=h.PATIENCE)
                 self.process.stdout.close()
             self.log.close()
@@ -807,7 +810,8 @@ class Requests(Case):
         for i in range(200):
             answer = app.wait(lambda m, d=i: m.topic == f"touchmark/v1/d{d}/response")
             self.assertEqual(answer.payload, b"answer to request %d" % i)
-        self.assertEqual(bridge.stats()["connects"], 1)
+        stats = bridge.stats()
+        self.assertEqual((stats["connects"], stats["dropped"]), (1, 0))
 
     def test_back_pressure_does_not_cost_the_connection(self):
         """A core that is away for longer than the keep-alive: then the queue's worth is kept and
@@ -815,13 +819,14 @@ class Requests(Case):
         bridge = self.make_bridge(queue=2, keepalive_s=5)
         bridge.tell("core", 0)
         app = self.make_client()
-        for i in range(200):
-            app.publish(f"touchmark/v1/d{i}/request", b"request", qos=1,
+        for i in range(600):
+            app.publish(f"touchmark/v1/d{i}/request", b"request", qos=1, wait=False,
                         ResponseTopic=f"touchmark/v1/d{i}/response")
-        h.until("what does not fit is dropped", lambda: "is dropped" in bridge.said())
+        h.until("what does not fit is dropped", lambda: bridge.stats()["dropped"] == 600 - 322)
         began = time.monotonic()
         h.until("two keep-alives later", lambda: time.monotonic() - began > 11)
         self.assertEqual(bridge.stats()["connects"], 1)
+        self.assertEqual(bridge.said().count("dropped"), 1)
         bridge.tell("core", 1)
         bridge.enroll()
 
@@ -991,6 +996,52 @@ class Events(Case):
         bridge.take(lambda x: x == ["ack", "1"], "it is acknowledged")
 
 
+class SlowTcp:
+    """Forwards one connection to a port. Its queue of connections is full until open()."""
+
+    def __init__(self, to):
+        self.to, self.held = to, []
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.listener.settimeout(h.PATIENCE)
+        self.port = self.listener.getsockname()[1]
+        while len(self.held) < 8:
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", self.port))
+            self.held.append(sock)
+
+    def open(self):
+        self.listener.listen(16)
+        for sock in self.held:
+            sock.close()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self.listener.accept()
+                there = socket.create_connection(("127.0.0.1", self.to))
+                self.held += [sock, there]
+                for pair in ((sock, there), (there, sock)):
+                    threading.Thread(target=self.forward, args=pair, daemon=True).start()
+
+    @staticmethod
+    def forward(source, sink):
+        with contextlib.suppress(OSError):
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
+                sink.sendall(data)
+
+    def close(self):
+        for sock in [self.listener, *self.held]:
+            sock.close()
+
+
 class Tls(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="touchmark-bridge-tls-")
@@ -1000,7 +1051,7 @@ class Tls(unittest.TestCase):
         self.bridges = []
 
     def run_bridge(self, broker, **options):
-        bridge = Bridge(broker.port, tls_anchors=options.pop("ca", self.ca), **options)
+        bridge = Bridge(getattr(broker, "port", broker), tls_anchors=options.pop("ca", self.ca), **options)
         self.addCleanup(bridge.close)
         return bridge
 
@@ -1057,6 +1108,18 @@ class Tls(unittest.TestCase):
     def test_a_broker_without_tls_gets_nothing(self):
         with Broker() as broker:
             self.refused(broker)
+
+    def test_tcp_that_takes_its_time(self):
+        """TLS begins when TCP is there: here with the second SYN."""
+        broker = self.start_broker()
+        slow = SlowTcp(broker.port)
+        self.addCleanup(slow.close)
+        bridge = self.run_bridge(slow.port)
+        bridge.stats()
+        slow.open()
+        bridge.until(connected=1)
+        self.assertNotIn("cannot reach", bridge.said())
+        self.assertEqual(bridge.stop(), 0)
 
     def test_a_certificate_for_the_broker(self):
         clients, cert, key = mqtt.tls_files(self.folder, ("bridge.test",), prefix="bridge")
