@@ -21,7 +21,7 @@ PKI_RESPONSE = "1.3.6.1.5.5.7.12.3"
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 ID_CMC = "1.3.6.1.5.5.7.7"
 STATUS_INFO, IDENTIFICATION, TRANSACTION, SENDER_NONCE, RECIPIENT_NONCE = 1, 2, 5, 6, 7
-REG_INFO, CONFIRM_ACCEPTANCE, STATUS_INFO_V2, IDENTITY_PROOF_V2 = 18, 24, 25, 34
+REG_INFO, RESPONSE_INFO, CONFIRM_ACCEPTANCE, STATUS_INFO_V2, IDENTITY_PROOF_V2 = 18, 19, 24, 25, 34
 SHA256, HMAC_SHA256 = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.2.9"
 
 STATUSES = {0: "success", 2: "failed", 3: "pending", 4: "noSupport", 5: "confirmRequired",
@@ -210,6 +210,7 @@ class Response:
         self.transaction = found[TRANSACTION].number() if TRANSACTION in found else None
         self.challenge = found[SENDER_NONCE].value if SENDER_NONCE in found else None
         self.nonce = found[RECIPIENT_NONCE].value if RECIPIENT_NONCE in found else None
+        self.info = found[RESPONSE_INFO].value if RESPONSE_INFO in found else None
         self.status, self.parts, self.text, self.fail = "success", [], "", None
         if STATUS_INFO_V2 in found:
             status, parts, *rest = found[STATUS_INFO_V2].children()

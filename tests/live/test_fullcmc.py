@@ -4,10 +4,11 @@ responses that openssl verifies and prints. Who asks is proven by the message al
 same octets mean the same wherever they come from."""
 
 import base64
+import hashlib
 import os
 import re
 
-from est_cmc import (RECIPIENT_NONCE, SENDER_NONCE, STATUS_INFO_V2, TRANSACTION,
+from est_cmc import (RECIPIENT_NONCE, RESPONSE_INFO, SENDER_NONCE, STATUS_INFO_V2, TRANSACTION,
                      Response, Signer, csr_with_key_id, full_request, pki_data, to_der)
 from harness import Case, Key, WELL_KNOWN, main, openssl, run, serial_of, subject_of
 
@@ -135,7 +136,9 @@ class FullCmc(Case):
         self.assertEqual((status, response.status), (200, "confirmRequired"))
         response.verified(self.site.root)
         self.assertEqual(response.controls,
-                         [TRANSACTION, SENDER_NONCE, RECIPIENT_NONCE, STATUS_INFO_V2])
+                         [TRANSACTION, SENDER_NONCE, RECIPIENT_NONCE, RESPONSE_INFO,
+                          STATUS_INFO_V2])
+        self.assertEqual(response.info, hashlib.sha256(message).digest())
         self.assertEqual(response.nonce, nonce)
         self.assertEqual(response.transaction, int.from_bytes(party.transaction(), "big"))
         self.assertEqual(response.parts, [1])  # the PKCS#10's
