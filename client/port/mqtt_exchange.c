@@ -91,7 +91,7 @@ static void set_state(struct tm_mqtt *m, enum mqtt_state state, bool tell) {
 static enum tm_err set_label(struct tm_mqtt *m, const char *label) {
     if ((label[0] && !est_label_valid(label)) || strlen(label) >= sizeof m->label)
         return TM_EINVAL;
-    m->label_new = m->label_new || strcmp(m->label, label) != 0;
+    m->birth_due = m->birth_due || strcmp(m->label, label) != 0;
     TEXT_SET(m->label, label);
     return TM_OK;
 }
@@ -131,8 +131,11 @@ static void converse(struct tm_mqtt *m, enum tm_mqtt_want want, int64_t deadline
             (void)tm_mqtt_serve(m, again < deadline_ms ? again : deadline_ms, -1);
     }
     m->want = TM_MQTT_WANT_NOTHING;
-    if (!m->heard)
-        no_answer(m);
+    if (m->heard)
+        return;
+    no_answer(m);
+    /* Somebody may have told the host another birth in this one's name. */
+    m->birth_due = true;
 }
 
 /* Correlates offers and responses with what asked for them, in the plain profile. */

@@ -106,7 +106,7 @@ struct tm_mqtt {
 
     /* What the device says. */
     char label[MQTT_ID_MAX + 1];
-    bool label_new; /* and the birth named another */
+    bool birth_due; /* the last one named another label, or is not what the host has */
     enum mqtt_state state;
     struct bytes request; /* in request_octets */
     uint8_t correlation[TM_MQTT_CORRELATION_SIZE];

@@ -89,7 +89,7 @@ static enum tm_err give_birth(struct tm_mqtt *m) {
     node->seq = 0;
     node->rebirth = false;
     node->born_ms = tm_clock_now().mono_ms;
-    m->label_new = false;
+    m->birth_due = false;
     m->unsaid = m->request.n > 0;
     return TM_OK;
 }
@@ -109,7 +109,7 @@ static enum tm_err tend(struct tm_mqtt *m) {
         return TM_ECLOSED;
     }
     bool due = node->rebirth && tm_clock_now().mono_ms >= due_ms(m);
-    return due || m->label_new ? give_birth(m) : TM_OK;
+    return due || m->birth_due ? give_birth(m) : TM_OK;
 }
 
 /* No data after a rebirth request before the birth (tck-id-operational-behavior-data-commands-
@@ -117,7 +117,7 @@ static enum tm_err tend(struct tm_mqtt *m) {
 static enum tm_err say(struct tm_mqtt *m) {
     struct tm_mqtt_node *node = &m->node;
     struct buf out = BUF_ON(m->payload);
-    if (node->rebirth || m->label_new) {
+    if (node->rebirth || m->birth_due) {
         enum tm_err err = give_birth(m);
         if (err || !m->unsaid)
             return err;

@@ -48,7 +48,7 @@ static enum tm_err add_properties(const struct tm_mqtt *m, mosquitto_property **
 /* States have no place here: only what asks for something is published. */
 static enum tm_err say(struct tm_mqtt *m) {
     mosquitto_property *properties = NULL;
-    m->label_new = false;
+    m->birth_due = false;
     if (!m->exchange)
         return TM_OK;
     enum tm_err err = add_properties(m, &properties);

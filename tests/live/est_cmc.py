@@ -224,8 +224,8 @@ class Response:
 
     def verified(self, root):
         """Checks that openssl takes it for what it is, signed under `root`; returns itself."""
-        content = openssl("cms", "-verify", "-inform", "DER", "-binary", "-CAfile", root, "-purpose",
-                          "any", stdin=self.octets)
+        content = openssl("cms", "-verify", "-inform", "DER", "-binary", "-CAfile", root,
+                          "-purpose", "any", stdin=self.octets)
         if content != self.content:
             raise AssertionError("openssl reads another content")
         printed = openssl("cms", "-cmsout", "-inform", "DER", "-print", stdin=self.octets).decode()

@@ -47,7 +47,8 @@ class Plan:
 
 
 class Script:
-    """{(direction, kind, n): fault}: the nth message of a kind in a direction, of all links."""
+    """{(direction, kind, n): fault}: the nth message of a kind in a direction, of all links. A fault
+    may be a function as well."""
 
     def __init__(self, faults):
         self.faults, self.honest = faults, False
@@ -241,10 +242,11 @@ class Way:
         proxy, kind = self.proxy, kind_of(publish)
         number = proxy.remember(self, kind, publish)
         fault, dice = proxy.plan.pick(self, number, kind)
-        if not fault or not FAULTS[fault](self, publish, dice):
+        act = FAULTS.get(fault, fault)
+        if not act or not act(self, publish, dice):
             return False
-        proxy.did[fault] += 1
-        proxy.did_to[kind, fault] += 1
+        proxy.did[act.__name__] += 1
+        proxy.did_to[kind, act.__name__] += 1
         return True
 
 

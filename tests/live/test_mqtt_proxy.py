@@ -23,9 +23,9 @@ class Subscriber:
 
     def __init__(self, case, port, qos, version):
         self.process = subprocess.Popen(
-            ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-V", f"mqttv{version}", "-q",
-             str(qos), "-t", "#", "-F", "%t %x", "-i", "subscriber"], stdout=subprocess.PIPE,
-            text=True)
+            ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-V",
+             f"mqttv{version}", "-q", str(qos), "-t", "#", "-F", "%t %x", "-i", "subscriber"],
+            stdout=subprocess.PIPE, text=True)
         self.case, self.lines = case, queue.Queue()
         reader = threading.Thread(target=self.read)
         case.addCleanup(reader.join)
