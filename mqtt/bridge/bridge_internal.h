@@ -37,9 +37,7 @@ struct mqtt_request {
     int64_t due; /* monotonic; not asked before */
 };
 
-/* What one reading of the connection may bring over `queue`: libmosquitto then reads a packet for
- * each of our own messages that was not acknowledged. */
-#define MQTT_REQUESTS_SLACK 320
+#define MQTT_REQUESTS_SLACK 64 /* what may come over `queue` before reading stops */
 
 /* At most queue + slack of them; one per device. */
 struct mqtt_requests {

@@ -8,7 +8,7 @@
 
 #include "mqtt/bridge/broker.h"
 
-#define MQTT_WAITING_MAX 256 /* messages of QoS 1 without PUBACK */
+#define MQTT_WAITING_MAX 1024 /* messages of QoS 1 without PUBACK */
 
 struct mqtt_broker {
     struct loop *loop;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What goes over the broker's connection: subscriptions and messages, with their properties. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,8 @@ static void on_message(struct mosquitto *client, void *arg, const struct mosquit
     free(p.response_topic);
     free(p.correlation);
     free(p.label);
+    if (broker->paused) /* the library reads several packets at once, until there are none */
+        errno = EAGAIN;
 }
 
 static void on_subscribe(struct mosquitto *client, void *arg, int id, int count, const int *granted,

@@ -14,10 +14,28 @@ void mqtt_bridge_pump_soon(struct mqtt_bridge *bridge) {
         log_error("no memory for the bridge's timer");
 }
 
+/* Reading stops while the queue is full, and so the broker keeps what comes (libmosquitto
+ * acknowledges what it reads: not reading is the only way to leave it there). Not for ever: answers
+ * to our keep-alive come the same way. Then what does not fit is dropped; devices ask again. */
+static void hold_back(struct mqtt_bridge *bridge, int64_t now) {
+    const struct mqtt_bridge_config *config = &bridge->settings.config;
+    bool full = bridge->requests.used >= config->queue && !bridge->draining;
+    if (!full) {
+        bridge->paused_at = 0;
+        bridge->shedding = false;
+    } else if (!bridge->paused_at) {
+        bridge->paused_at = now;
+    } else if (now - bridge->paused_at >= config->keepalive_s * 1000 / 2) {
+        bridge->shedding = true;
+    }
+    mqtt_broker_pause(bridge->broker, full && !bridge->shedding);
+}
+
 void mqtt_bridge_request(struct mqtt_bridge *bridge, struct mqtt_request *request) {
     int64_t now = clock_mono_ms();
     request->id = bridge->next_id++;
     enum tm_err err = mqtt_requests_add(&bridge->requests, request);
+    hold_back(bridge, now);
     mqtt_bridge_pump_soon(bridge);
     if (!err || err == TM_EEXISTS)
         return;
@@ -133,23 +151,6 @@ static void ask_core(struct mqtt_bridge *bridge) {
             return;
     while (bridge->core && !bridge->core_busy && ask_paced(bridge))
         ;
-}
-
-/* Reading stops while the queue is full, and so the broker keeps what comes (libmosquitto
- * acknowledges what it reads: not reading is the only way to leave it there). Not for ever: answers
- * to our keep-alive come the same way. Then what does not fit is dropped; devices ask again. */
-static void hold_back(struct mqtt_bridge *bridge, int64_t now) {
-    const struct mqtt_bridge_config *config = &bridge->settings.config;
-    bool full = bridge->requests.used >= config->queue && !bridge->draining;
-    if (!full) {
-        bridge->paused_at = 0;
-        bridge->shedding = false;
-    } else if (!bridge->paused_at) {
-        bridge->paused_at = now;
-    } else if (now - bridge->paused_at >= config->keepalive_s * 1000 / 2) {
-        bridge->shedding = true;
-    }
-    mqtt_broker_pause(bridge->broker, full && !bridge->shedding);
 }
 
 /* When something may be due that no event tells of; INT64_MAX: never. */

@@ -256,6 +256,7 @@ class State(Case):
         self.assertEqual(first.take(lambda x: x[0] == "drained", "drained"), ["drained", "1"])
         second = self.make_bridge()
         first.until(connected=0)
+        self.assertRegex(first.said(), "lost the broker: [^;]*\"", "and does not try again")
         self.assertEqual(first.stop(), 0)
         kept = h.until("STATE is online in the end", lambda: [
             m for m in [self.make_client(STATE).wait(lambda m: m.topic == STATE)]
@@ -585,6 +586,19 @@ class Sequence(Case):
         h.until("asked for its births", lambda: node.rebirths == 1)
         bridge.birth("d1")
 
+    def test_devices_are_born_again_after_their_edge_node(self):
+        bridge = self.make_bridge()
+        node = self.make_node()
+        node.birth(None, d1={"Touchmark/State": "waiting"})
+        number, *_ = bridge.birth("d1")
+        bridge.offer(number, NOTHING)
+        node.birth(None)
+        node.devices["d1"] = {"Touchmark/State": "waiting"}
+        node.data({"Touchmark/Request": b"too early"}, "d1")
+        h.until("asked for its births", lambda: node.rebirths == 1)
+        bridge.birth("d1")
+        self.assertEqual(bridge.count("enroll"), 0)
+
     def test_births_are_not_asked_for_in_a_row(self):
         bridge = self.make_bridge()
         node = self.make_node()
@@ -795,19 +809,19 @@ class Requests(Case):
         """Two at the core; what comes meanwhile waits in the broker and none is lost."""
         bridge = self.make_bridge(queue=2)
         app = self.make_client("touchmark/v1/+/response/#")
-        for i in range(200):
-            app.publish(f"touchmark/v1/d{i}/request", b"request %d" % i, qos=1,
+        for i in range(600):
+            app.publish(f"touchmark/v1/d{i}/request", b"request %d" % i, qos=1, wait=False,
                         ResponseTopic=f"touchmark/v1/d{i}/response")
         seen = set()
-        for i in range(200):
+        for i in range(600):
             h.until("two at the core, or the last one",
-                    lambda: bridge.count("enroll") == min(2, 200 - len(seen)))
-            self.assertLessEqual(bridge.stats()["waiting"], 2 + 320)
+                    lambda: bridge.count("enroll") == min(2, 600 - len(seen)))
+            self.assertLessEqual(bridge.stats()["waiting"], 2 + 64)
             number, remote, octets = bridge.enroll()
             seen.add((remote, octets))
             bridge.reply(number, "bad-csr", b"answer to " + octets)
-        self.assertEqual(len(seen), 200)
-        for i in range(200):
+        self.assertEqual(len(seen), 600)
+        for i in range(600):
             answer = app.wait(lambda m, d=i: m.topic == f"touchmark/v1/d{d}/response")
             self.assertEqual(answer.payload, b"answer to request %d" % i)
         stats = bridge.stats()
@@ -822,7 +836,7 @@ class Requests(Case):
         for i in range(600):
             app.publish(f"touchmark/v1/d{i}/request", b"request", qos=1, wait=False,
                         ResponseTopic=f"touchmark/v1/d{i}/response")
-        h.until("what does not fit is dropped", lambda: bridge.stats()["dropped"] == 600 - 322)
+        h.until("what does not fit is dropped", lambda: bridge.stats()["dropped"] == 600 - 66)
         began = time.monotonic()
         h.until("two keep-alives later", lambda: time.monotonic() - began > 11)
         self.assertEqual(bridge.stats()["connects"], 1)
@@ -860,6 +874,11 @@ class Requests(Case):
         bridge.tell("drain")
         self.assertEqual(bridge.take(lambda x: x[0] == "drained", "drained")[1], "1")
         self.assertEqual((bridge.count("enroll"), bridge.count("birth")), (0, 0))
+        self.broker.restart()
+        bridge.until(connected=0)
+        lost = time.monotonic()
+        h.until("longer than the first pause", lambda: time.monotonic() - lost > 1.5)
+        self.assertEqual(bridge.stats()["connects"], 1, "a successor has its place")
 
 
 class SmallBroker(Case):
