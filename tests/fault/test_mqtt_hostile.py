@@ -152,7 +152,7 @@ class Hostile(Case):
                 self.check_own(unit, status)
                 self.check_registry(unit, status, renewals)
         issued = [x["device"] for x in self.server.leaves() if x["event"] == "issued"
-                  and x.get("device", "").startswith(units[0].name[:2])]
+                  and x.get("device", "").startswith(units[0].name[:-2])]
         self.assertEqual({unit.name: issued.count(unit.name) for unit in units},
                          dict.fromkeys((unit.name for unit in units), 2 + renewals))
         self.assertEqual(set(issued), {unit.name for unit in units}, "a ghost has a certificate")
