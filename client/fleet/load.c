@@ -1,93 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Devices by HTTPS against a real server: see client/fleet/load.h. */
+/* Devices by HTTPS or MQTT against a real server: see client/fleet/load.h. */
 #include "client/fleet/load.h"
 
-#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/auto.h"
-#include "client/fleet/unit.h"
-#include "client/port/curl.h"
+#include "client/fleet/carrier.h"
 #include "client/port/openssl.h"
 #include "client/port/run.h"
 
-AUTO_DEFINE(FILE, fclose)
-AUTO_DEFINE(X509, X509_free)
+#define SERVE_MS 10000 /* connections that wait are looked after so often */
+#define REST_MS 20     /* between two looks whether the others are as far */
 
 /* What the threads share: who is next, and what was seen. */
 struct crowd {
     const struct fleet_load *load;
     int64_t end_mono_ms;
     atomic_size_t next;
+    atomic_size_t turns; /* that are over, of all devices */
     atomic_size_t done, enrolled, renewed, failures;
-    pthread_mutex_t lock; /* over `text` */
+    _Atomic int64_t last_mono_ms; /* when the last certificate came */
+    pthread_mutex_t lock;         /* over `text` */
     char text[TM_TEXT_MAX];
 };
 
-/* ---- input ---- */
-
-void fleet_logins_free(struct fleet_login *logins, size_t count) {
-    if (logins)
-        bytes_wipe(logins, count * sizeof *logins);
-    free(logins);
-}
-
-/* realloc would leave secrets behind. */
-static bool grow(struct fleet_login **logins, size_t count, size_t room) {
-    struct fleet_login *more = calloc(room, sizeof *more);
-    if (!more)
-        return false;
-    if (count)
-        memcpy(more, *logins, count * sizeof *more);
-    fleet_logins_free(*logins, count);
-    *logins = more;
-    return true;
-}
-
-enum tm_err fleet_logins_read(FILE *in, struct fleet_login **ret_logins, size_t *ret_count) {
-    struct fleet_login *logins = NULL;
-    size_t count = 0, room = 0;
-    char id[TM_DEVICE_ID_MAX + 1], secret[FLEET_SECRET_MAX + 1];
-    int read;
-    while ((read = fscanf(in, "%64s %128s", id, secret)) == 2) {
-        if (count == room) {
-            room = room ? 2 * room : 64;
-            if (!grow(&logins, count, room)) {
-                fleet_logins_free(logins, count);
-                return TM_ENOMEM;
-            }
-        }
-        memcpy(logins[count].id, id, sizeof id);
-        memcpy(logins[count++].secret, secret, sizeof secret);
-    }
-    bytes_wipe(secret, sizeof secret);
-    if (read != EOF || count == 0) {
-        fleet_logins_free(logins, count);
-        return TM_EPARSE;
-    }
-    *ret_logins = logins;
-    *ret_count = count;
-    return TM_OK;
-}
-
-enum tm_err fleet_anchors_read(const char *path, struct buf *out) {
-    AUTO(FILE) file = fopen(path, "r");
-    size_t before = out->n;
-    while (file) {
-        AUTO(X509) certificate = PEM_read_X509(file, NULL, NULL, NULL);
-        uint8_t *der = NULL;
-        int n = certificate ? i2d_X509(certificate, &der) : 0;
-        if (n <= 0)
-            break;
-        buf_put(out, (struct bytes){der, (size_t)n});
-        OPENSSL_free(der);
-    }
-    return out->n == before || out->full ? TM_ENOTFOUND : TM_OK;
-}
+/* A device and its way to the server. */
+struct member {
+    struct fleet_unit unit;
+    struct tm_config config;
+    struct fleet_carrier carrier;
+    bool lost; /* it did not come as far as it was to */
+};
 
 /* ---- one device ---- */
 
@@ -103,33 +51,40 @@ static enum tm_err put_secret(struct fleet_unit *unit, struct fleet_login *login
     return err;
 }
 
-static enum tm_err make_device(struct fleet_unit *unit, struct fleet_login *login,
-                               const struct tm_config *config, struct bytes anchors) {
+static enum tm_err make_device(struct member *member, struct fleet_login *login,
+                               struct bytes anchors) {
+    struct fleet_unit *unit = &member->unit;
     fleet_unit_tables(unit);
     enum tm_err err = put_secret(unit, login);
     if (!err)
-        err = tm_device_provision(config, &unit->keys, &unit->storage, tm_openssl_crypto(),
+        err = tm_device_provision(&member->config, &unit->keys, &unit->storage, tm_openssl_crypto(),
                                   unit->work, sizeof unit->work, anchors, (struct bytes){NULL, 0});
     return err ? err
-               : tm_device_init(&unit->device, config, &unit->keys, &unit->storage,
+               : tm_device_init(&unit->device, &member->config, &unit->keys, &unit->storage,
                                 tm_openssl_crypto(), unit->work, sizeof unit->work);
+}
+
+static void note_failure(struct crowd *crowd, const char *text) {
+    crowd->failures++;
+    (void)pthread_mutex_lock(&crowd->lock);
+    TEXT_SET(crowd->text, text);
+    (void)pthread_mutex_unlock(&crowd->lock);
 }
 
 static void note(struct crowd *crowd, const struct tm_event *event) {
     switch (event->kind) {
     case TM_EVENT_ENROLLED:
         crowd->enrolled++;
+        crowd->last_mono_ms = tm_clock_now().mono_ms;
         return;
     case TM_EVENT_RENEWED:
         crowd->renewed++;
+        crowd->last_mono_ms = tm_clock_now().mono_ms;
         return;
     case TM_EVENT_FAILED:
     case TM_EVENT_DISCARDED:
     case TM_EVENT_STRANDED:
-        crowd->failures++;
-        (void)pthread_mutex_lock(&crowd->lock);
-        TEXT_SET(crowd->text, event->text);
-        (void)pthread_mutex_unlock(&crowd->lock);
+        note_failure(crowd, event->text);
         return;
     case TM_EVENT_RECOVERED:
     case TM_EVENT_ROLLED_BACK:
@@ -139,19 +94,17 @@ static void note(struct crowd *crowd, const struct tm_event *event) {
     }
 }
 
-static void sleep_until(int64_t mono_ms, int64_t now_ms) {
-    int64_t ms = mono_ms > now_ms ? mono_ms - now_ms : 0;
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    (void)nanosleep(&t, NULL);
+static bool is_over(const struct crowd *crowd) {
+    return tm_clock_now().mono_ms >= crowd->end_mono_ms;
 }
 
 /* Runs the device until `kind` is told of `slot`, or the time is over. */
-static enum tm_err run_until(struct crowd *crowd, struct tm_device *device, struct tm_curl *curl,
-                             enum tm_event_kind kind, enum tm_slot slot) {
-    for (;;) {
+static enum tm_err run_until(struct crowd *crowd, struct member *member, enum tm_event_kind kind,
+                             enum tm_slot slot) {
+    struct tm_device *device = &member->unit.device;
+    while (!is_over(crowd)) {
         struct tm_step step;
-        enum tm_err err = tm_run(device, tm_curl_transport(curl), tm_clock_now, &step);
-        int64_t now = tm_clock_now().mono_ms;
+        enum tm_err err = tm_run(device, member->carrier.transport, tm_clock_now, &step);
         if (err)
             return err;
         if (step.kind == TM_STEP_TELL) {
@@ -160,53 +113,132 @@ static enum tm_err run_until(struct crowd *crowd, struct tm_device *device, stru
                 return TM_OK;
         } else if (step.until_mono_ms >= crowd->end_mono_ms) {
             return TM_ETIMEOUT;
-        } else {
-            sleep_until(step.until_mono_ms, now);
+        } else if (fleet_carrier_wait(&member->carrier, step.until_mono_ms)) {
+            tm_device_hurry(device);
         }
-        if (now >= crowd->end_mono_ms)
-            return TM_ETIMEOUT;
+    }
+    return TM_ETIMEOUT;
+}
+
+/* ---- its turns: the enrollment, then its renewals ---- */
+
+/* NULL: there is no such device. */
+static struct member *join(struct crowd *crowd) {
+    const struct fleet_load *load = crowd->load;
+    size_t number = crowd->next++;
+    struct member *member = number < load->count ? calloc(1, sizeof *member) : NULL;
+    if (!member)
+        return NULL;
+    member->config = (struct tm_config){.device_id = load->logins[number].id,
+                                        .idevid_label = load->idevid_label,
+                                        .ldevid_label = load->ldevid_label,
+                                        .backoff_min_s = 1,
+                                        .backoff_max_s = 10};
+    enum tm_err err = make_device(member, &load->logins[number], load->anchors);
+    if (!err)
+        err = fleet_carrier_open(load, number, &member->unit, &member->carrier);
+    if (err)
+        note_failure(crowd, tm_err_name(err));
+    member->lost = err != TM_OK;
+    return member;
+}
+
+static void leave(struct crowd *crowd, struct member *member) {
+    crowd->done += !member->lost;
+    fleet_carrier_close(&member->carrier);
+    fleet_unit_free(&member->unit);
+    free(member);
+}
+
+static enum tm_err enroll(struct crowd *crowd, struct member *member) {
+    return run_until(crowd, member, TM_EVENT_ENROLLED,
+                     crowd->load->ldevid_label ? TM_SLOT_CURRENT : TM_SLOT_IDEVID);
+}
+
+static enum tm_err renew(struct crowd *crowd, struct member *member) {
+    tm_device_renew(&member->unit.device);
+    return run_until(crowd, member, TM_EVENT_RENEWED, TM_SLOT_CURRENT);
+}
+
+static unsigned turns_of(const struct fleet_load *load) {
+    return load->ldevid_label ? 1 + load->renewals : 1;
+}
+
+static void take_turn(struct crowd *crowd, struct member *member, unsigned turn) {
+    if (!member->lost)
+        member->lost = (turn == 0 ? enroll(crowd, member) : renew(crowd, member)) != TM_OK;
+    crowd->turns++;
+}
+
+/* ---- one after the other ---- */
+
+static void take_all_turns(struct crowd *crowd) {
+    struct member *member;
+    while (!is_over(crowd) && (member = join(crowd))) {
+        for (unsigned turn = 0; turn < turns_of(crowd->load); turn++)
+            take_turn(crowd, member, turn);
+        leave(crowd, member);
     }
 }
 
-static enum tm_err live(struct crowd *crowd, struct fleet_unit *unit, struct fleet_login *login) {
-    const struct fleet_load *load = crowd->load;
-    struct tm_config config = {.device_id = login->id,
-                               .idevid_label = load->idevid_label,
-                               .ldevid_label = load->ldevid_label,
-                               .backoff_min_s = 1,
-                               .backoff_max_s = 10};
-    struct tm_curl_config server = {
-        .url = load->url, .keys = &unit->keys, .storage = &unit->storage};
-    struct tm_curl *curl;
-    enum tm_err err = make_device(unit, login, &config, load->anchors);
-    if (!err)
-        err = tm_curl_open(&server, &curl);
-    if (err)
-        return err;
-    err = run_until(crowd, &unit->device, curl, TM_EVENT_ENROLLED,
-                    load->ldevid_label ? TM_SLOT_CURRENT : TM_SLOT_IDEVID);
-    for (unsigned i = 0; !err && load->ldevid_label && i < load->renewals; i++) {
-        tm_device_renew(&unit->device);
-        err = run_until(crowd, &unit->device, curl, TM_EVENT_RENEWED, TM_SLOT_CURRENT);
+/* ---- all at once ---- */
+
+/* A thread's own. */
+struct party {
+    struct member **members;
+    size_t count;
+    int64_t serve_mono_ms;
+};
+
+/* So that no broker takes them for dead. */
+static void serve(struct party *party) {
+    int64_t now = tm_clock_now().mono_ms;
+    if (now < party->serve_mono_ms)
+        return;
+    for (size_t i = 0; i < party->count; i++)
+        if (party->members[i]->carrier.mqtt)
+            (void)fleet_carrier_wait(&party->members[i]->carrier, now + 1);
+    party->serve_mono_ms = tm_clock_now().mono_ms + SERVE_MS;
+}
+
+static void wait_for_others(struct crowd *crowd, struct party *party, unsigned turn) {
+    const struct timespec rest = {.tv_nsec = REST_MS * 1000000};
+    while (crowd->turns < (turn + 1) * crowd->load->count && !is_over(crowd)) {
+        serve(party);
+        (void)nanosleep(&rest, NULL);
     }
-    tm_curl_close(curl);
-    return err;
+}
+
+static void take_turns_together(struct crowd *crowd) {
+    struct party party = {.members = calloc(crowd->load->count, sizeof(struct member *)),
+                          .serve_mono_ms = tm_clock_now().mono_ms + SERVE_MS};
+    struct member *member;
+    while (party.members && !is_over(crowd) && (member = join(crowd))) {
+        party.members[party.count++] = member;
+        take_turn(crowd, member, 0);
+        serve(&party);
+    }
+    wait_for_others(crowd, &party, 0);
+    for (unsigned turn = 1; turn < turns_of(crowd->load); turn++) {
+        for (size_t i = 0; i < party.count; i++) {
+            take_turn(crowd, party.members[i], turn);
+            serve(&party);
+        }
+        wait_for_others(crowd, &party, turn);
+    }
+    for (size_t i = 0; i < party.count; i++)
+        leave(crowd, party.members[i]);
+    free(party.members);
 }
 
 /* ---- all of them ---- */
 
 static void *work(void *arg) {
     struct crowd *crowd = arg;
-    struct fleet_unit *unit = malloc(sizeof *unit);
-    size_t i;
-    while (unit && (i = crowd->next++) < crowd->load->count &&
-           tm_clock_now().mono_ms < crowd->end_mono_ms) {
-        memset(unit, 0, sizeof *unit);
-        if (!live(crowd, unit, &crowd->load->logins[i]))
-            crowd->done++;
-        fleet_unit_free(unit);
-    }
-    free(unit);
+    if (crowd->load->stay)
+        take_turns_together(crowd);
+    else
+        take_all_turns(crowd);
     return NULL;
 }
 
@@ -221,17 +253,28 @@ static void report(struct crowd *crowd, int64_t ms) {
                  crowd->text[0] ? ", the last: " : "", crowd->text);
 }
 
+/* A connection has up to three files. */
+static void lift_limit(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 bool fleet_load_run(const struct fleet_load *load) {
     pthread_t threads[64];
     unsigned started = 0;
+    lift_limit();
     int64_t start = tm_clock_now().mono_ms;
     struct crowd crowd = {.load = load,
                           .end_mono_ms = start + (int64_t)load->seconds * 1000,
+                          .last_mono_ms = start,
                           .lock = PTHREAD_MUTEX_INITIALIZER};
     while (started < load->threads && !pthread_create(&threads[started], NULL, work, &crowd))
         started++;
     for (unsigned i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
-    report(&crowd, tm_clock_now().mono_ms - start);
+    report(&crowd, crowd.last_mono_ms - start);
     return crowd.done == load->count;
 }

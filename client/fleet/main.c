@@ -30,7 +30,13 @@ enum {
     OPT_LDEVID,
     OPT_THREADS,
     OPT_RENEWALS,
-    OPT_SECONDS
+    OPT_SECONDS,
+    OPT_STAY,
+    OPT_PROFILE,
+    OPT_GROUP,
+    OPT_HOST_ID,
+    OPT_PREFIX,
+    OPT_BROKER_ANCHORS
 };
 
 static const struct argp_option option_rows[] = {
@@ -44,7 +50,9 @@ static const struct argp_option option_rows[] = {
     {"list", OPT_LIST, NULL, 0, "List the scenarios", 0},
     {NULL, 0, NULL, 0,
      "Load on a real server, by devices whose lines \"ID SECRET\" stand on standard input:", 1},
-    {"url", OPT_URL, "URL", 0, "https://HOST:PORT of the EST server", 1},
+    {"url", OPT_URL, "URL", 0,
+     "https://HOST:PORT of the EST server, or mqtt://HOST:PORT or mqtts://HOST:PORT of a broker",
+     1},
     {"anchors", OPT_ANCHORS, "FILE", 0, "Trust anchors (PEM)", 1},
     {"idevid-label", OPT_IDEVID, "LABEL", 0, "EST label for IDevIDs (default: none are enrolled)",
      1},
@@ -53,6 +61,15 @@ static const struct argp_option option_rows[] = {
     {"threads", OPT_THREADS, "N", 0, "1 to 64 (default 8)", 1},
     {"renewals", OPT_RENEWALS, "N", 0, "Of each LDevID (default 1)", 1},
     {"seconds", OPT_SECONDS, "N", 0, "At most (default 60)", 1},
+    {"stay", OPT_STAY, NULL, 0,
+     "All enroll, then all renew, and all keep their connection until the last is done", 1},
+    {NULL, 0, NULL, 0, "MQTT, where each device is a client of its own:", 2},
+    {"profile", OPT_PROFILE, "NAME", 0, "sparkplug (default: an edge node each) or plain", 2},
+    {"group", OPT_GROUP, "NAME", 0,
+     "Sparkplug group (default fleet); several times: the devices take turns", 2},
+    {"host-id", OPT_HOST_ID, "ID", 0, "Primary host whose STATE is waited for", 2},
+    {"prefix", OPT_PREFIX, "TOPIC", 0, "Of the plain profile", 2},
+    {"broker-anchors", OPT_BROKER_ANCHORS, "FILE", 0, "CAs of the broker (PEM), for mqtts", 2},
     {0},
 };
 
@@ -69,6 +86,38 @@ static void choose(struct arguments *a, const char *name, struct argp_state *sta
     a->scenario = fleet_scenario_named(name);
     if (!a->scenario && strcmp(name, "all") != 0)
         argp_error(state, "%s is no scenario (see --list)", name);
+}
+
+static void add_group(struct fleet_load *load, const char *name, struct argp_state *state) {
+    if (load->group_count == FLEET_GROUPS_MAX)
+        argp_error(state, "more than %d groups", FLEET_GROUPS_MAX);
+    else
+        load->groups[load->group_count++] = name;
+}
+
+static error_t parse_mqtt(int key, char *arg, struct argp_state *state) {
+    struct fleet_load *load = &((struct arguments *)state->input)->load;
+    switch (key) {
+    case OPT_PROFILE:
+        load->plain = strcmp(arg, "plain") == 0;
+        if (!load->plain && strcmp(arg, "sparkplug") != 0)
+            argp_error(state, "%s is no profile", arg);
+        return 0;
+    case OPT_GROUP:
+        add_group(load, arg, state);
+        return 0;
+    case OPT_HOST_ID:
+        load->host_id = arg;
+        return 0;
+    case OPT_PREFIX:
+        load->prefix = arg;
+        return 0;
+    case OPT_BROKER_ANCHORS:
+        load->broker_anchors = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
 }
 
 static error_t parse_load(int key, char *arg, struct argp_state *state) {
@@ -95,12 +144,17 @@ static error_t parse_load(int key, char *arg, struct argp_state *state) {
     case OPT_SECONDS:
         a->load.seconds = (unsigned)number(state, arg, 1, 86400);
         return 0;
+    case OPT_STAY:
+        a->load.stay = true;
+        return 0;
     case ARGP_KEY_END:
         if (a->load.url && (!a->anchors || (!a->load.idevid_label && !a->load.ldevid_label)))
             argp_error(state, "--url needs --anchors and a label");
+        if (a->load.group_count == 0)
+            add_group(&a->load, "fleet", state);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_mqtt(key, arg, state);
     }
 }
 
