@@ -103,6 +103,20 @@ static struct cmc_wish confirm_wish(const struct unit *u) {
                              .nonce = "nonce-2"};
 }
 
+/* By its certificate, with a new challenge. */
+static struct cmc_wish renewal_wish(struct rig *rig, struct unit *u, EVP_PKEY *key,
+                                    const char *transaction) {
+    cmc_challenge(rig, "ldevid", u->id, &u->challenge);
+    return (struct cmc_wish){.label = "ldevid",
+                             .device = u->id,
+                             .key = key,
+                             .signer = leaf_of(u),
+                             .signer_key = u->key,
+                             .challenge = cmc_challenge_bytes(&u->challenge),
+                             .transaction = transaction,
+                             .nonce = "nonce-3"};
+}
+
 static void unit_confirm(struct rig *rig, struct unit *u) {
     struct cmc_wish wish = confirm_wish(u);
     ask(rig, u, &wish);
@@ -146,15 +160,7 @@ static void test_secret_confirm_renew_confirm(void **state) {
     assert_int_equal(rig_leaves(rig, CA_EVENT_CONFIRMED, 0), 1);
 
     EVP_PKEY *next = EVP_EC_gen("P-256");
-    cmc_challenge(rig, "ldevid", u.id, &u.challenge);
-    struct cmc_wish renewal = {.label = "ldevid",
-                               .device = u.id,
-                               .key = next,
-                               .signer = leaf_of(&u),
-                               .signer_key = u.key,
-                               .challenge = cmc_challenge_bytes(&u.challenge),
-                               .transaction = "second",
-                               .nonce = "nonce-3"};
+    struct cmc_wish renewal = renewal_wish(rig, &u, next, "second");
     ask(rig, &u, &renewal);
     assert_outcome(&u.answer, IPC_ISSUED);
     /* The one in use steps back only when the device says that it has the next. */
@@ -185,15 +191,7 @@ static void test_https_then_cmc_then_https(void **state) {
     assert_outcome(&u.answer, IPC_ISSUED);
     memcpy(u.leaf, u.answer.der, u.leaf_n = u.answer.der_n);
     EVP_PKEY *next = EVP_EC_gen("P-256");
-    cmc_challenge(rig, "ldevid", u.id, &u.challenge);
-    struct cmc_wish renewal = {.label = "ldevid",
-                               .device = u.id,
-                               .key = next,
-                               .signer = leaf_of(&u),
-                               .signer_key = u.key,
-                               .challenge = cmc_challenge_bytes(&u.challenge),
-                               .transaction = "x",
-                               .nonce = "n"};
+    struct cmc_wish renewal = renewal_wish(rig, &u, next, "x");
     ask(rig, &u, &renewal);
     assert_outcome(&u.answer, IPC_ISSUED);
     keep_leaf(rig, &u);
@@ -276,15 +274,7 @@ static void test_another_request_under_one_transaction_is_a_conflict(void **stat
     unit_enroll(rig, "M-1", &u);
     unit_confirm(rig, &u);
     EVP_PKEY *other = EVP_EC_gen("P-256");
-    cmc_challenge(rig, "ldevid", u.id, &u.challenge);
-    struct cmc_wish wish = {.label = "ldevid",
-                            .device = u.id,
-                            .key = other,
-                            .signer = leaf_of(&u),
-                            .signer_key = u.key,
-                            .challenge = cmc_challenge_bytes(&u.challenge),
-                            .transaction = "first",
-                            .nonce = "n"};
+    struct cmc_wish wish = renewal_wish(rig, &u, other, "first");
     ask(rig, &u, &wish);
     assert_outcome(&u.answer, IPC_CONFLICT);
     wish.transaction = "second";
@@ -303,15 +293,7 @@ static void test_a_new_transaction_replaces_the_open_one(void **state) {
     unit_confirm(rig, &u);
     EVP_PKEY *keys[2] = {EVP_EC_gen("P-256"), EVP_EC_gen("P-256")};
     for (int i = 0; i < 2; i++) {
-        cmc_challenge(rig, "ldevid", u.id, &u.challenge);
-        struct cmc_wish wish = {.label = "ldevid",
-                                .device = u.id,
-                                .key = keys[i],
-                                .signer = leaf_of(&u),
-                                .signer_key = u.key,
-                                .challenge = cmc_challenge_bytes(&u.challenge),
-                                .transaction = i ? "third" : "second",
-                                .nonce = "n"};
+        struct cmc_wish wish = renewal_wish(rig, &u, keys[i], i ? "third" : "second");
         ask(rig, &u, &wish);
         assert_outcome(&u.answer, IPC_ISSUED);
         if (i == 0) {
@@ -409,15 +391,7 @@ static void test_a_challenge_is_good_once(void **state) {
     unit_enroll(rig, "M-1", &u);
     unit_confirm(rig, &u);
     EVP_PKEY *keys[2] = {EVP_EC_gen("P-256"), EVP_EC_gen("P-256")};
-    cmc_challenge(rig, "ldevid", u.id, &u.challenge);
-    struct cmc_wish wish = {.label = "ldevid",
-                            .device = u.id,
-                            .key = keys[0],
-                            .signer = leaf_of(&u),
-                            .signer_key = u.key,
-                            .challenge = cmc_challenge_bytes(&u.challenge),
-                            .transaction = "held-back",
-                            .nonce = "n"};
+    struct cmc_wish wish = renewal_wish(rig, &u, keys[0], "held-back");
     cmc_make(&wish, &old); /* the broker keeps it */
     wish.key = keys[1];
     wish.transaction = "second";
