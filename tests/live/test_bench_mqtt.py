@@ -6,7 +6,8 @@ import collections
 import subprocess
 
 from harness import BUILD, PATIENCE, SLOW, Bench, Case, main, run
-from mqtt import BOOLEAN, Broker, Client, decode, metric, payload, values
+from mqtt import (BOOLEAN, Broker, Client, decode, free_port, metric, payload, tls_files,
+                  values)
 
 FLEET = BUILD / "client" / "fleet" / "touchmark-fleet"
 BENCH_MQTT = BUILD / "bench" / "touchmark-bench-mqtt"
@@ -20,6 +21,10 @@ class MqttCase(Case):
     def setUpClass(cls):
         cls.broker = Broker()
         cls.addClassCleanup(cls.broker.close)
+        cls.ca, certificate, key = tls_files(cls.broker.folder)
+        cls.tls_port = free_port()
+        cls.broker.lines += [f"listener {cls.tls_port} 127.0.0.1", f"cafile {cls.ca}",
+                             f"certfile {certificate}", f"keyfile {key}"]
         cls.broker.start()
         super().setUpClass()
 
@@ -49,10 +54,10 @@ class MqttCase(Case):
 
 
 class Fleet(MqttCase):
-    def fleet(self, prefix, count, *options):
+    def fleet(self, prefix, count, *options, url=None):
         names, lines = self.register(prefix, count, "--secrets")
         before = self.server.head()
-        done = run(FLEET, "--url", self.url, "--anchors", self.site.root, "--idevid-label", "idevid",
+        done = run(FLEET, "--url", url or self.url, "--anchors", self.site.root, "--idevid-label", "idevid",
                    "--ldevid-label", "ldevid", "--threads", "4", "--renewals", "1", *options,
                    stdin=lines)
         for said in (f"devices: {count} of {count} ", f"certificates: {2 * count} enrolled, {count} "
@@ -81,6 +86,9 @@ class Fleet(MqttCase):
     def test_clients_of_the_plain_profile(self):
         self.fleet("P", 6, "--profile", "plain")
         self.assertEqual(self.at("+", "NBIRTH", "+"), [])
+
+    def test_tls_to_the_broker(self):
+        self.fleet("T", 2, "--broker-anchors", self.ca, url=f"mqtts://127.0.0.1:{self.tls_port}")
 
     def test_a_broker_that_is_not_there(self):
         done = run(FLEET, "--url", "mqtt://127.0.0.1:1", "--anchors", self.site.root,
