@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "ca/cmc.h"
-#include "ca/lifecycle.h"
 #include "ca/registry.h"
 
 /* ---- what the device has ---- */
@@ -201,6 +200,9 @@ static bool make_offer(struct ca_service *s, const struct ca_label *label, const
     return true;
 }
 
+/* Whoever wants an offer gets one: it costs no look-up and tells nobody which devices there are. A
+ * device that is unknown, or gets nothing in its state, is told so by the signed refusal of its
+ * request. */
 void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth, struct buf *room,
                       struct ipc_offer *ret) {
     *ret = (struct ipc_offer){.id = birth->id, .kind = IPC_OFFER_NOTHING};
@@ -208,14 +210,9 @@ void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth,
     struct ca_device device;
     if (!label || !ca_device_id_valid(birth->device))
         return;
-    enum tm_err err =
-        service->store->ops->device(service->store, label->tenant->name, birth->device, &device);
-    if (err && !(err == TM_ENOTFOUND && label->tenant->register_unknown))
-        return;
-    if (!err && !ca_state_serves((enum ca_state)device.state))
-        return;
     if (birth->wants)
         (void)make_offer(service, label, birth->device, room, ret);
-    else if (!err)
+    else if (!service->store->ops->device(service->store, label->tenant->name, birth->device,
+                                          &device))
         (void)find_response(service, &device, room, ret);
 }

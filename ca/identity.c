@@ -72,6 +72,8 @@ static enum verdict judge_own_validity(struct ca_request *r, struct ca_refusal *
 static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_certificate *own = &r->who.own;
     if (own->status == CA_CERT_REVOKED) {
+        if (strcmp(own->tenant, r->label->tenant->name) == 0)
+            TEXT_SET(r->who.device, own->device); /* for the audit */
         (void)ca_refuse(ret, IPC_REVOKED, "the certificate is revoked");
         return REFUSED;
     }

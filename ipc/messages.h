@@ -104,7 +104,7 @@ struct ipc_birth {
 
 /* Core to face: the answer to ipc_birth.id. */
 enum ipc_offer_kind {
-    IPC_OFFER_NOTHING = 1, /* not a device that is served, or nothing is due */
+    IPC_OFFER_NOTHING = 1, /* no such label, or nothing is due */
     IPC_OFFER_CHALLENGE,   /* `cmc` is an offer (est/wire/cmc.h) */
     IPC_OFFER_RESPONSE,    /* `cmc` is the Full PKI Response that it has not confirmed yet */
     IPC_OFFER_KIND_LAST = IPC_OFFER_RESPONSE,

@@ -325,8 +325,13 @@ static void test_a_birth_brings_the_response_until_it_is_confirmed(void **state)
     out = BUF_ON(room);
     ca_service_birth(rig->service, &birth, &out, &offer);
     assert_int_equal(offer.kind, IPC_OFFER_NOTHING);
-    birth.wants = true;
     (void)strcpy(birth.device, "nobody");
+    ca_service_birth(rig->service, &birth, &out, &offer);
+    assert_int_equal(offer.kind, IPC_OFFER_NOTHING);
+    birth.wants = true; /* an offer tells nobody which devices there are */
+    ca_service_birth(rig->service, &birth, &out, &offer);
+    assert_int_equal(offer.kind, IPC_OFFER_CHALLENGE);
+    (void)strcpy(birth.device, "no/id");
     ca_service_birth(rig->service, &birth, &out, &offer);
     assert_int_equal(offer.kind, IPC_OFFER_NOTHING);
     (void)strcpy(birth.device, "M-1");

@@ -463,14 +463,15 @@ class Foreign(Mqtt):
         self.each("I", check)
 
     def test_nobody_is_told_whether_a_device_exists(self):
-        """An unknown device gets no offer, and a request with a secret of nobody the same refusal
-        as one with a wrong secret."""
+        """An unknown device gets an offer like others, and a request with a secret of nobody the
+        same refusal as one with a wrong secret."""
         known, unknown = Plain(self, self.client, "H1"), Plain(self, self.client, "H2")
         self.server.add_device("H1")
         answers = []
         for device in (known, unknown):
             device.new_key()
-            answers.append(device.ask(device.request(b"x" * 32, secret="wrong" * 8)))
+            challenge = device.offer().challenge
+            answers.append(device.ask(device.request(challenge, secret="wrong" * 8)))
         self.assertEqual(*[(a.status, a.fail, a.text) for a in answers])
 
 
