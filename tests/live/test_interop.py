@@ -12,6 +12,7 @@ from harness import (BUILD, SOURCE, Case, Key, WELL_KNOWN, body_of, certificates
 
 DOCUMENT = SOURCE / "docs" / "interop.md"
 LIBEST = "\n## libest\n"  # from here on the document is tests/live/test_libest.py's
+CMC = "\n## CMC and Sparkplug\n"  # and from here on nobody writes it
 VERSIONS = ("1.2", "1.3")
 JARS = ":".join(f"/usr/share/java/{name}.jar" for name in ("bcpkix", "bcprov", "bcutil"))
 

@@ -24,7 +24,7 @@ from harness import (PATIENCE, Case, Connection, Key, certificates_in, main, ope
                      run, serial_of, until)
 from test_device import Unit, serial
 from test_image import make_debian
-from test_interop import DOCUMENT, LIBEST, OPERATIONS
+from test_interop import CMC, DOCUMENT, LIBEST, OPERATIONS
 
 PACKAGE = "libest-utils"
 # estserver knows this one user.
@@ -195,8 +195,9 @@ def setUpModule():
 def tearDownModule():
     text = document()
     own, mark, rest = DOCUMENT.read_text().partition(LIBEST)
-    if text != mark + rest:
-        DOCUMENT.write_text(own + text)
+    theirs, next_mark, others = rest.partition(CMC)
+    if text != mark + theirs:
+        DOCUMENT.write_text(own + text + next_mark + others)
         raise AssertionError(f"{DOCUMENT} was not what this run shows; it is now:\n{text}")
 
 
