@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/port/openssl.h"
 #include "client/port/run.h"
 
 static enum tm_err open_curl(const struct fleet_load *load, const struct fleet_unit *unit,
@@ -21,7 +20,8 @@ static enum tm_err open_curl(const struct fleet_load *load, const struct fleet_u
 
 /* An edge node of its own, or a client of the plain profile. */
 static enum tm_err open_mqtt(const struct fleet_load *load, size_t number,
-                             const struct fleet_unit *unit, struct fleet_carrier *ret) {
+                             const struct fleet_unit *unit, const struct tm_crypto *crypto,
+                             struct fleet_carrier *ret) {
     const struct tm_mqtt_config config = {
         .url = load->url,
         .anchors_file = load->broker_anchors,
@@ -33,7 +33,7 @@ static enum tm_err open_mqtt(const struct fleet_load *load, size_t number,
         .timeout_s = load->seconds < 60 ? load->seconds : 60,
         .keys = &unit->keys,
         .storage = &unit->storage,
-        .crypto = tm_openssl_crypto(),
+        .crypto = crypto,
     };
     struct tm_mqtt *mqtt;
     enum tm_err err = tm_mqtt_open(&config, &mqtt);
@@ -43,8 +43,9 @@ static enum tm_err open_mqtt(const struct fleet_load *load, size_t number,
 }
 
 enum tm_err fleet_carrier_open(const struct fleet_load *load, size_t number,
-                               const struct fleet_unit *unit, struct fleet_carrier *ret) {
-    return strncmp(load->url, "mqtt", 4) == 0 ? open_mqtt(load, number, unit, ret)
+                               const struct fleet_unit *unit, const struct tm_crypto *crypto,
+                               struct fleet_carrier *ret) {
+    return strncmp(load->url, "mqtt", 4) == 0 ? open_mqtt(load, number, unit, crypto, ret)
                                               : open_curl(load, unit, ret);
 }
 

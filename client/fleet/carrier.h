@@ -14,10 +14,11 @@ struct fleet_carrier {
     const struct tm_transport *transport;
 };
 
-/* For the device number `number` of the load, which unit and load have to outlive. TM_EINVAL: a URL
- * or ID that cannot be; errors of the transports. */
+/* For the device number `number` of the load. Load, unit and crypto have to outlive it. TM_EINVAL:
+ * a URL or ID that cannot be; errors of the transports. */
 MUST_USE enum tm_err fleet_carrier_open(const struct fleet_load *load, size_t number,
-                                        const struct fleet_unit *unit, struct fleet_carrier *ret);
+                                        const struct fleet_unit *unit,
+                                        const struct tm_crypto *crypto, struct fleet_carrier *ret);
 void fleet_carrier_close(struct fleet_carrier *carrier);
 /* Waits; over MQTT the device stays online meanwhile. Earlier, and then with true, when the server
  * calls it. */

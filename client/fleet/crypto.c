@@ -41,6 +41,12 @@ static enum tm_err seeded(void *self, uint8_t *ret, size_t n) {
     return TM_OK;
 }
 
+static enum tm_err unseeded(void *self, uint8_t *ret, size_t n) {
+    const struct tm_crypto *openssl = tm_openssl_crypto();
+    (void)self;
+    return openssl->random(openssl->self, ret, n);
+}
+
 struct tm_crypto fleet_crypto_table(struct fleet_crypto *crypto, uint64_t seed) {
     *crypto = (struct fleet_crypto){.random = fleet_random_of(seed, UINT64_MAX - 100)};
     return (struct tm_crypto){.version = TM_TABLE_VERSION,
@@ -48,4 +54,10 @@ struct tm_crypto fleet_crypto_table(struct fleet_crypto *crypto, uint64_t seed) 
                               .sha256 = fleet_sha256,
                               .verify = fleet_verify,
                               .random = seeded};
+}
+
+struct tm_crypto fleet_crypto_unseeded(struct fleet_crypto *crypto) {
+    struct tm_crypto table = fleet_crypto_table(crypto, 0);
+    table.random = unseeded;
+    return table;
 }

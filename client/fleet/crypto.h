@@ -2,7 +2,7 @@
 /*
  * The fleet's cryptography: OpenSSL's table with random numbers that a seed repeats. Signatures
  * that were found good are remembered by a hash, because all devices verify the same few CA
- * certificates. One thread.
+ * certificates. A table belongs to one thread.
  */
 #ifndef TOUCHMARK_CLIENT_FLEET_CRYPTO_H
 #define TOUCHMARK_CLIENT_FLEET_CRYPTO_H
@@ -20,5 +20,7 @@ struct fleet_crypto {
 
 /* The table lives as long as *crypto. */
 struct tm_crypto fleet_crypto_table(struct fleet_crypto *crypto, uint64_t seed);
+/* The same with OpenSSL's own random numbers, for a server that takes them for such. */
+struct tm_crypto fleet_crypto_unseeded(struct fleet_crypto *crypto);
 
 #endif

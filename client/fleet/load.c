@@ -11,7 +11,7 @@
 
 #include "base/auto.h"
 #include "client/fleet/carrier.h"
-#include "client/port/openssl.h"
+#include "client/fleet/crypto.h"
 #include "client/port/run.h"
 
 #define SERVE_MS 10000 /* connections that wait are looked after so often */
@@ -27,6 +27,16 @@ struct crowd {
     _Atomic int64_t last_mono_ms; /* when the last certificate came */
     pthread_mutex_t lock;         /* over `text` */
     char text[TM_TEXT_MAX];
+};
+
+/* A thread, and the devices that it holds. */
+struct party {
+    struct crowd *crowd;
+    struct fleet_crypto remembered;
+    struct tm_crypto crypto;
+    struct member **members;
+    size_t count;
+    int64_t serve_mono_ms;
 };
 
 /* A device and its way to the server. */
@@ -52,16 +62,16 @@ static enum tm_err put_secret(struct fleet_unit *unit, struct fleet_login *login
 }
 
 static enum tm_err make_device(struct member *member, struct fleet_login *login,
-                               struct bytes anchors) {
+                               struct bytes anchors, const struct tm_crypto *crypto) {
     struct fleet_unit *unit = &member->unit;
     fleet_unit_tables(unit);
     enum tm_err err = put_secret(unit, login);
     if (!err)
-        err = tm_device_provision(&member->config, &unit->keys, &unit->storage, tm_openssl_crypto(),
-                                  unit->work, sizeof unit->work, anchors, (struct bytes){NULL, 0});
+        err = tm_device_provision(&member->config, &unit->keys, &unit->storage, crypto, unit->work,
+                                  sizeof unit->work, anchors, (struct bytes){NULL, 0});
     return err ? err
-               : tm_device_init(&unit->device, &member->config, &unit->keys, &unit->storage,
-                                tm_openssl_crypto(), unit->work, sizeof unit->work);
+               : tm_device_init(&unit->device, &member->config, &unit->keys, &unit->storage, crypto,
+                                unit->work, sizeof unit->work);
 }
 
 static void note_failure(struct crowd *crowd, const char *text) {
@@ -123,7 +133,8 @@ static enum tm_err run_until(struct crowd *crowd, struct member *member, enum tm
 /* ---- its turns: the enrollment, then its renewals ---- */
 
 /* NULL: there is no such device. */
-static struct member *join(struct crowd *crowd) {
+static struct member *join(struct party *party) {
+    struct crowd *crowd = party->crowd;
     const struct fleet_load *load = crowd->load;
     size_t number = crowd->next++;
     struct member *member = number < load->count ? calloc(1, sizeof *member) : NULL;
@@ -134,9 +145,9 @@ static struct member *join(struct crowd *crowd) {
                                         .ldevid_label = load->ldevid_label,
                                         .backoff_min_s = 1,
                                         .backoff_max_s = 10};
-    enum tm_err err = make_device(member, &load->logins[number], load->anchors);
+    enum tm_err err = make_device(member, &load->logins[number], load->anchors, &party->crypto);
     if (!err)
-        err = fleet_carrier_open(load, number, &member->unit, &member->carrier);
+        err = fleet_carrier_open(load, number, &member->unit, &party->crypto, &member->carrier);
     if (err)
         note_failure(crowd, tm_err_name(err));
     member->lost = err != TM_OK;
@@ -172,9 +183,10 @@ static void take_turn(struct crowd *crowd, struct member *member, unsigned turn)
 
 /* ---- one after the other ---- */
 
-static void take_all_turns(struct crowd *crowd) {
+static void take_all_turns(struct party *party) {
+    struct crowd *crowd = party->crowd;
     struct member *member;
-    while (!is_over(crowd) && (member = join(crowd))) {
+    while (!is_over(crowd) && (member = join(party))) {
         for (unsigned turn = 0; turn < turns_of(crowd->load); turn++)
             take_turn(crowd, member, turn);
         leave(crowd, member);
@@ -182,13 +194,6 @@ static void take_all_turns(struct crowd *crowd) {
 }
 
 /* ---- all at once ---- */
-
-/* A thread's own. */
-struct party {
-    struct member **members;
-    size_t count;
-    int64_t serve_mono_ms;
-};
 
 /* So that no broker takes them for dead. */
 static void serve(struct party *party) {
@@ -201,7 +206,8 @@ static void serve(struct party *party) {
     party->serve_mono_ms = tm_clock_now().mono_ms + SERVE_MS;
 }
 
-static void wait_for_others(struct crowd *crowd, struct party *party, unsigned turn) {
+static void wait_for_others(struct party *party, unsigned turn) {
+    const struct crowd *crowd = party->crowd;
     const struct timespec rest = {.tv_nsec = REST_MS * 1000000};
     while (crowd->turns < (turn + 1) * crowd->load->count && !is_over(crowd)) {
         serve(party);
@@ -209,36 +215,38 @@ static void wait_for_others(struct crowd *crowd, struct party *party, unsigned t
     }
 }
 
-static void take_turns_together(struct crowd *crowd) {
-    struct party party = {.members = calloc(crowd->load->count, sizeof(struct member *)),
-                          .serve_mono_ms = tm_clock_now().mono_ms + SERVE_MS};
+static void take_turns_together(struct party *party) {
+    struct crowd *crowd = party->crowd;
     struct member *member;
-    while (party.members && !is_over(crowd) && (member = join(crowd))) {
-        party.members[party.count++] = member;
+    party->members = calloc(crowd->load->count, sizeof(struct member *));
+    party->serve_mono_ms = tm_clock_now().mono_ms + SERVE_MS;
+    while (party->members && !is_over(crowd) && (member = join(party))) {
+        party->members[party->count++] = member;
         take_turn(crowd, member, 0);
-        serve(&party);
+        serve(party);
     }
-    wait_for_others(crowd, &party, 0);
+    wait_for_others(party, 0);
     for (unsigned turn = 1; turn < turns_of(crowd->load); turn++) {
-        for (size_t i = 0; i < party.count; i++) {
-            take_turn(crowd, party.members[i], turn);
-            serve(&party);
+        for (size_t i = 0; i < party->count; i++) {
+            take_turn(crowd, party->members[i], turn);
+            serve(party);
         }
-        wait_for_others(crowd, &party, turn);
+        wait_for_others(party, turn);
     }
-    for (size_t i = 0; i < party.count; i++)
-        leave(crowd, party.members[i]);
-    free(party.members);
+    for (size_t i = 0; i < party->count; i++)
+        leave(crowd, party->members[i]);
+    free(party->members);
 }
 
 /* ---- all of them ---- */
 
 static void *work(void *arg) {
-    struct crowd *crowd = arg;
-    if (crowd->load->stay)
-        take_turns_together(crowd);
+    struct party party = {.crowd = arg};
+    party.crypto = fleet_crypto_unseeded(&party.remembered);
+    if (party.crowd->load->stay)
+        take_turns_together(&party);
     else
-        take_all_turns(crowd);
+        take_all_turns(&party);
     return NULL;
 }
 
