@@ -136,17 +136,17 @@ class Births(MqttCase):
         each = [i % 256 for i in range(BIRTHS // NODES + 1)]
         self.assertEqual(self.sequences("B"), {f"node-{n}": each for n in range(NODES)})
 
-    def test_devices_that_nobody_registered_get_none_and_rebirths_are_given(self):
-        process = self.start("U", 2 * NODES, "--seconds", 5)
-        self.app.wait(lambda m: m.topic == "spBv1.0/U/DBIRTH/node-1/U0000004")
-        self.app.publish("spBv1.0/U/NCMD/node-1", payload(
+    def test_what_can_be_no_device_gets_none_and_rebirths_are_given(self):
+        process = self.start("U_", 2 * NODES, "--seconds", 5)
+        self.app.wait(lambda m: m.topic == "spBv1.0/U_/DBIRTH/node-1/U_0000004")
+        self.app.publish("spBv1.0/U_/NCMD/node-1", payload(
             [metric("Node Control/Rebirth", BOOLEAN, True)]))
         code, figures = self.finish(process)
         self.assertEqual((code, figures["offers"].split(" in ")[0]), (1, f"0 of {2 * NODES}"))
         self.assertEqual(figures["rebirths asked for"], "1")
-        self.app.wait(lambda m: m.topic == "spBv1.0/U/NDEATH/node-1")
-        self.assertEqual(len(self.at("U", "NBIRTH", "node-1")), 2)
-        self.assertEqual(len(self.at("U", "DBIRTH", "node-1", "U0000004")), 1)
+        self.app.wait(lambda m: m.topic == "spBv1.0/U_/NDEATH/node-1")
+        self.assertEqual(len(self.at("U_", "NBIRTH", "node-1")), 2)
+        self.assertEqual(len(self.at("U_", "DBIRTH", "node-1", "U_0000004")), 1)
 
 
 class Echo(MqttCase):
