@@ -3,8 +3,6 @@
  * confirmCertAcceptance (RFC 5272, 6.11): the device has its certificate and can use it. Only now
  * the one before steps back. It needs no challenge: said twice, or replayed, it changes nothing.
  */
-#include <string.h>
-
 #include "base/crash.h"
 #include "base/log.h"
 #include "ca/cmc.h"
@@ -12,25 +10,11 @@
 
 static struct ca_cert_ref *find_accepted(struct ca_request *r) {
     const struct est_cmc_request *request = &r->cmc->request;
-    if (!pki_name_equal(request->accept_issuer, r->label->tenant->issuer->view.subject))
+    struct ca_serial serial;
+    if (!pki_name_equal(request->accept_issuer, r->label->tenant->issuer->view.subject) ||
+        !ca_serial_read(request->accept_serial, &serial))
         return NULL;
-    for (size_t i = 0; i < r->device.cert_count; i++) {
-        struct ca_cert_ref *ref = &r->device.certs[i];
-        if (bytes_equal((struct bytes){ref->serial.octets, ref->serial.n}, request->accept_serial))
-            return ref;
-    }
-    return NULL;
-}
-
-static void activate(struct ca_request *r, struct ca_cert_ref *accepted) {
-    struct ca_device *d = &r->device;
-    for (size_t i = 0; i < d->cert_count; i++)
-        if (d->certs[i].status == CA_CERT_ACTIVE &&
-            strcmp(d->certs[i].profile, accepted->profile) == 0)
-            d->certs[i].status = CA_CERT_SUPERSEDED;
-    accepted->status = CA_CERT_ACTIVE;
-    d->changed_ms = r->now_ms;
-    d->version++;
+    return ca_device_cert(&r->device, &serial);
 }
 
 static void confirmed(struct ca_batch *batch, enum tm_err result) {
@@ -50,7 +34,9 @@ static void confirmed(struct ca_batch *batch, enum tm_err result) {
 }
 
 static void record(struct ca_request *r, struct ca_cert_ref *accepted) {
-    activate(r, accepted);
+    ca_device_activate(&r->device, accepted);
+    r->device.changed_ms = r->now_ms;
+    r->device.version++;
     ca_request_leaf(r, CA_EVENT_CONFIRMED, &r->leaf);
     TEXT_SET(r->leaf.profile, accepted->profile);
     r->leaf.serial = accepted->serial;

@@ -12,18 +12,6 @@
 
 /* ---- what the device has ---- */
 
-static bool same_serial(const struct ca_serial *a, const struct ca_serial *b) {
-    return a->n == b->n && memcmp(a->octets, b->octets, a->n) == 0;
-}
-
-static const struct ca_cert_ref *find_ref(const struct ca_device *device,
-                                          const struct ca_serial *serial) {
-    for (size_t i = 0; i < device->cert_count; i++)
-        if (same_serial(&device->certs[i].serial, serial))
-            return &device->certs[i];
-    return NULL;
-}
-
 static bool load_stored(struct ca_request *r, struct ca_refusal *ret) {
     struct ca_cmc *cmc = r->cmc;
     struct buf room = BUF_ON(cmc->stored_response);
@@ -73,7 +61,7 @@ static bool is_fresh(struct ca_request *r, struct ca_refusal *ret) {
 
 /* The stored response again, unless its certificate was revoked since. */
 static enum ca_cmc_next answer_stored(struct ca_request *r, struct ca_refusal *ret) {
-    const struct ca_cert_ref *ref = find_ref(&r->device, &r->cmc->stored.serial);
+    const struct ca_cert_ref *ref = ca_device_cert(&r->device, &r->cmc->stored.serial);
     if (!ref || ref->status == CA_CERT_REVOKED) {
         (void)ca_refuse(ret, IPC_REVOKED,
                         "the certificate of this transaction is not valid any "
@@ -156,20 +144,20 @@ static void repeat_signed(struct ca_request *r, enum ipc_sign_status status) {
 }
 
 void ca_cmc_repeat(struct ca_request *r) {
-    const struct ca_cert_ref *ref = find_ref(&r->device, &r->certificate.serial);
+    const struct ca_cert_ref *ref = ca_device_cert(&r->device, &r->certificate.serial);
     bool unconfirmed = ref && ref->status == CA_CERT_UNCONFIRMED;
     ca_cmc_sign(r, IPC_REPEATED, "", r->certificate.der, unconfirmed, repeat_signed);
 }
 
 /* ---- births ---- */
 
-static bool is_unconfirmed(const struct ca_device *device, const struct ca_serial *serial) {
-    const struct ca_cert_ref *ref = find_ref(device, serial);
+static bool is_unconfirmed(struct ca_device *device, const struct ca_serial *serial) {
+    const struct ca_cert_ref *ref = ca_device_cert(device, serial);
     return ref && ref->status == CA_CERT_UNCONFIRMED;
 }
 
 /* The response that the device has not confirmed. */
-static bool find_response(struct ca_service *s, const struct ca_device *device, struct buf *room,
+static bool find_response(struct ca_service *s, struct ca_device *device, struct buf *room,
                           struct ipc_offer *ret) {
     struct ca_transaction stored;
     bool any = false;

@@ -176,16 +176,11 @@ static bool make_key(struct ca_request *r) {
 
 /* ---- repeat, issue or no ---- */
 
-/* In use, or on its way there. */
-static bool in_use(const struct ca_cert_ref *ref) {
-    return ref->status == CA_CERT_ACTIVE || ref->status == CA_CERT_UNCONFIRMED;
-}
-
 static const struct ca_cert_ref *find_repeat(const struct ca_request *r) {
     const struct ca_profile *profile = r->label->profile;
     for (size_t i = 0; i < r->device.cert_count; i++) {
         const struct ca_cert_ref *ref = &r->device.certs[i];
-        if (memcmp(ref->request, r->key, CA_HASH_SIZE) != 0 || !in_use(ref))
+        if (memcmp(ref->request, r->key, CA_HASH_SIZE) != 0 || !ca_cert_in_use(ref))
             continue;
         /* Where a second certificate is never made, by policy or because the secret is used up, the
          * first is the answer for ever: a device whose answer got lost must not be. */
@@ -235,7 +230,7 @@ static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
     if (r->label->profile->existing != CA_EXISTING_REFUSE)
         return true;
     for (size_t i = 0; i < r->device.cert_count; i++)
-        if (in_use(&r->device.certs[i]) &&
+        if (ca_cert_in_use(&r->device.certs[i]) &&
             strcmp(r->device.certs[i].profile, r->label->profile->name) == 0) {
             return ca_refuse(ret, IPC_ALREADY_ISSUED,
                              "device %s has its certificate of profile %s, for another key",
@@ -249,7 +244,7 @@ static bool none_exists(struct ca_request *r, struct ca_refusal *ret) {
 static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
     size_t others = r->cmc ? 1 : 0;
     for (size_t i = 0; i < r->device.cert_count; i++)
-        others += in_use(&r->device.certs[i]) &&
+        others += ca_cert_in_use(&r->device.certs[i]) &&
                   strcmp(r->device.certs[i].profile, r->label->profile->name) != 0;
     if (others < CA_DEVICE_CERTS_MAX)
         return true;

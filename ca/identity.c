@@ -42,10 +42,9 @@ static bool fingerprint_leaf(struct ca_request *r) {
 
 /* TM_OK: the leaf is one that was issued here. */
 static enum tm_err find_own(struct ca_request *r, const struct pki_cert *leaf) {
-    struct ca_serial serial = {.n = (uint8_t)leaf->serial.n};
-    if (leaf->serial.n > CA_SERIAL_MAX)
+    struct ca_serial serial;
+    if (!ca_serial_read(leaf->serial, &serial))
         return TM_ENOTFOUND;
-    memcpy(serial.octets, leaf->serial.p, leaf->serial.n);
     struct buf der = BUF_ON(r->own_der);
     enum tm_err err =
         r->service->store->ops->certificate(r->service->store, &serial, &r->who.own, &der);

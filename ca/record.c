@@ -94,32 +94,19 @@ static void record_durable(struct ca_batch *batch, enum tm_err result) {
  * (ca_decide sees to it that not all are in use.) */
 static void forget_oldest(struct ca_device *d) {
     size_t at = d->cert_count - 1;
-    while (at > 0 &&
-           (d->certs[at].status == CA_CERT_ACTIVE || d->certs[at].status == CA_CERT_UNCONFIRMED))
+    while (at > 0 && ca_cert_in_use(&d->certs[at]))
         at--;
     memmove(&d->certs[at], &d->certs[at + 1], (d->cert_count - at - 1) * sizeof d->certs[0]);
     d->cert_count--;
 }
 
-static bool is_own(const struct ca_request *r, const struct ca_cert_ref *ref) {
-    const struct ca_serial *own = &r->who.own.serial;
-    return r->who.credential & (CA_CRED_IDEVID | CA_CRED_LDEVID) && own->n == ref->serial.n &&
-           memcmp(own->octets, ref->serial.octets, own->n) == 0;
-}
-
 /* Who asks with a certificate has it in use: that confirms it as well as words would. */
 static void confirm_own(struct ca_request *r) {
-    struct ca_device *d = &r->device;
-    const struct ca_cert_ref *own = NULL;
-    for (size_t i = 0; i < d->cert_count && !own; i++)
-        if (is_own(r, &d->certs[i]) && d->certs[i].status == CA_CERT_UNCONFIRMED)
-            own = &d->certs[i];
-    for (size_t i = 0; own && i < d->cert_count; i++)
-        if (&d->certs[i] == own)
-            d->certs[i].status = CA_CERT_ACTIVE;
-        else if (d->certs[i].status == CA_CERT_ACTIVE &&
-                 strcmp(d->certs[i].profile, own->profile) == 0)
-            d->certs[i].status = CA_CERT_SUPERSEDED;
+    if (!(r->who.credential & (CA_CRED_IDEVID | CA_CRED_LDEVID)))
+        return;
+    struct ca_cert_ref *own = ca_device_cert(&r->device, &r->who.own.serial);
+    if (own && own->status == CA_CERT_UNCONFIRMED)
+        ca_device_activate(&r->device, own);
 }
 
 /* Older live certificates of the profile step back, by CMC only one that was never confirmed: the

@@ -273,10 +273,9 @@ enum tm_err ca_registry_secret(const struct ca_registry *registry, const char *t
 /* ---- revoke ---- */
 
 static void revoke_ref(struct act *act) {
-    for (size_t i = 0; i < act->device.cert_count; i++)
-        if (act->device.certs[i].serial.n == act->serial.n &&
-            memcmp(act->device.certs[i].serial.octets, act->serial.octets, act->serial.n) == 0)
-            act->device.certs[i].status = CA_CERT_REVOKED;
+    struct ca_cert_ref *ref = ca_device_cert(&act->device, &act->serial);
+    if (ref)
+        ref->status = CA_CERT_REVOKED;
 }
 
 static enum tm_err decide_revoke(struct act *act, char text[IPC_TEXT_MAX + 1]) {

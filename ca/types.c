@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of what ca/types.h counts. */
+/* Names of what ca/types.h counts, and what its values alone say of each other. */
 #include "ca/types.h"
+
+#include <string.h>
 
 const char *ca_event_name(enum ca_event event) {
     switch (event) {
@@ -26,4 +28,36 @@ const char *ca_event_name(enum ca_event event) {
         return "confirmed";
     }
     return "unknown";
+}
+
+bool ca_serial_equal(const struct ca_serial *a, const struct ca_serial *b) {
+    return a->n == b->n && memcmp(a->octets, b->octets, a->n) == 0;
+}
+
+bool ca_serial_read(struct bytes octets, struct ca_serial *ret) {
+    if (octets.n > CA_SERIAL_MAX)
+        return false;
+    *ret = (struct ca_serial){.n = (uint8_t)octets.n};
+    if (octets.n)
+        memcpy(ret->octets, octets.p, octets.n);
+    return true;
+}
+
+bool ca_cert_in_use(const struct ca_cert_ref *ref) {
+    return ref->status == CA_CERT_ACTIVE || ref->status == CA_CERT_UNCONFIRMED;
+}
+
+struct ca_cert_ref *ca_device_cert(struct ca_device *device, const struct ca_serial *serial) {
+    for (size_t i = 0; i < device->cert_count; i++)
+        if (ca_serial_equal(&device->certs[i].serial, serial))
+            return &device->certs[i];
+    return NULL;
+}
+
+void ca_device_activate(struct ca_device *device, struct ca_cert_ref *ref) {
+    for (size_t i = 0; i < device->cert_count; i++)
+        if (device->certs[i].status == CA_CERT_ACTIVE &&
+            strcmp(device->certs[i].profile, ref->profile) == 0)
+            device->certs[i].status = CA_CERT_SUPERSEDED;
+    ref->status = CA_CERT_ACTIVE;
 }

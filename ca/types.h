@@ -96,6 +96,17 @@ struct ca_device {
     struct ca_cert_ref certs[CA_DEVICE_CERTS_MAX]; /* newest first */
 };
 
+bool ca_serial_equal(const struct ca_serial *a, const struct ca_serial *b);
+/* From INTEGER content octets. False: more than CA_SERIAL_MAX of them. */
+MUST_USE bool ca_serial_read(struct bytes octets, struct ca_serial *ret);
+
+/* Is it in use, or on its way there? */
+bool ca_cert_in_use(const struct ca_cert_ref *ref);
+/* The reference that the device's record has of a certificate. NULL: none. */
+struct ca_cert_ref *ca_device_cert(struct ca_device *device, const struct ca_serial *serial);
+/* Puts one of the device's references in use; what was active of its profile is superseded. */
+void ca_device_activate(struct ca_device *device, struct ca_cert_ref *ref);
+
 /* A certificate, or a burned serial (then der is empty). Keyed by serial. That a newer one took its
  * place stands in the device's record alone: this record changes when it is revoked, else never. */
 struct ca_certificate {

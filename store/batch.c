@@ -92,10 +92,6 @@ static bool status_fits(uint8_t status) {
     return status != 0 && status != CA_CERT_SUPERSEDED && status != CA_CERT_UNCONFIRMED;
 }
 
-static bool serial_equal(const struct ca_serial *a, const struct ca_serial *b) {
-    return bytes_equal(store_serial_key(a), store_serial_key(b));
-}
-
 /* The number plus one of the batch's own leaf on this serial, as it will be once the batch is
  * applied; 0 when it has none. */
 static uint64_t leaf_of(const struct store_writing *w, const struct ca_batch *batch,
@@ -107,7 +103,7 @@ static uint64_t leaf_of(const struct store_writing *w, const struct ca_batch *ba
             continue;
         number++;
         const struct ca_leaf *leaf = batch->changes[i].u.leaf;
-        if (leaf->event == event && serial_equal(&leaf->serial, &certificate->serial))
+        if (leaf->event == event && ca_serial_equal(&leaf->serial, &certificate->serial))
             return number;
     }
     return 0;

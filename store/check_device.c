@@ -7,10 +7,6 @@
 
 /* ---- devices ---- */
 
-static bool serial_equal(const struct ca_serial *a, const struct ca_serial *b) {
-    return bytes_equal(store_serial_key(a), store_serial_key(b));
-}
-
 /* What a device is to confirm came by a transaction. A newer one, about another profile say, may
  * have taken that one's place; none at all cannot be. */
 static void check_unconfirmed(struct store_checker *c, const struct ca_device *device,
@@ -71,13 +67,6 @@ void store_check_device(struct store_checker *c, struct bytes key, struct bytes 
 
 /* ---- certificates ---- */
 
-static bool device_names(const struct ca_device *device, const struct ca_serial *serial) {
-    for (size_t i = 0; i < device->cert_count; i++)
-        if (serial_equal(&device->certs[i].serial, serial))
-            return true;
-    return false;
-}
-
 /* A device's record names its newest certificates; older ones drop out once it is full. */
 static void check_owner(struct store_checker *c, const struct ca_certificate *cert,
                         const char *serial) {
@@ -88,13 +77,13 @@ static void check_owner(struct store_checker *c, const struct ca_certificate *ce
                     cert->device);
     if (err || cert->status == CA_CERT_BURNED)
         return;
-    if (device.cert_count < CA_DEVICE_CERTS_MAX && !device_names(&device, &cert->serial))
+    if (device.cert_count < CA_DEVICE_CERTS_MAX && !ca_device_cert(&device, &cert->serial))
         store_fault(c, "certificate %s: its device %s/%s does not name it", serial, cert->tenant,
                     cert->device);
 }
 
 static bool leaf_tells_of(const struct ca_leaf *leaf, const struct ca_certificate *cert) {
-    return leaf->event == store_leaf_event(cert) && serial_equal(&leaf->serial, &cert->serial) &&
+    return leaf->event == store_leaf_event(cert) && ca_serial_equal(&leaf->serial, &cert->serial) &&
            store_same_owner(leaf->tenant, leaf->device, cert->tenant, cert->device) &&
            strcmp(leaf->profile, cert->profile) == 0 &&
            memcmp(leaf->fingerprint, cert->fingerprint, CA_HASH_SIZE) == 0;
