@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the core answered, as a command to a Sparkplug node or a message to a response topic. Sizes
  * are looked at first: a broker drops what is too large without a word. */
-#include <string.h>
-
 #include "base/log.h"
 #include "mqtt/bridge/bridge_internal.h"
 
@@ -19,23 +17,8 @@ static bool is_too_large(struct mqtt_bridge *bridge, const char *device, struct 
     return true;
 }
 
-/* tck-id-payloads-alias-data-cmd-requirement: where the birth gave an alias, it alone. */
-static enum tm_err write_command(const struct mqtt_writable *writable, const char *metric,
-                                 struct bytes cmc, uint64_t timestamp_ms, struct buf *out) {
-    if (!writable->has_alias)
-        return mqtt_command_write(metric, cmc, timestamp_ms, out);
-    struct mqtt_payload payload = {.has_timestamp = true, .timestamp_ms = timestamp_ms};
-    struct mqtt_metric row = mqtt_metric_bytes("", cmc, timestamp_ms);
-    row.name = (struct bytes){NULL, 0};
-    row.has_datatype = false; /* tck-id-payloads-metric-datatype-not-req */
-    row.has_alias = true;
-    row.alias = writable->alias;
-    return mqtt_payload_write(&payload, &row, 1, out);
-}
-
 static enum tm_err send_command(struct mqtt_bridge *bridge, const struct mqtt_node *node,
                                 const char *metric, struct bytes cmc) {
-    bool is_offer = strcmp(metric, MQTT_METRIC_OFFER) == 0;
     uint8_t payload[MQTT_MESSAGE_MAX + COMMAND_OVERHEAD];
     struct buf out = BUF_ON(payload);
     char topic[MQTT_TOPIC_MAX];
@@ -43,16 +26,15 @@ static enum tm_err send_command(struct mqtt_bridge *bridge, const struct mqtt_no
     name.type = node->name.device[0] ? MQTT_DCMD : MQTT_NCMD;
     enum tm_err err = mqtt_topic_format(&name, topic);
     if (!err)
-        err = write_command(is_offer ? &node->offer : &node->response, metric, cmc,
-                            (uint64_t)bridge->settings.config.now_ms(), &out);
+        err = mqtt_command_write_aliased(&node->aliases, metric, cmc,
+                                         (uint64_t)bridge->settings.config.now_ms(), &out);
     struct mqtt_outgoing message = {.topic = topic, .payload = buf_bytes(&out)};
     return err ? err : mqtt_broker_publish(bridge->broker, &message, NULL);
 }
 
 void mqtt_answer_node(struct mqtt_bridge *bridge, struct mqtt_node *node, const char *metric,
                       struct bytes cmc) {
-    if (!bridge->ready || !mqtt_node_online(&bridge->nodes, node) || !node->offer.listed ||
-        !node->response.listed)
+    if (!bridge->ready || !mqtt_node_online(&bridge->nodes, node) || !node->takes_part)
         return;
     if (is_too_large(bridge, node->device, cmc, TM_OK))
         return;

@@ -9,43 +9,25 @@
 
 /* ---- births ---- */
 
-static struct mqtt_writable find_writable(const struct mqtt_payload *payload, const char *name) {
-    struct mqtt_writable found = {0};
-    struct mqtt_metric metric;
-    size_t at = 0;
-    while (!mqtt_metric_next(payload, &at, &metric))
-        if (bytes_equal(metric.name, bytes_str(name)) && metric.datatype == MQTT_BYTES)
-            found = (struct mqtt_writable){
-                .listed = true, .has_alias = metric.has_alias, .alias = metric.alias};
-    return found;
-}
-
 /* Births replace what was known. False: the contract's IDs are none. */
-static bool learn(struct mqtt_node *node, const struct mqtt_payload *payload,
-                  const struct mqtt_contract *contract, const struct mqtt_aliases *aliases) {
+static bool learn(struct mqtt_node *node, const struct mqtt_contract *contract,
+                  const struct mqtt_aliases *aliases) {
     const char *own = node->name.device[0] ? node->name.device : node->name.edge_node;
     const char *device = contract->device[0] ? contract->device : own;
     if (!mqtt_id_valid(device) || (contract->label[0] && !mqtt_id_valid(contract->label)))
         return false;
     TEXT_SET(node->device, device);
     TEXT_SET(node->label, contract->label);
-    node->offer = find_writable(payload, MQTT_METRIC_OFFER);
-    node->response = find_writable(payload, MQTT_METRIC_RESPONSE);
+    node->takes_part = contract->has_offer && contract->has_response;
     node->state = contract->has_state ? contract->state : MQTT_STATE_IDLE;
     node->aliases = *aliases;
     return true;
 }
 
-/* May it be spoken to at all? Commands write only what the birth listed
- * (tck-id-operational-behavior-data-commands-*-metric-name). */
-static bool takes_part(const struct mqtt_node *node) {
-    return node->offer.listed && node->response.listed;
-}
-
 static void announce(struct mqtt_bridge *bridge, struct mqtt_node *node) {
     if (node->state == MQTT_STATE_IDLE)
         mqtt_outbox_drop(bridge, node);
-    if (!takes_part(node) || bridge->draining)
+    if (!node->takes_part || bridge->draining)
         return;
     mqtt_births_add(&bridge->births, node);
     mqtt_bridge_pump_soon(bridge);
@@ -75,7 +57,7 @@ static void node_birth(struct mqtt_bridge *bridge, const struct mqtt_topic *topi
     struct mqtt_node *edge;
     if (!read_birth(bridge, octets, &birth) || !(edge = mqtt_nodes_get(&bridge->nodes, topic, "")))
         return;
-    if (!learn(edge, &birth.payload, &birth.contract, &birth.aliases)) {
+    if (!learn(edge, &birth.contract, &birth.aliases)) {
         bridge->stats.malformed++;
         return;
     }
@@ -109,7 +91,7 @@ static void device_birth(struct mqtt_bridge *bridge, const struct mqtt_topic *to
     edge = mqtt_nodes_find(&bridge->nodes, topic, ""); /* it may have made room for its device */
     if (!device || !edge)
         return;
-    if (!learn(device, &birth.payload, &birth.contract, &birth.aliases)) {
+    if (!learn(device, &birth.contract, &birth.aliases)) {
         bridge->stats.malformed++;
         return;
     }
@@ -122,7 +104,7 @@ static void device_birth(struct mqtt_bridge *bridge, const struct mqtt_topic *to
 /* ---- data ---- */
 
 static void take_request(struct mqtt_bridge *bridge, struct mqtt_node *node, struct bytes csr) {
-    if (csr.n == 0 || bridge->draining || !takes_part(node))
+    if (csr.n == 0 || bridge->draining || !node->takes_part)
         return;
     if (csr.n > MQTT_MESSAGE_MAX || csr.n > IPC_CSR_MAX) {
         bridge->stats.malformed++;

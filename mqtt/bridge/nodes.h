@@ -13,13 +13,6 @@
 
 struct mqtt_answer;
 
-/* A metric that the host writes, as the birth listed it. */
-struct mqtt_writable {
-    bool listed;
-    bool has_alias;
-    uint64_t alias;
-};
-
 /* An edge node, or a device behind one. */
 struct mqtt_node {
     struct mqtt_topic name; /* type is not used; device "": an edge node */
@@ -39,7 +32,9 @@ struct mqtt_node {
     bool rebirth_queued; /* it is to be asked for its births */
 
     /* of the contract, as the birth said it */
-    struct mqtt_writable offer, response;
+    /* May it be spoken to at all? Commands write only what the birth listed
+     * (tck-id-operational-behavior-data-commands-*-metric-name). */
+    bool takes_part;
     enum mqtt_state state;
     char device[MQTT_ID_MAX + 1]; /* in the registry */
     char label[MQTT_ID_MAX + 1];

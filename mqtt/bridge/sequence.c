@@ -35,7 +35,8 @@ static void ask(struct mqtt_bridge *bridge, struct mqtt_node *edge) {
     name.type = MQTT_NCMD;
     uint64_t wall = (uint64_t)bridge->settings.config.now_ms();
     if (mqtt_topic_format(&name, topic) ||
-        mqtt_command_write(MQTT_METRIC_REBIRTH, (struct bytes){NULL, 0}, wall, &out))
+        mqtt_command_write_aliased(&edge->aliases, MQTT_METRIC_REBIRTH, (struct bytes){NULL, 0},
+                                   wall, &out))
         return;
     struct mqtt_outgoing message = {.topic = topic, .payload = buf_bytes(&out)};
     if (mqtt_broker_publish(bridge->broker, &message, NULL))

@@ -393,6 +393,9 @@ CONTRACT = {"Touchmark/Device": STRING, "Touchmark/Label": STRING, "Touchmark/St
             "Touchmark/Request": BYTES, "Touchmark/Offer": BYTES, "Touchmark/Response": BYTES}
 
 
+REBIRTH_ALIAS = 900
+
+
 class Node:
     """A Sparkplug B edge node. It is born when birth() is called, and again by itself on every
     rebirth request unless `obeys` is made False. `commands` has (device or "", {name: value}) of
@@ -450,7 +453,8 @@ class Node:
         with self.lock:
             self.seq = 0
             metrics = [metric("bdSeq", INT64, self.bdseq),
-                       metric("Node Control/Rebirth", BOOLEAN, False)]
+                       metric("Node Control/Rebirth", BOOLEAN, False,
+                              REBIRTH_ALIAS if self.aliases else None)]
             if self.own is not None:
                 metrics += self.contract(self.own, None)
             self.client.publish(self.topic("NBIRTH"), payload(metrics, self.take_seq()), wait=False)
@@ -486,7 +490,7 @@ class Node:
         found = values(message.payload)
         device = message.topic.split("/")[4] if "/DCMD/" in message.topic else ""
         with self.lock:
-            if found.get("Node Control/Rebirth") is True:
+            if found.get(REBIRTH_ALIAS if self.aliases else "Node Control/Rebirth") is True:
                 self.rebirths += 1
                 if self.obeys:
                     self.born()

@@ -539,6 +539,16 @@ class Sequence(Case):
         self.assertTrue(bridge.birth("n1")[1])
         self.assertEqual(node.rebirths, 1)
 
+    def test_tck_id_payloads_alias_data_cmd_requirement_of_rebirth(self):
+        """A node whose birth gave Rebirth an alias is asked by that alone."""
+        bridge = self.make_bridge(reorder_ms=50)
+        node = self.make_node(aliases=True)
+        node.birth({"Touchmark/State": "waiting"})
+        self.assertTrue(bridge.birth("n1")[1])
+        node.data({"Touchmark/State": "waiting"}, seq=100)
+        bridge.until(births=2, rebirths=1)
+        self.assertEqual(node.rebirths, 1)
+
     def test_tck_id_operational_behavior_host_reordering_rebirth(self):
         bridge = self.make_bridge(reorder_ms=50)
         node, _ = self.waiting(bridge)
