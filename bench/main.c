@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/argument.h"
 #include "base/auto.h"
 #include "bench/floor.h"
 #include "bench/idle.h"
@@ -102,20 +103,11 @@ static unsigned one_of(struct argp_state *state, const char *word, const char *c
     return 0;
 }
 
-static unsigned long number(struct argp_state *state, const char *text, unsigned long min,
-                            unsigned long max) {
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || n < min || n > max)
-        argp_error(state, "%s is not a number from %lu to %lu", text, min, max);
-    return n;
-}
-
 static error_t parse_measure(int key, char *arg, struct argp_state *state) {
     struct options *o = state->input;
     switch (key) {
     case OPT_SERVER_PID:
-        o->load.server = (pid_t)number(state, arg, 1, 1u << 22);
+        o->load.server = (pid_t)argument_number(state, arg, 1, 1u << 22);
         return 0;
     case OPT_FLOOR:
         o->floor = true;
@@ -144,7 +136,7 @@ static error_t parse_devices(int key, char *arg, struct argp_state *state) {
         o->dir = arg;
         return 0;
     case OPT_PREPARE:
-        o->prepare = number(state, arg, 1, 1000000);
+        o->prepare = argument_number(state, arg, 1, 1000000);
         return 0;
     case OPT_SECRETS:
         o->secrets = true;
@@ -170,19 +162,19 @@ static error_t parse_amount(int key, char *arg, struct argp_state *state) {
     struct options *o = state->input;
     switch (key) {
     case 't':
-        o->load.clients = (unsigned)number(state, arg, 1, 1024);
+        o->load.clients = (unsigned)argument_number(state, arg, 1, 1024);
         return 0;
     case 'n':
-        o->load.count = number(state, arg, 1, 10000000);
+        o->load.count = argument_number(state, arg, 1, 10000000);
         return 0;
     case 's':
-        o->load.seconds = (unsigned)number(state, arg, 1, 86400);
+        o->load.seconds = (unsigned)argument_number(state, arg, 1, 86400);
         return 0;
     case OPT_TIMEOUT:
-        o->timeout_ms = (int)number(state, arg, 1, 3600000);
+        o->timeout_ms = (int)argument_number(state, arg, 1, 3600000);
         return 0;
     case OPT_IDLE:
-        o->idle = number(state, arg, 1, 100000);
+        o->idle = argument_number(state, arg, 1, 100000);
         return 0;
     default:
         return parse_devices(key, arg, state);
@@ -228,7 +220,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         o->load.same_key = true;
         return 0;
     case OPT_PER_CONNECTION:
-        o->load.per_connection = number(state, arg, 0, 1000000);
+        o->load.per_connection = argument_number(state, arg, 0, 1000000);
         return 0;
     case OPT_TLS:
         o->tls_version = one_of(state, arg, versions) == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;

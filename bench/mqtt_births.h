@@ -10,7 +10,7 @@
 #include "bench/mqtt_link.h"
 
 struct bench_births_config {
-    const struct bench_broker *broker;
+    const struct conf_broker *broker;
     const char *group;
     const char *label;  /* NULL: the default one */
     const char *prefix; /* of device IDs, as in bench_pool_new */

@@ -20,7 +20,7 @@ struct bench_leg {
 };
 
 struct bench_echo_config {
-    const struct bench_broker *broker;
+    const struct conf_broker *broker;
     struct bench_leg legs[BENCH_LEGS_MAX];
     size_t leg_count;
     size_t count;      /* exchanges of all legs */

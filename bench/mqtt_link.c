@@ -12,7 +12,6 @@
 #include "base/auto.h"
 
 #define KEEPALIVE_S 60
-#define PORT_DEFAULT 1883
 #define REFUSAL 0x80 /* reason codes from here on say no */
 
 struct bench_link {
@@ -27,27 +26,6 @@ int64_t bench_now_us(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-enum tm_err bench_broker_parse(const char *url, struct bench_broker *ret) {
-    static const char scheme[] = "mqtt://";
-    struct bench_broker broker = {.port = PORT_DEFAULT};
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
-        return TM_EPARSE;
-    const char *host = url + sizeof scheme - 1, *colon = strrchr(host, ':');
-    size_t n = colon ? (size_t)(colon - host) : strlen(host);
-    if (n == 0 || n >= sizeof broker.host || strchr(host, '/'))
-        return TM_EPARSE;
-    memcpy(broker.host, host, n);
-    if (colon) {
-        char *end;
-        unsigned long port = strtoul(colon + 1, &end, 10);
-        if (!colon[1] || *end || port == 0 || port > UINT16_MAX)
-            return TM_EPARSE;
-        broker.port = (int)port;
-    }
-    *ret = broker;
-    return TM_OK;
 }
 
 /* ---- what libmosquitto reports ---- */
@@ -95,8 +73,8 @@ static int connect_broker(struct bench_link *link, const struct bench_link_confi
         rc = mosquitto_will_set_v5(link->mosq, config->will_topic, (int)config->will.n,
                                    config->will.p, 1, false, NULL);
     return rc ? rc
-              : mosquitto_connect_bind_v5(link->mosq, config->broker->host, config->broker->port,
-                                          KEEPALIVE_S, NULL, NULL);
+              : mosquitto_connect_bind_v5(link->mosq, config->broker->host,
+                                          (int)config->broker->port, KEEPALIVE_S, NULL, NULL);
 }
 
 enum tm_err bench_link_open(const struct bench_link_config *config, struct bench_link **ret) {

@@ -9,18 +9,11 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-
-/* A broker without TLS. */
-struct bench_broker {
-    char host[256];
-    int port;
-};
-/* "mqtt://HOST[:PORT]". TM_EPARSE. */
-MUST_USE enum tm_err bench_broker_parse(const char *url, struct bench_broker *ret);
+#include "conf/conf.h"
 
 struct bench_link;
 struct bench_link_config {
-    const struct bench_broker *broker;
+    const struct conf_broker *broker; /* without TLS */
     const char *client_id;
     const char *will_topic; /* NULL: no will. QoS 1, not retained */
     struct bytes will;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/argument.h"
 #include "bench/mqtt_births.h"
 #include "bench/mqtt_echo.h"
 #include "bench/prepare.h"
@@ -13,7 +14,7 @@ struct arguments {
     const char *command;
     const char *broker_url, *admin_socket, *tenant, *legs;
     bool secrets;
-    struct bench_broker broker;
+    struct conf_broker broker;
     struct bench_births_config births;
     struct bench_echo_config echo;
 };
@@ -55,15 +56,6 @@ static const struct argp_option option_rows[] = {
     {0},
 };
 
-static unsigned long number(struct argp_state *state, const char *text, unsigned long min,
-                            unsigned long max) {
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || n < min || n > max)
-        argp_error(state, "%s is not a number from %lu to %lu", text, min, max);
-    return n;
-}
-
 static void check(struct argp_state *state, struct arguments *a) {
     if (!a->command)
         argp_error(state, "devices, births or echo?");
@@ -72,7 +64,7 @@ static void check(struct argp_state *state, struct arguments *a) {
             argp_error(state, "devices needs --admin and --tenant");
     } else if (strcmp(a->command, "births") != 0 && strcmp(a->command, "echo") != 0)
         argp_error(state, "%s is none of devices, births, echo", a->command);
-    else if (!a->broker_url || bench_broker_parse(a->broker_url, &a->broker))
+    else if (!a->broker_url || conf_broker_parse(a->broker_url, &a->broker) || a->broker.tls)
         argp_error(state, "--broker is not mqtt://HOST[:PORT]");
     else if (strcmp(a->command, "echo") == 0 && (!a->legs || bench_legs_parse(a->legs, &a->echo)))
         argp_error(state, "--legs is not UP:DOWN:EVENT,...");
@@ -85,10 +77,10 @@ static error_t parse_echo(int key, char *arg, struct argp_state *state) {
         a->legs = arg;
         return 0;
     case OPT_AT_ONCE:
-        a->echo.at_once = number(state, arg, 1, 255);
+        a->echo.at_once = argument_number(state, arg, 1, 255);
         return 0;
     case OPT_PER_SECOND:
-        a->echo.per_second = number(state, arg, 1, 100000);
+        a->echo.per_second = argument_number(state, arg, 1, 100000);
         return 0;
     case ARGP_KEY_ARG:
         if (a->command)
@@ -107,7 +99,7 @@ static error_t parse_births(int key, char *arg, struct argp_state *state) {
     struct arguments *a = state->input;
     switch (key) {
     case OPT_NODES:
-        a->births.nodes = number(state, arg, 1, 250);
+        a->births.nodes = argument_number(state, arg, 1, 250);
         return 0;
     case OPT_GROUP:
         a->births.group = arg;
@@ -116,7 +108,7 @@ static error_t parse_births(int key, char *arg, struct argp_state *state) {
         a->births.label = arg;
         return 0;
     case OPT_WITHIN:
-        a->births.within_ms = (unsigned)number(state, arg, 1, 3600000);
+        a->births.within_ms = (unsigned)argument_number(state, arg, 1, 3600000);
         return 0;
     default:
         return parse_echo(key, arg, state);
@@ -127,10 +119,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     struct arguments *a = state->input;
     switch (key) {
     case 'n':
-        a->births.devices = a->echo.count = number(state, arg, 1, 1000000);
+        a->births.devices = a->echo.count = argument_number(state, arg, 1, 1000000);
         return 0;
     case 's':
-        a->births.seconds = a->echo.seconds = (unsigned)number(state, arg, 1, 86400);
+        a->births.seconds = a->echo.seconds = (unsigned)argument_number(state, arg, 1, 86400);
         return 0;
     case OPT_BROKER:
         a->broker_url = arg;

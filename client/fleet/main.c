@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/argument.h"
 #include "base/auto.h"
 #include "client/fleet/fleet.h"
 #include "client/fleet/load.h"
@@ -73,15 +74,6 @@ static const struct argp_option option_rows[] = {
     {0},
 };
 
-static unsigned long number(struct argp_state *state, const char *text, unsigned long min,
-                            unsigned long max) {
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || n < min || n > max)
-        argp_error(state, "%s is not a number from %lu to %lu", text, min, max);
-    return n;
-}
-
 static void choose(struct arguments *a, const char *name, struct argp_state *state) {
     a->scenario = fleet_scenario_named(name);
     if (!a->scenario && strcmp(name, "all") != 0)
@@ -136,13 +128,13 @@ static error_t parse_load(int key, char *arg, struct argp_state *state) {
         a->load.ldevid_label = arg;
         return 0;
     case OPT_THREADS:
-        a->load.threads = (unsigned)number(state, arg, 1, 64);
+        a->load.threads = (unsigned)argument_number(state, arg, 1, 64);
         return 0;
     case OPT_RENEWALS:
-        a->load.renewals = (unsigned)number(state, arg, 0, 10000);
+        a->load.renewals = (unsigned)argument_number(state, arg, 0, 10000);
         return 0;
     case OPT_SECONDS:
-        a->load.seconds = (unsigned)number(state, arg, 1, 86400);
+        a->load.seconds = (unsigned)argument_number(state, arg, 1, 86400);
         return 0;
     case OPT_STAY:
         a->load.stay = true;
@@ -162,16 +154,16 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     struct arguments *a = state->input;
     switch (key) {
     case 'n':
-        a->options.devices = number(state, arg, 1, 1000000);
+        a->options.devices = argument_number(state, arg, 1, 1000000);
         return 0;
     case 'y':
-        a->options.years = (unsigned)number(state, arg, 2, 20);
+        a->options.years = (unsigned)argument_number(state, arg, 2, 20);
         return 0;
     case OPT_LIFETIME:
-        a->options.lifetime_days = (unsigned)number(state, arg, 7, 120);
+        a->options.lifetime_days = (unsigned)argument_number(state, arg, 7, 120);
         return 0;
     case 's':
-        a->options.seed = number(state, arg, 0, ~0ul);
+        a->options.seed = argument_number(state, arg, 0, ~0ul);
         return 0;
     case 'c':
         choose(a, arg, state);

@@ -6,6 +6,7 @@
 
 #include "base/auto.h"
 #include "client/port/curl_internal.h"
+#include "client/port/url.h"
 #include "est/wire/base64.h"
 #include "est/wire/http.h"
 
@@ -239,26 +240,11 @@ static void make_exchange(void *arg, const struct tm_exchange *exchange, struct 
     curl_easy_reset(self->easy); /* which keeps the connections */
 }
 
-static bool part_is_absent(CURLU *url, CURLUPart part) {
-    char *text = NULL;
-    bool absent = curl_url_get(url, part, &text, 0) != CURLUE_OK;
-    curl_free(text);
-    return absent;
-}
-
-static bool part_is(CURLU *url, CURLUPart part, const char *expected) {
-    char *text = NULL;
-    bool is = curl_url_get(url, part, &text, 0) == CURLUE_OK && strcmp(text, expected) == 0;
-    curl_free(text);
-    return is;
-}
-
 /* An https URL without credentials in it. */
 static CURLU *parse_url(const char *text) {
     CURLU *url = curl_url();
     if (url && (!text || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
-                !part_is(url, CURLUPART_SCHEME, "https") || !part_is_absent(url, CURLUPART_USER) ||
-                !part_is_absent(url, CURLUPART_PASSWORD))) {
+                !tm_url_part_is(url, CURLUPART_SCHEME, "https") || !tm_url_without_user(url))) {
         curl_url_cleanup(url);
         url = NULL;
     }
@@ -266,14 +252,9 @@ static CURLU *parse_url(const char *text) {
 }
 
 /* RFC 7030, 3.2.2: what stands behind the authority is EST's. */
-static bool is_authority(CURLU *url) {
-    return part_is(url, CURLUPART_PATH, "/") && part_is_absent(url, CURLUPART_QUERY) &&
-           part_is_absent(url, CURLUPART_FRAGMENT);
-}
-
 static enum tm_err parse_urls(struct tm_curl *self) {
     self->url = parse_url(self->config.url);
-    if (!self->url || !is_authority(self->url))
+    if (!self->url || !tm_url_is_authority(self->url))
         return TM_EINVAL;
     if (self->config.probe_url) {
         self->probe_url = parse_url(self->config.probe_url);
