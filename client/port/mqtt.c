@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The MQTT transport as an object: what can be configured, and the time between exchanges. */
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "client/port/mqtt_internal.h"
 #include "client/port/run.h"
+#include "client/port/url.h"
 
 AUTO_DEFINE(CURLU, curl_url_cleanup)
 
@@ -26,20 +27,6 @@ static bool tls_is_whole(const struct tm_mqtt_config *c, bool tls) {
     if (!tls)
         return !c->anchors_file && !c->certificate_file && !c->key_file;
     return c->anchors_file && !c->certificate_file == !c->key_file;
-}
-
-static bool part_is_absent(CURLU *url, CURLUPart part) {
-    char *text = NULL;
-    bool absent = curl_url_get(url, part, &text, 0) != CURLUE_OK;
-    curl_free(text);
-    return absent;
-}
-
-static bool part_is(CURLU *url, CURLUPart part, const char *expected) {
-    char *text = NULL;
-    bool is = curl_url_get(url, part, &text, 0) == CURLUE_OK && strcmp(text, expected) == 0;
-    curl_free(text);
-    return is;
 }
 
 /* The host as the resolver takes it: an IPv6 address without its brackets. */
@@ -69,14 +56,10 @@ static enum tm_err parse_url(struct tm_mqtt *m) {
     if (!m->config.url ||
         curl_url_set(url, CURLUPART_URL, m->config.url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
         return TM_EINVAL;
-    m->tls = part_is(url, CURLUPART_SCHEME, "mqtts");
-    if ((!m->tls && !part_is(url, CURLUPART_SCHEME, "mqtt")) || !part_is(url, CURLUPART_PATH, "/"))
+    m->tls = tm_url_part_is(url, CURLUPART_SCHEME, "mqtts");
+    if ((!m->tls && !tm_url_part_is(url, CURLUPART_SCHEME, "mqtt")) || !tm_url_without_user(url) ||
+        !tm_url_is_authority(url))
         return TM_EINVAL;
-    static const CURLUPart none[] = {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY,
-                                     CURLUPART_FRAGMENT};
-    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
-        if (!part_is_absent(url, none[i]))
-            return TM_EINVAL;
     take_port(m, url);
     return m->port > 0 && m->port <= 65535 ? take_host(m, url) : TM_EINVAL;
 }
@@ -150,11 +133,24 @@ static enum tm_err configure(struct tm_mqtt *m) {
 
 /* ---- the object ---- */
 
+/* libmosquitto counts its users without a lock, and objects may be opened by several threads. Never
+ * undone: mosquitto_lib_cleanup unloads what OpenSSL's configuration loaded, which is the whole
+ * program's. */
+static int library_result = MOSQ_ERR_UNKNOWN;
+
+static void init_library(void) {
+    library_result = mosquitto_lib_init();
+}
+
+static bool library_is_ready(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, init_library);
+    return library_result == MOSQ_ERR_SUCCESS;
+}
+
 enum tm_err tm_mqtt_open(const struct tm_mqtt_config *config, struct tm_mqtt **ret) {
     struct tm_mqtt *m = calloc(1, sizeof *m);
-    /* mosquitto_lib_cleanup is never called: it unloads what OpenSSL's configuration loaded, which
-     * is the whole program's. */
-    if (!m || mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
+    if (!m || !library_is_ready()) {
         free(m);
         return TM_ENOMEM;
     }
