@@ -276,6 +276,21 @@ void rig_close(struct rig *rig) {
     rig_set_clock(0);
 }
 
+int rig_setup(void **state) {
+    struct rig *rig = malloc(sizeof *rig);
+    assert_non_null(rig);
+    rig_open(rig);
+    *state = rig;
+    return 0;
+}
+
+int rig_teardown(void **state) {
+    rig_check_store(*state);
+    rig_close(*state);
+    free(*state);
+    return 0;
+}
+
 /* ---- devices ---- */
 
 struct registry_answer {
@@ -455,6 +470,12 @@ void rig_wait(struct rig *rig, struct rig_answer *answers, size_t n) {
 void rig_enroll(struct rig *rig, const struct rig_request *request, struct rig_answer *answer) {
     rig_send(rig, request, answer);
     rig_wait(rig, answer, 1);
+}
+
+void rig_assert_outcome(const struct rig_answer *answer, enum ipc_outcome outcome) {
+    if (answer->outcome != outcome)
+        fail_msg("%s (%s), not %s", ipc_outcome_name(answer->outcome), answer->text,
+                 ipc_outcome_name(outcome));
 }
 
 /* ---- what is in the store ---- */

@@ -35,6 +35,9 @@ struct rig {
  * moves. */
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
+/* The same for cmocka, with a rig on the heap; the teardown checks the store first. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
 int64_t rig_now_ms(void);
 void rig_set_clock(int64_t wall_ms); /* 0 = the real one */
 
@@ -82,6 +85,8 @@ void rig_send_cmc(struct rig *rig, const char *label, struct bytes message, stru
 void rig_wait(struct rig *rig, struct rig_answer *answers, size_t n);
 /* Both. */
 void rig_enroll(struct rig *rig, const struct rig_request *request, struct rig_answer *answer);
+/* Fails the test with what the answer says instead. */
+void rig_assert_outcome(const struct rig_answer *answer, enum ipc_outcome outcome);
 
 /* Certificates (not burned serials) and burned serials in the store; leaves of an event. */
 size_t rig_count(struct rig *rig, enum ca_cert_status status);

@@ -8,27 +8,6 @@
 
 #include <openssl/sha.h>
 
-static int open_rig(void **state) {
-    struct rig *rig = malloc(sizeof *rig);
-    assert_non_null(rig);
-    rig_open(rig);
-    *state = rig;
-    return 0;
-}
-
-static int close_rig(void **state) {
-    rig_check_store(*state);
-    rig_close(*state);
-    free(*state);
-    return 0;
-}
-
-static void assert_outcome(const struct rig_answer *a, enum ipc_outcome outcome) {
-    if (a->outcome != outcome)
-        fail_msg("%s (%s), not %s", ipc_outcome_name(a->outcome), a->text,
-                 ipc_outcome_name(outcome));
-}
-
 static struct bytes cmc_of(const struct rig_answer *a) {
     return (struct bytes){a->cmc, a->cmc_n};
 }
@@ -89,7 +68,7 @@ static void unit_enroll(struct rig *rig, const char *id, struct unit *u) {
     unit_open(rig, id, u);
     struct cmc_wish wish = first_wish(rig, u);
     ask(rig, u, &wish);
-    assert_outcome(&u->answer, IPC_ISSUED);
+    rig_assert_outcome(&u->answer, IPC_ISSUED);
     keep_leaf(rig, u);
 }
 
@@ -120,7 +99,7 @@ static struct cmc_wish renewal_wish(struct rig *rig, struct unit *u, EVP_PKEY *k
 static void unit_confirm(struct rig *rig, struct unit *u) {
     struct cmc_wish wish = confirm_wish(u);
     ask(rig, u, &wish);
-    assert_outcome(&u->answer, IPC_CONFIRMED);
+    rig_assert_outcome(&u->answer, IPC_CONFIRMED);
 }
 
 static enum ca_cert_status status_of(struct rig *rig, const struct unit *u, struct bytes leaf) {
@@ -162,7 +141,7 @@ static void test_secret_confirm_renew_confirm(void **state) {
     EVP_PKEY *next = EVP_EC_gen("P-256");
     struct cmc_wish renewal = renewal_wish(rig, &u, next, "second");
     ask(rig, &u, &renewal);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     /* The one in use steps back only when the device says that it has the next. */
     assert_int_equal(status_of(rig, &u, leaf_of(&u)), CA_CERT_ACTIVE);
     static struct unit before;
@@ -188,12 +167,12 @@ static void test_https_then_cmc_then_https(void **state) {
     struct rig_request q = {
         .label = "ldevid", .user = u.id, .secret = u.secret, .key = u.key, .cn = u.id};
     rig_enroll(rig, &q, &u.answer);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     memcpy(u.leaf, u.answer.der, u.leaf_n = u.answer.der_n);
     EVP_PKEY *next = EVP_EC_gen("P-256");
     struct cmc_wish renewal = renewal_wish(rig, &u, next, "x");
     ask(rig, &u, &renewal);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     keep_leaf(rig, &u);
     EVP_PKEY_free(u.key);
     u.key = next;
@@ -202,7 +181,7 @@ static void test_https_then_cmc_then_https(void **state) {
     struct rig_request again = {
         .label = "ldevid", .reenroll = true, .certificate = leaf_of(&u), .key = third, .cn = u.id};
     rig_enroll(rig, &again, &u.answer);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     struct ca_device device;
     assert_int_equal(rig->store->ops->device(rig->store, "acme", u.id, &device), TM_OK);
     assert_int_equal(device.cert_count, 3);
@@ -222,7 +201,7 @@ static void test_same_message_gets_the_same_bytes(void **state) {
     unit_enroll(rig, "M-1", &u);
     for (int i = 0; i < 3; i++) {
         cmc_ask(rig, &u.message, &again);
-        assert_outcome(&again, IPC_REPEATED);
+        rig_assert_outcome(&again, IPC_REPEATED);
         assert_true(bytes_equal(cmc_of(&again), cmc_of(&u.answer)));
     }
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
@@ -238,7 +217,7 @@ static void test_same_request_in_another_message_gets_the_same_certificate(void 
     struct cmc_wish wish = first_wish(rig, &u);
     wish.nonce = "nonce-after-the-cut";
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_REPEATED);
+    rig_assert_outcome(&u.answer, IPC_REPEATED);
     keep_leaf(rig, &u);
     assert_true(bytes_equal(leaf_of(&u), leaf_of(&first)));
     static struct rig_answer again;
@@ -259,9 +238,9 @@ static void test_hundred_copies_at_once_make_one(void **state) {
         rig_send_cmc(rig, "", (struct bytes){u.message.der, u.message.n}, (struct bytes){0},
                      &answers[i]);
     rig_wait(rig, answers, 100);
-    assert_outcome(&answers[0], IPC_ISSUED);
+    rig_assert_outcome(&answers[0], IPC_ISSUED);
     for (size_t i = 1; i < 100; i++) {
-        assert_outcome(&answers[i], IPC_REPEATED);
+        rig_assert_outcome(&answers[i], IPC_REPEATED);
         assert_true(bytes_equal(cmc_of(&answers[i]), cmc_of(&answers[0])));
     }
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
@@ -276,10 +255,10 @@ static void test_another_request_under_one_transaction_is_a_conflict(void **stat
     EVP_PKEY *other = EVP_EC_gen("P-256");
     struct cmc_wish wish = renewal_wish(rig, &u, other, "first");
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_CONFLICT);
+    rig_assert_outcome(&u.answer, IPC_CONFLICT);
     wish.transaction = "second";
     ask(rig, &u, &wish); /* a refusal uses no challenge up */
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     EVP_PKEY_free(other);
     unit_close(&u);
 }
@@ -295,7 +274,7 @@ static void test_a_new_transaction_replaces_the_open_one(void **state) {
     for (int i = 0; i < 2; i++) {
         struct cmc_wish wish = renewal_wish(rig, &u, keys[i], i ? "third" : "second");
         ask(rig, &u, &wish);
-        assert_outcome(&u.answer, IPC_ISSUED);
+        rig_assert_outcome(&u.answer, IPC_ISSUED);
         if (i == 0) {
             lost = u;
             keep_leaf(rig, &lost);
@@ -347,7 +326,7 @@ static void assert_refused(struct rig *rig, struct unit *u, const struct cmc_wis
                            enum ipc_outcome outcome, enum est_cmc_fail fail) {
     struct cmc_view view;
     ask(rig, u, wish);
-    assert_outcome(&u->answer, outcome);
+    rig_assert_outcome(&u->answer, outcome);
     cmc_view(rig, cmc_of(&u->answer), &view);
     assert_true(view.message.has_signer);
     assert_int_equal(view.response.status, EST_CMC_FAILED);
@@ -383,7 +362,7 @@ static void test_challenges(void **state) {
     memcpy(good.octets, view.response.sender_nonce.p, good.n = view.response.sender_nonce.n);
     wish.challenge = cmc_challenge_bytes(&good);
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     unit_close(&u);
     unit_close(&other);
 }
@@ -401,9 +380,9 @@ static void test_a_challenge_is_good_once(void **state) {
     wish.key = keys[1];
     wish.transaction = "second";
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     cmc_ask(rig, &old, &u.answer);
-    assert_outcome(&u.answer, IPC_BAD_CHALLENGE);
+    rig_assert_outcome(&u.answer, IPC_BAD_CHALLENGE);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 2);
     EVP_PKEY_free(keys[0]);
     EVP_PKEY_free(keys[1]);
@@ -442,13 +421,13 @@ static void test_unknown_label_and_garbage_are_answered_unsigned(void **state) {
     struct cmc_wish wish = first_wish(rig, &u);
     wish.label = "nowhere";
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_UNKNOWN_LABEL);
+    rig_assert_outcome(&u.answer, IPC_UNKNOWN_LABEL);
     cmc_view(rig, cmc_of(&u.answer), &view);
     assert_false(view.message.has_signer);
     assert_int_equal(view.response.fail, EST_CMC_BAD_REQUEST);
     u.message.n /= 2;
     cmc_ask(rig, &u.message, &u.answer);
-    assert_outcome(&u.answer, IPC_BAD_CMC);
+    rig_assert_outcome(&u.answer, IPC_BAD_CMC);
     unit_close(&u);
 }
 
@@ -494,9 +473,9 @@ static void test_revoked_is_refused(void **state) {
     rig_revoke(rig, &serial);
     struct cmc_wish wish = confirm_wish(&u);
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_REVOKED);
+    rig_assert_outcome(&u.answer, IPC_REVOKED);
     cmc_ask(rig, &first, &u.answer); /* not even the stored answer */
-    assert_outcome(&u.answer, IPC_REVOKED);
+    rig_assert_outcome(&u.answer, IPC_REVOKED);
     unit_close(&u);
 }
 
@@ -508,7 +487,7 @@ static void test_only_its_own_certificate_is_accepted(void **state) {
     struct cmc_wish wish = confirm_wish(&u);
     wish.accept = leaf_of(&other);
     ask(rig, &u, &wish);
-    assert_outcome(&u.answer, IPC_UNTRUSTED);
+    rig_assert_outcome(&u.answer, IPC_UNTRUSTED);
     assert_int_equal(status_of(rig, &other, leaf_of(&other)), CA_CERT_UNCONFIRMED);
     unit_close(&u);
     unit_close(&other);
@@ -532,17 +511,17 @@ static void test_fullcmc_with_its_tls_session_needs_no_challenge(void **state) {
     struct bytes message = {u.message.der, u.message.n};
     rig_send_cmc(rig, "ldevid", message, leaf_of(&other), &u.answer);
     rig_wait(rig, &u.answer, 1);
-    assert_outcome(&u.answer, IPC_BAD_CHALLENGE);
+    rig_assert_outcome(&u.answer, IPC_BAD_CHALLENGE);
     rig_send_cmc(rig, "ldevid", message, leaf_of(&u), &u.answer);
     rig_wait(rig, &u.answer, 1);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     /* It renewed with the unconfirmed one: that is in use. */
     assert_int_equal(status_of(rig, &u, leaf_of(&u)), CA_CERT_ACTIVE);
     wish.label = "strict";
     cmc_make(&wish, &u.message);
     rig_send_cmc(rig, "ldevid", (struct bytes){u.message.der, u.message.n}, leaf_of(&u), &u.answer);
     rig_wait(rig, &u.answer, 1);
-    assert_outcome(&u.answer, IPC_BAD_CMC); /* the path says otherwise than what was signed */
+    rig_assert_outcome(&u.answer, IPC_BAD_CMC); /* the path says otherwise than what was signed */
     EVP_PKEY_free(next);
     unit_close(&u);
     unit_close(&other);
@@ -560,13 +539,13 @@ static void test_signer_gone_and_back(void **state) {
     rig_send_cmc(rig, "", (struct bytes){u.message.der, u.message.n}, (struct bytes){0}, &u.answer);
     rig_signer_start(rig);
     rig_wait(rig, &u.answer, 1);
-    assert_outcome(&u.answer, IPC_ISSUED);
+    rig_assert_outcome(&u.answer, IPC_ISSUED);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
     unit_close(&u);
 }
 
 int main(void) {
-#define ROW(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define ROW(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         ROW(test_secret_confirm_renew_confirm),
         ROW(test_https_then_cmc_then_https),

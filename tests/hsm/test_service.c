@@ -9,21 +9,6 @@
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
-static int open_rig(void **state) {
-    struct rig *rig = malloc(sizeof *rig);
-    assert_non_null(rig);
-    rig_open(rig);
-    *state = rig;
-    return 0;
-}
-
-static int close_rig(void **state) {
-    rig_check_store(*state);
-    rig_close(*state);
-    free(*state);
-    return 0;
-}
-
 static struct bytes der_of(const struct rig_answer *a) {
     return (struct bytes){a->der, a->der_n};
 }
@@ -35,12 +20,6 @@ static struct ca_serial serial_of(const struct rig_answer *a) {
     memcpy(serial.octets, view.serial.p, view.serial.n);
     serial.n = (uint8_t)view.serial.n;
     return serial;
-}
-
-static void assert_outcome(const struct rig_answer *a, enum ipc_outcome outcome) {
-    if (a->outcome != outcome)
-        fail_msg("%s (%s), not %s", ipc_outcome_name(a->outcome), a->text,
-                 ipc_outcome_name(outcome));
 }
 
 /* A device with its IDevID. */
@@ -62,7 +41,7 @@ static void unit_open(struct rig *rig, const char *id, struct unit *unit) {
                                      .key = unit->key,
                                      .cn = unit->id},
                &unit->idevid);
-    assert_outcome(&unit->idevid, IPC_ISSUED);
+    rig_assert_outcome(&unit->idevid, IPC_ISSUED);
 }
 
 static void unit_close(struct unit *unit) {
@@ -77,15 +56,15 @@ static void test_secret_then_idevid_then_renewal(void **state) {
     struct rig_request q = {
         .label = "", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = unit.id};
     rig_enroll(rig, &q, &first);
-    assert_outcome(&first, IPC_ISSUED);
+    rig_assert_outcome(&first, IPC_ISSUED);
     /* Renewed with the same key: a new certificate; the renewal repeated: the same one. */
     q.reenroll = true;
     q.certificate = der_of(&first);
     rig_enroll(rig, &q, &second);
-    assert_outcome(&second, IPC_ISSUED);
+    rig_assert_outcome(&second, IPC_ISSUED);
     assert_true(first.der_n != second.der_n || memcmp(first.der, second.der, first.der_n) != 0);
     rig_enroll(rig, &q, &again);
-    assert_outcome(&again, IPC_REPEATED);
+    rig_assert_outcome(&again, IPC_REPEATED);
     assert_int_equal(again.der_n, second.der_n);
     assert_memory_equal(again.der, second.der, second.der_n);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 3);
@@ -102,18 +81,18 @@ static void test_renewals_do_not_push_the_idevid_out(void **state) {
     struct rig_request q = {
         .label = "", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = unit.id};
     rig_enroll(rig, &q, &current);
-    assert_outcome(&current, IPC_ISSUED);
+    rig_assert_outcome(&current, IPC_ISSUED);
     q.reenroll = true;
     for (int i = 0; i < CA_DEVICE_CERTS_MAX + 2; i++) {
         q.certificate = der_of(&current);
         rig_enroll(rig, &q, &next);
-        assert_outcome(&next, IPC_ISSUED);
+        rig_assert_outcome(&next, IPC_ISSUED);
         current = next;
     }
     struct rig_request first = {
         .label = "idevid", .user = unit.id, .secret = unit.secret, .key = unit.key, .cn = unit.id};
     rig_enroll(rig, &first, &next);
-    assert_outcome(&next, IPC_REPEATED);
+    rig_assert_outcome(&next, IPC_REPEATED);
     assert_int_equal(next.der_n, unit.idevid.der_n);
     assert_memory_equal(next.der, unit.idevid.der, next.der_n);
     struct ca_device device;
@@ -134,18 +113,18 @@ static void test_secret_is_used_once(void **state) {
     struct rig_request q = {
         .label = "idevid", .user = unit.id, .secret = unit.secret, .key = unit.key, .cn = unit.id};
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_REPEATED);
+    rig_assert_outcome(&answer, IPC_REPEATED);
     assert_memory_equal(answer.der, unit.idevid.der, unit.idevid.der_n);
     EVP_PKEY *other = EVP_EC_gen("P-256");
     q.key = other;
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_SECRET_USED);
+    rig_assert_outcome(&answer, IPC_SECRET_USED);
     q.secret = "0000000000000000000000000000000000000000";
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SECRET);
+    rig_assert_outcome(&answer, IPC_BAD_SECRET);
     q.user = "T-2";
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SECRET);
+    rig_assert_outcome(&answer, IPC_BAD_SECRET);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
     assert_int_equal(rig_leaves(rig, CA_EVENT_REFUSED, IPC_SECRET_USED), 1);
     assert_int_equal(rig_leaves(rig, CA_EVENT_REFUSED, IPC_BAD_SECRET), 2);
@@ -162,10 +141,10 @@ static void test_a_secret_brings_its_certificate_again_days_later(void **state) 
     rig_device_add(rig, "T-1", secret);
     struct rig_request q = {.label = "", .user = "T-1", .secret = secret, .key = key, .cn = "T-1"};
     rig_enroll(rig, &q, &first);
-    assert_outcome(&first, IPC_ISSUED);
+    rig_assert_outcome(&first, IPC_ISSUED);
     rig_set_clock(rig_now_ms() + INT64_C(10) * 86400000);
     rig_enroll(rig, &q, &again);
-    assert_outcome(&again, IPC_REPEATED);
+    rig_assert_outcome(&again, IPC_REPEATED);
     assert_int_equal(again.der_n, first.der_n);
     assert_memory_equal(again.der, first.der, first.der_n);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
@@ -211,8 +190,8 @@ static void test_two_keys_race_for_one_idevid(void **state) {
                 .label = "idevid", .user = "T-1", .secret = secret, .key = keys[i], .cn = "T-1"},
             &answers[i]);
     rig_wait(rig, answers, 2);
-    assert_outcome(&answers[0], IPC_ISSUED);
-    assert_outcome(&answers[1], IPC_SECRET_USED);
+    rig_assert_outcome(&answers[0], IPC_ISSUED);
+    rig_assert_outcome(&answers[1], IPC_SECRET_USED);
     EVP_PKEY_free(keys[0]);
     EVP_PKEY_free(keys[1]);
 }
@@ -229,7 +208,7 @@ static void test_key_of_another_device(void **state) {
         &(struct rig_request){
             .label = "idevid", .user = "T-2", .secret = secret, .key = unit.key, .cn = "T-2"},
         &answer);
-    assert_outcome(&answer, IPC_DUPLICATE_KEY);
+    rig_assert_outcome(&answer, IPC_DUPLICATE_KEY);
     unit_close(&unit);
 }
 
@@ -241,29 +220,29 @@ static void test_names(void **state) {
     struct rig_request q = {
         .label = "ldevid", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = "T-2"};
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SUBJECT);
+    rig_assert_outcome(&answer, IPC_BAD_SUBJECT);
     q.cn = "T-1";
     q.dns = "unit.example";
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SAN);
+    rig_assert_outcome(&answer, IPC_BAD_SAN);
     q.dns = NULL;
     q.cn = NULL;
     rig_enroll(rig, &q, &ldevid);
-    assert_outcome(&ldevid, IPC_ISSUED);
+    rig_assert_outcome(&ldevid, IPC_ISSUED);
     q = (struct rig_request){.label = "ldevid",
                              .reenroll = true,
                              .certificate = der_of(&ldevid),
                              .key = unit.key,
                              .cn = "T-9"};
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SUBJECT);
+    rig_assert_outcome(&answer, IPC_BAD_SUBJECT);
     q.cn = NULL;
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SUBJECT);
+    rig_assert_outcome(&answer, IPC_BAD_SUBJECT);
     q.cn = "T-1";
     q.dns = "unit.example";
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_SAN);
+    rig_assert_outcome(&answer, IPC_BAD_SAN);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 2);
     unit_close(&unit);
 }
@@ -275,33 +254,33 @@ static void test_credentials(void **state) {
     unit_open(rig, "T-1", &unit);
     struct rig_request q = {.label = "ldevid", .key = unit.key, .cn = "T-1"};
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_NO_CREDENTIAL);
+    rig_assert_outcome(&answer, IPC_NO_CREDENTIAL);
     q.certificate = der_of(&unit.idevid);
     q.reenroll = true;
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_WRONG_CREDENTIAL);
+    rig_assert_outcome(&answer, IPC_WRONG_CREDENTIAL);
     q.reenroll = false;
     q.label = "elsewhere";
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_WRONG_TENANT);
+    rig_assert_outcome(&answer, IPC_WRONG_TENANT);
     q.label = "nowhere";
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_UNKNOWN_LABEL);
+    rig_assert_outcome(&answer, IPC_UNKNOWN_LABEL);
     q.label = "ldevid";
     rig_enroll(rig, &q, &ldevid);
-    assert_outcome(&ldevid, IPC_ISSUED);
+    rig_assert_outcome(&ldevid, IPC_ISSUED);
     /* A certificate that differs in one octet from one that was issued is a stranger's. */
     struct rig_answer forged = ldevid;
     forged.der[forged.der_n - 1] ^= 1;
     q.certificate = der_of(&forged);
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_UNTRUSTED);
+    rig_assert_outcome(&answer, IPC_UNTRUSTED);
     struct ca_serial serial = serial_of(&ldevid);
     rig_revoke(rig, &serial);
     q.certificate = der_of(&ldevid);
     q.reenroll = true;
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_REVOKED);
+    rig_assert_outcome(&answer, IPC_REVOKED);
     unit_close(&unit);
 }
 
@@ -314,19 +293,19 @@ static void test_lifecycle_states(void **state) {
         .label = "ldevid", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = "T-1"};
     rig_transition(rig, "T-1", CA_STOCKED); /* not among the profile's states here */
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_WRONG_STATE);
+    rig_assert_outcome(&answer, IPC_WRONG_STATE);
     rig_transition(rig, "T-1", CA_ACTIVATED);
     rig_enroll(rig, &q, &ldevid);
-    assert_outcome(&ldevid, IPC_ISSUED);
+    rig_assert_outcome(&ldevid, IPC_ISSUED);
     rig_transition(rig, "T-1", CA_SUSPENDED);
     rig_enroll(rig, &q, &answer); /* even the repetition of what was issued */
-    assert_outcome(&answer, IPC_WRONG_STATE);
+    rig_assert_outcome(&answer, IPC_WRONG_STATE);
     rig_transition(rig, "T-1", CA_ACTIVATED);
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_REPEATED);
+    rig_assert_outcome(&answer, IPC_REPEATED);
     rig_transition(rig, "T-1", CA_DEVICE_REVOKED);
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_REVOKED);
+    rig_assert_outcome(&answer, IPC_REVOKED);
     unit_close(&unit);
 }
 
@@ -339,21 +318,21 @@ static void test_expiry_and_grace(void **state) {
     struct rig_request q = {
         .label = "ldevid", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = "T-1"};
     rig_enroll(rig, &q, &ldevid);
-    assert_outcome(&ldevid, IPC_ISSUED);
+    rig_assert_outcome(&ldevid, IPC_ISSUED);
     q.reenroll = true;
     q.certificate = der_of(&ldevid);
     rig_set_clock(start + 400 * DAY_MS); /* 365 days and 30 of grace are over */
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_EXPIRED);
+    rig_assert_outcome(&answer, IPC_EXPIRED);
     rig_set_clock(start + 380 * DAY_MS);
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_ISSUED);
+    rig_assert_outcome(&answer, IPC_ISSUED);
     /* The IDevID brings a device back, and long after the first time that is a new certificate. */
     rig_set_clock(start + 4000 * DAY_MS);
     q = (struct rig_request){
         .label = "ldevid", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = "T-1"};
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_ISSUED);
+    rig_assert_outcome(&answer, IPC_ISSUED);
     unit_close(&unit);
 }
 
@@ -373,18 +352,18 @@ static void test_linking(void **state) {
                             .cn = "T-1",
                             .exporter = {exporter, sizeof exporter}};
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_NOT_LINKED);
+    rig_assert_outcome(&answer, IPC_NOT_LINKED);
     q.challenge = challenge;
     q.exporter = BYTES_OF(other);
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_LINK);
+    rig_assert_outcome(&answer, IPC_BAD_LINK);
     q.label = "ldevid"; /* optional: what is there must be right */
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_BAD_LINK);
+    rig_assert_outcome(&answer, IPC_BAD_LINK);
     q.label = "strict";
     q.exporter = BYTES_OF(exporter);
     rig_enroll(rig, &q, &answer);
-    assert_outcome(&answer, IPC_ISSUED);
+    rig_assert_outcome(&answer, IPC_ISSUED);
     unit_close(&unit);
 }
 
@@ -410,7 +389,7 @@ static void test_tickets_wait_for_the_next_signer(void **state) {
     rig_signer_start(rig);
     rig_wait(rig, answers, 3);
     for (size_t i = 0; i < 3; i++) {
-        assert_outcome(&answers[i], IPC_ISSUED);
+        rig_assert_outcome(&answers[i], IPC_ISSUED);
         EVP_PKEY_free(keys[i]);
     }
     assert_int_equal(rig_count(rig, CA_CERT_BURNED), 0);
@@ -432,7 +411,7 @@ static void test_device_revoked_on_the_way(void **state) {
     rig_transition(rig, "T-1", CA_DEVICE_REVOKED);
     rig_signer_start(rig);
     rig_wait(rig, &answer, 1);
-    assert_outcome(&answer, IPC_REVOKED);
+    rig_assert_outcome(&answer, IPC_REVOKED);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 0);
     assert_int_equal(rig_count(rig, CA_CERT_BURNED), 1);
     assert_int_equal(rig_leaves(rig, CA_EVENT_BURNED, 0), 1);
@@ -458,7 +437,7 @@ static void test_refusals_beyond_the_ceiling_are_counted(void **state) {
     EVP_PKEY_free(key);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, rig_setup, rig_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
