@@ -142,9 +142,9 @@ struct ipc_refused {
     char text[IPC_TEXT_MAX + 1];
 };
 
-/* Core to face: what a label serves without asking the core. Sent for every
- * label, index 0..count-1 of one generation, when a face is linked and whenever
- * something changes; a face swaps when it has all of a generation. */
+/* Core to front: what a label serves without asking the core. Sent for every
+ * label, index 0..count-1 of one generation, when a front is linked and whenever
+ * something changes; a front swaps when it has all of a generation. */
 struct ipc_catalog {
     uint32_t generation;
     uint16_t index;

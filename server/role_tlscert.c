@@ -117,9 +117,7 @@ static void core_message(void *arg, struct ipc_link *link, struct bytes message,
     (void)link;
     if (fd >= 0)
         (void)close(fd);
-    /* The catalog, which every face gets, is not for this one. */
-    if (codec_peek(message) == IPC_TYPE_REPLY &&
-        codec_decode(&ipc_reply_schema, message, &reply) == TM_OK && reply.id == t->id)
+    if (codec_decode(&ipc_reply_schema, message, &reply) == TM_OK && reply.id == t->id)
         answered(t, &reply);
 }
 

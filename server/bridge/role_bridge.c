@@ -88,8 +88,6 @@ static bool take(struct bridge *bridge, struct bytes message) {
         return take_offer(bridge, message);
     case IPC_TYPE_EVENT:
         return take_event(bridge, message);
-    case IPC_TYPE_CATALOG: /* what every face gets: offers bring what a device needs of it */
-        return true;
     default:
         return false;
     }

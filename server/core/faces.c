@@ -159,7 +159,7 @@ void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned in
         return;
     }
     faces->first = face;
-    if (core_catalog_send(faces->setup, 1, face->link))
+    if (peer == IPC_ROLE_FRONT && core_catalog_send(faces->setup, 1, face->link))
         face_free(face);
     else if (peer == IPC_ROLE_BRIDGE)
         core_events_link(faces->events, face->link);
