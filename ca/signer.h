@@ -13,7 +13,13 @@
 
 struct ca_signer;
 
-enum ca_ticket_kind { CA_TICKET_CERTIFICATE, CA_TICKET_CMC };
+enum ca_ticket_kind {
+    CA_TICKET_CERTIFICATE,
+    CA_TICKET_CMC,
+    CA_TICKET_CRL,    /* by the issuer's key */
+    CA_TICKET_OCSP,   /* by the issuer's OCSP key, never by its own */
+    CA_TICKET_FILTER, /* by the issuer's key */
+};
 
 /* One signature wanted. Only ca_lint makes the lint token, so no unlinted certificate can be
  * asked for. The caller keeps it until `done`. */
@@ -29,6 +35,10 @@ struct ca_ticket {
      * signing_time_ms), with the digest of ca_issuer_digest. */
     struct bytes content; /* DER PKIResponse */
     int64_t signing_time_ms;
+    /* OCSP: `content` is a DER ResponseData (RFC 6960, 4.2.1). FILTER: a revocation filter's header
+     * (client/filter.h). CRL: the DER TBSCertList (RFC 5280, 5.1.2), which may have megabytes,
+     * stands in a sealed memory file. The signature is over these octets. */
+    int content_fd; /* CRL only; the caller's */
     /* Called once, never from inside `sign`. signature is valid during the call.
      * IPC_SIGN_OK, or why not. */
     void (*done)(struct ca_ticket *ticket, enum ipc_sign_status status, struct bytes signature);

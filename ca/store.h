@@ -7,6 +7,7 @@
 #ifndef TOUCHMARK_CA_STORE_H
 #define TOUCHMARK_CA_STORE_H
 
+#include "ca/rows.h"
 #include "ca/types.h"
 
 enum ca_change_kind {
@@ -16,11 +17,16 @@ enum ca_change_kind {
     CA_PUT_INTENT,      /* [no intent, certificate or burned serial with this serial] */
     CA_END_INTENT,      /* [an intent with this serial is open] */
     CA_PUT_CERT,        /* [no certificate or burned serial with this serial] */
-    CA_CERT_STATUS,     /* [the certificate exists] status, revoked_ms, revoked_reason */
+    CA_CERT_STATUS,     /* [the certificate exists] status, revoked_ms, revoked_reason; one that is
+                           revoked by it is among its issuer's revoked ones from then on */
     CA_CLAIM_KEY,       /* [the key is unclaimed or claimed by the same device] */
     CA_ADD_LEAF,        /* always */
     CA_PUT_TRANSACTION, /* always: replaces the device's */
     CA_PUT_CURSOR,      /* always: how far a consumer of the audit log has come */
+    CA_PUT_ROW,         /* [the stored version is the row's version - 1; 0: there is none] */
+    CA_END_ROW,         /* [the stored version is the row's] removes it */
+    CA_COUNT_USE, /* always: one more use of an issuer's key; makes the issuer's row if there is
+                     none. Not in one batch with another change of that row */
 };
 
 struct ca_change {
@@ -41,6 +47,14 @@ struct ca_change {
             const char *consumer; /* 1 to IPC_NAME_MAX octets */
             uint64_t next;        /* sequence number of the first leaf that it has not got */
         } cursor;
+        struct {
+            enum ca_table table;
+            const void *row; /* the table's struct; END_ROW: its key members and version */
+        } row;
+        struct {
+            const char *issuer;
+            enum ca_use use;
+        } use;
     } u;
 };
 
@@ -64,6 +78,7 @@ struct ca_audit_head {
 };
 
 struct ca_store;
+struct ca_scan;
 
 struct ca_store_ops {
     /* Submits a batch; answers through batch->done, never from inside this call.
@@ -86,6 +101,10 @@ struct ca_store_ops {
     enum tm_err (*cursor)(struct ca_store *store, const char *consumer, uint64_t *ret_next);
     enum tm_err (*leaf)(struct ca_store *store, uint64_t sequence, struct ca_leaf *ret);
     enum tm_err (*audit_head)(struct ca_store *store, struct ca_audit_head *ret);
+    /* `row`: the table's struct, whose key members are set; the whole is filled. What its BYTES
+     * members borrow goes into `memory`, for which CA_ROW_MEMORY_MAX octets are enough; NULL for
+     * tables without any. */
+    enum tm_err (*row)(struct ca_store *store, enum ca_table table, void *row, struct buf *memory);
 
     /* Pages: the first record whose key is above *cursor, which is moved to it. Cursors
      * start zeroed. TM_ENOTFOUND at the end. */
@@ -95,6 +114,25 @@ struct ca_store_ops {
                                     struct ca_certificate *ret, struct buf *der);
     enum tm_err (*next_intent)(struct ca_store *store, struct ca_serial *cursor,
                                struct ca_intent *ret);
+    /* cursor: a buf of CA_ROW_KEY_MAX octets, empty at first. */
+    enum tm_err (*next_row)(struct ca_store *store, enum ca_table table, struct buf *cursor,
+                            void *ret_row, struct buf *memory);
+
+    /* Walks for one other thread, which may take minutes over them while the loop's thread goes
+     * on: each page is one look at what is committed by then. Opened and closed on the loop's
+     * thread, the scan must be closed before the store. */
+    enum tm_err (*scan_open)(struct ca_store *store, struct ca_scan **ret_scan);
+    void (*scan_close)(struct ca_scan *scan); /* NULL-safe */
+    /* The next rows above *cursor, at most `max`; *ret_n = 0 at the end. An issuer's revoked
+     * certificates come in the order of their serials; certificates in that of theirs, which is
+     * that of time. */
+    enum tm_err (*scan_revoked)(struct ca_scan *scan, const char *issuer, struct ca_serial *cursor,
+                                struct ca_revoked *rows, size_t max, size_t *ret_n);
+    enum tm_err (*scan_certificates)(struct ca_scan *scan, struct ca_serial *cursor,
+                                     struct ca_summary *rows, size_t max, size_t *ret_n);
+    enum tm_err (*scan_devices)(struct ca_scan *scan, const char *tenant,
+                                char cursor[IPC_NAME_MAX + 1], struct ca_device *rows, size_t max,
+                                size_t *ret_n);
 
     /* Everything that must agree, agrees: record hashes, device <-> certificate, intents,
      * keys, Merkle root over the leaves. `report` is called per fault with one sentence.

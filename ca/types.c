@@ -26,6 +26,26 @@ const char *ca_event_name(enum ca_event event) {
         return "revoked";
     case CA_EVENT_CONFIRMED:
         return "confirmed";
+    case CA_EVENT_PENDING:
+        return "pending";
+    case CA_EVENT_APPROVED:
+        return "approved";
+    case CA_EVENT_DENIED:
+        return "denied";
+    case CA_EVENT_ACT_PROPOSED:
+        return "act-proposed";
+    case CA_EVENT_ACT_SIGNED:
+        return "act-signed";
+    case CA_EVENT_ACT_ENDED:
+        return "act-ended";
+    case CA_EVENT_PUBLISHED:
+        return "published";
+    case CA_EVENT_PROFILE:
+        return "profile";
+    case CA_EVENT_ISSUER:
+        return "issuer";
+    case CA_EVENT_ALARM:
+        return "alarm";
     }
     return "unknown";
 }

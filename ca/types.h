@@ -87,6 +87,7 @@ struct ca_device {
     char batch[IPC_NAME_MAX + 1];
     char site[IPC_NAME_MAX + 1];
     char station[IPC_NAME_MAX + 1];
+    char job[IPC_NAME_MAX + 1];
     char operator_name[IPC_NAME_MAX + 1];
     char firmware[IPC_NAME_MAX + 1];
     uint32_t provisioning_version;
@@ -157,6 +158,26 @@ struct ca_transaction {
     struct bytes response;
 };
 
+/* A revoked certificate as CRLs name it. */
+struct ca_revoked {
+    struct ca_serial serial;
+    int64_t revoked_ms;
+    int64_t not_after_ms;
+    uint8_t reason; /* RFC 5280, 5.3.1 */
+};
+
+/* What a walk over all certificates sees of each, burned serials among them. */
+struct ca_summary {
+    struct ca_serial serial;
+    uint8_t status; /* enum ca_cert_status */
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    char issuer[IPC_NAME_MAX + 1];
+    int64_t issued_ms;
+    int64_t not_after_ms;
+};
+
 /* Audit events. Values are stored: never renumber. */
 enum ca_event {
     CA_EVENT_STARTED = 1, /* the core opened the store: reason names version and environment */
@@ -169,7 +190,17 @@ enum ca_event {
     CA_EVENT_REFUSED_MANY, /* `count` refusals in one second beyond the ceiling */
     CA_EVENT_REVOKED,
     CA_EVENT_CONFIRMED, /* the device has its certificate in use */
-    CA_EVENT_LAST = CA_EVENT_CONFIRMED,
+    CA_EVENT_PENDING,   /* a request waits for an officer */
+    CA_EVENT_APPROVED,
+    CA_EVENT_DENIED,
+    CA_EVENT_ACT_PROPOSED, /* reason: kind, ID and SHA-256 of the text */
+    CA_EVENT_ACT_SIGNED,   /* reason: ID and signature */
+    CA_EVENT_ACT_ENDED,    /* reason: ID and what came of it; count: how much of it */
+    CA_EVENT_PUBLISHED,    /* reason: which CRL or filter, and its number; count: entries */
+    CA_EVENT_PROFILE,      /* a profile was taken into use */
+    CA_EVENT_ISSUER,       /* an issuing CA was taken into use, or out of it */
+    CA_EVENT_ALARM,        /* reason: what is wrong */
+    CA_EVENT_LAST = CA_EVENT_ALARM,
 };
 const char *ca_event_name(enum ca_event event);
 

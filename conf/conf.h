@@ -52,9 +52,11 @@ struct conf_signer {
 
 struct conf_issuer {
     char *name;
-    char *key_label;   /* CKA_LABEL on the token */
-    char *certificate; /* PEM of the issuing CA: pinned */
-    char *chain;       /* PEM: certificates above it, the root last */
+    char *key_label;      /* CKA_LABEL on the token */
+    char *certificate;    /* PEM of the issuing CA: pinned */
+    char *chain;          /* PEM: certificates above it, the root last */
+    char *ocsp_key_label; /* CKA_LABEL of the key that signs its OCSP answers; NULL: no OCSP */
+    uint64_t crl_shards;  /* 0: no shards; never changes once certificates were issued */
 };
 
 struct conf_tenant {
@@ -81,6 +83,31 @@ struct conf_core {
     uint64_t refusals_per_second; /* refusal leaves written one by one; above it they are counted */
     char *admin_socket;
     char *wrap_key; /* file with the key that seals MAC keys of one-time secrets; NULL: none */
+};
+
+/* What says which certificates are good, over plain HTTP. */
+struct conf_status {
+    char *url; /* "http://status.example.com", as devices see it; NULL: no listener */
+    char *address;
+    uint64_t port; /* 0: the kernel picks, see ready_file */
+    char *dir;     /* where what is published lies, too */
+    uint64_t max_connections;
+    int64_t crl_refresh;      /* ms from one CRL to the next */
+    int64_t crl_lifetime;     /* ms until its nextUpdate */
+    int64_t crl_delay;        /* ms from a revocation to the CRL that names it */
+    int64_t ocsp_lifetime;    /* ms until an answer's nextUpdate */
+    uint64_t ocsp_per_second; /* answers that are signed at most */
+    int64_t filter_refresh;   /* 0: no filters */
+};
+
+enum conf_officer_role { CONF_ROLE_AUDITOR, CONF_ROLE_OPERATOR, CONF_ROLE_OFFICER };
+
+/* Somebody who may use the administration socket. */
+struct conf_officer {
+    char *name;
+    char *user;    /* system user */
+    unsigned role; /* enum conf_officer_role */
+    char *key;     /* PEM: public key of the signatures on acts; NULL: signs none */
 };
 
 #define CONF_BROKER_MAX 280
@@ -128,9 +155,12 @@ struct conf {
     struct conf_signer signer;
     struct conf_core core;
     struct conf_mqtt mqtt;
-    struct conf_list issuers; /* struct conf_issuer */
-    struct conf_list tenants; /* struct conf_tenant */
-    struct conf_list labels;  /* struct conf_label */
+    struct conf_status status;
+    struct conf_list officers; /* struct conf_officer; none: who reaches the socket may do all that
+                                  needs no signatures */
+    struct conf_list issuers;  /* struct conf_issuer */
+    struct conf_list tenants;  /* struct conf_tenant */
+    struct conf_list labels;   /* struct conf_label */
 };
 
 /* CONF_DEFAULT_FILE, a string from the build, is where touchmark.yaml lies if nobody says. */

@@ -6,7 +6,7 @@
 #include "conf/conf.h"
 
 #include "conf/limits.h"
-#include "conf/options_mqtt.h"
+#include "conf/options_parts.h"
 
 static const char *const environment_words[] = {"dev", "test", "prod", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -313,6 +313,21 @@ static const struct conf_row issuer_rows[] = {
      .offset = offsetof(struct conf_issuer, chain),
      .example = "/etc/touchmark/ca/root.pem",
      .help = "PEM file of the certificates above it, the root last."},
+    {.key = "ocsp_key_label",
+     .type = CONF_STRING,
+     .offset = offsetof(struct conf_issuer, ocsp_key_label),
+     .preset = "",
+     .max = 64,
+     .help =
+         "CKA_LABEL of the key that signs OCSP answers for it (RFC 6960, 4.2.2.2), made by the "
+         "ceremony; its certificate is issued and renewed by itself. Left out, there are none."},
+    {.key = "crl_shards",
+     .type = CONF_UINT,
+     .offset = offsetof(struct conf_issuer, crl_shards),
+     .preset = "0",
+     .max = 1024,
+     .help = "Parts that its CRL is also published in; certificates name theirs ({shard} in a "
+             "profile's crl_url), so this cannot change later."},
     {.key = NULL},
 };
 
@@ -402,6 +417,11 @@ const struct conf_row conf_rows[] = {
      .offset = offsetof(struct conf, signer),
      .rows = signer_rows,
      .help = "The HSM."},
+    {.key = "status",
+     .type = CONF_GROUP,
+     .offset = offsetof(struct conf, status),
+     .rows = conf_status_rows,
+     .help = "CRLs, OCSP and revocation filters."},
     {.key = "core",
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, core),
@@ -412,6 +432,14 @@ const struct conf_row conf_rows[] = {
      .offset = offsetof(struct conf, mqtt),
      .rows = conf_mqtt_rows,
      .help = "Enrollment over MQTT."},
+    {.key = "officers",
+     .type = CONF_LIST,
+     .offset = offsetof(struct conf, officers),
+     .rows = conf_officer_rows,
+     .elem_size = sizeof(struct conf_officer),
+     .preset = "",
+     .help = "Who may use the administration socket, and as what. Left out, whoever can open it "
+             "may do all but what takes the signatures of two officers."},
     {.key = "issuers",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, issuers),

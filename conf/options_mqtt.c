@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The section `mqtt` of touchmark.yaml; see options.c. */
-#include "conf/options_mqtt.h"
+#include "conf/options_parts.h"
 
 static const char *const password_words[] = {"credential:", NULL};
 

@@ -11,6 +11,7 @@
 #include "ipc/messages.h"
 
 #define IPC_ADMIN_JSON_MAX 49152 /* octets of one JSON object */
+#define IPC_ADMIN_DATA_MAX 12288 /* octets of a text or signature in a request */
 
 enum ipc_admin_verb {
     IPC_ADMIN_STATUS = 1,
@@ -25,8 +26,24 @@ enum ipc_admin_verb {
     IPC_ADMIN_INTENT_LIST,
     IPC_ADMIN_AUDIT_LIST, /* cursor = first sequence number, limit */
     IPC_ADMIN_AUDIT_HEAD,
-    IPC_ADMIN_STORE_CHECK, /* recomputes every record hash and every agreement */
-    IPC_ADMIN_VERB_LAST = IPC_ADMIN_STORE_CHECK,
+    IPC_ADMIN_STORE_CHECK,    /* recomputes every record hash and every agreement */
+    IPC_ADMIN_PENDING_LIST,   /* tenant, cursor, limit */
+    IPC_ADMIN_PENDING_DECIDE, /* tenant; device and profile, or batch; state: approve or deny;
+                                 reason */
+    IPC_ADMIN_ACT_PROPOSE,    /* state: kind; data: JSON object of its parameters */
+    IPC_ADMIN_ACT_LIST,
+    IPC_ADMIN_ACT_SHOW,       /* serial: the act's ID */
+    IPC_ADMIN_ACT_SIGN,       /* serial: the act's ID, officer, data: signature */
+    IPC_ADMIN_ACT_WITHDRAW,   /* serial: the act's ID, reason */
+    IPC_ADMIN_REVOKE_PREVIEW, /* what a selection comes to: tenant, device, batch, job, station,
+                                 site, profile, issuer, from_ms, until_ms */
+    IPC_ADMIN_KEYS,           /* every key: state, expiry, uses */
+    IPC_ADMIN_PUBLISH,        /* issuer, or all: publishes now what is due or not */
+    IPC_ADMIN_PUBLISHED,      /* what is published */
+    IPC_ADMIN_PROFILES,       /* the profiles in use, with their hashes */
+    IPC_ADMIN_RELOAD,         /* touchmarkd reads its configuration again */
+    IPC_ADMIN_CLOUD_PROOF,    /* issuer, data: the registration code */
+    IPC_ADMIN_VERB_LAST = IPC_ADMIN_CLOUD_PROOF,
 };
 
 struct ipc_admin_request {
@@ -40,9 +57,17 @@ struct ipc_admin_request {
     char hardware_revision[IPC_NAME_MAX + 1];
     char batch[IPC_NAME_MAX + 1];
     char site[IPC_NAME_MAX + 1];
+    char station[IPC_NAME_MAX + 1];
+    char job[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    char issuer[IPC_NAME_MAX + 1];
+    char officer[IPC_NAME_MAX + 1];
+    int64_t from_ms; /* wall ms; 0 = no bound */
+    int64_t until_ms;
     char cursor[IPC_NAME_MAX + 1];
     uint32_t limit;
     uint32_t seconds;
+    struct bytes data;
 };
 
 struct ipc_admin_reply {

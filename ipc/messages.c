@@ -95,6 +95,54 @@ static const struct codec_field cmc_ticket_fields[] = {
     CODEC_BLOB(struct ipc_cmc_ticket, content, IPC_CERT_MAX),
 };
 
+static const struct codec_field status_ticket_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_status_ticket, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_status_ticket, kind, IPC_STATUS_KIND_LAST),
+    CODEC_STRING(struct ipc_status_ticket, issuer),
+    CODEC_BLOB(struct ipc_status_ticket, content, IPC_OCSP_MAX),
+};
+
+static const struct codec_field publish_fields[] = {
+    CODEC_INT(CODEC_U8, struct ipc_publish, kind, IPC_PUBLISH_KIND_LAST),
+    CODEC_STRING(struct ipc_publish, issuer),
+    CODEC_STRING(struct ipc_publish, object),
+    CODEC_INT(CODEC_U64, struct ipc_publish, number, 0),
+    CODEC_INT(CODEC_U64, struct ipc_publish, size, 0),
+    CODEC_OCTETS(struct ipc_publish, sha256),
+    CODEC_INT(CODEC_I64, struct ipc_publish, this_update_ms, 0),
+    CODEC_INT(CODEC_I64, struct ipc_publish, next_update_ms, 0),
+};
+
+static const struct codec_field published_fields[] = {
+    CODEC_INT(CODEC_U8, struct ipc_published, good, 1),
+    CODEC_STRING(struct ipc_published, issuer),
+    CODEC_STRING(struct ipc_published, object),
+    CODEC_INT(CODEC_U64, struct ipc_published, number, 0),
+    CODEC_STRING(struct ipc_published, text),
+};
+
+static const struct codec_field ocsp_ask_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_ocsp_ask, id, 0),
+    CODEC_BLOB(struct ipc_ocsp_ask, cert_id, IPC_OCSP_ID_MAX),
+};
+
+static const struct codec_field ocsp_answer_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_ocsp_answer, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_ocsp_answer, good, 1),
+    CODEC_INT(CODEC_I64, struct ipc_ocsp_answer, this_update_ms, 0),
+    CODEC_INT(CODEC_I64, struct ipc_ocsp_answer, next_update_ms, 0),
+    CODEC_INT(CODEC_U8, struct ipc_ocsp_answer, serial_n, 20),
+    CODEC_OCTETS(struct ipc_ocsp_answer, serial),
+    CODEC_STRING(struct ipc_ocsp_answer, issuer),
+    CODEC_BLOB(struct ipc_ocsp_answer, response, IPC_OCSP_MAX),
+};
+
+static const struct codec_field ocsp_drop_fields[] = {
+    CODEC_STRING(struct ipc_ocsp_drop, issuer),
+    CODEC_INT(CODEC_U8, struct ipc_ocsp_drop, serial_n, 20),
+    CODEC_OCTETS(struct ipc_ocsp_drop, serial),
+};
+
 static const struct codec_field signed_fields[] = {
     CODEC_INT(CODEC_U64, struct ipc_signed, id, 0),
     CODEC_INT(CODEC_U8, struct ipc_signed, status, IPC_SIGN_STATUS_LAST),
@@ -103,9 +151,8 @@ static const struct codec_field signed_fields[] = {
 };
 
 static const struct codec_field key_fields[] = {
-    CODEC_INT(CODEC_U16, struct ipc_key, index, 0),
-    CODEC_INT(CODEC_U16, struct ipc_key, count, 0),
-    CODEC_STRING(struct ipc_key, issuer),
+    CODEC_INT(CODEC_U16, struct ipc_key, index, 0), CODEC_INT(CODEC_U16, struct ipc_key, count, 0),
+    CODEC_STRING(struct ipc_key, issuer),           CODEC_INT(CODEC_U8, struct ipc_key, ocsp, 1),
     CODEC_BLOB(struct ipc_key, spki, IPC_SPKI_MAX),
 };
 
@@ -126,9 +173,17 @@ static const struct codec_field admin_request_fields[] = {
     CODEC_STRING(struct ipc_admin_request, hardware_revision),
     CODEC_STRING(struct ipc_admin_request, batch),
     CODEC_STRING(struct ipc_admin_request, site),
+    CODEC_STRING(struct ipc_admin_request, station),
+    CODEC_STRING(struct ipc_admin_request, job),
+    CODEC_STRING(struct ipc_admin_request, profile),
+    CODEC_STRING(struct ipc_admin_request, issuer),
+    CODEC_STRING(struct ipc_admin_request, officer),
+    CODEC_INT(CODEC_I64, struct ipc_admin_request, from_ms, 0),
+    CODEC_INT(CODEC_I64, struct ipc_admin_request, until_ms, 0),
     CODEC_STRING(struct ipc_admin_request, cursor),
     CODEC_INT(CODEC_U32, struct ipc_admin_request, limit, 0),
     CODEC_INT(CODEC_U32, struct ipc_admin_request, seconds, 0),
+    CODEC_BLOB(struct ipc_admin_request, data, IPC_ADMIN_DATA_MAX),
 };
 
 static const struct codec_field admin_reply_fields[] = {
@@ -155,6 +210,18 @@ const struct codec_schema ipc_event_ack_schema =
     SCHEMA(ipc_event_ack, IPC_TYPE_EVENT_ACK, event_ack_fields);
 const struct codec_schema ipc_cmc_ticket_schema =
     SCHEMA(ipc_cmc_ticket, IPC_TYPE_CMC_TICKET, cmc_ticket_fields);
+const struct codec_schema ipc_status_ticket_schema =
+    SCHEMA(ipc_status_ticket, IPC_TYPE_STATUS_TICKET, status_ticket_fields);
+const struct codec_schema ipc_publish_schema =
+    SCHEMA(ipc_publish, IPC_TYPE_PUBLISH, publish_fields);
+const struct codec_schema ipc_published_schema =
+    SCHEMA(ipc_published, IPC_TYPE_PUBLISHED, published_fields);
+const struct codec_schema ipc_ocsp_ask_schema =
+    SCHEMA(ipc_ocsp_ask, IPC_TYPE_OCSP_ASK, ocsp_ask_fields);
+const struct codec_schema ipc_ocsp_answer_schema =
+    SCHEMA(ipc_ocsp_answer, IPC_TYPE_OCSP_ANSWER, ocsp_answer_fields);
+const struct codec_schema ipc_ocsp_drop_schema =
+    SCHEMA(ipc_ocsp_drop, IPC_TYPE_OCSP_DROP, ocsp_drop_fields);
 const struct codec_schema ipc_signed_schema = SCHEMA(ipc_signed, IPC_TYPE_SIGNED, signed_fields);
 const struct codec_schema ipc_key_schema = SCHEMA(ipc_key, IPC_TYPE_KEY, key_fields);
 const struct codec_schema ipc_control_schema =

@@ -24,9 +24,13 @@
 #define IPC_SECRET_MAX 128    /* one-time enrollment secret */
 #define IPC_TEXT_MAX 255      /* one clear sentence */
 #define IPC_SIGNATURE_MAX 8192
-#define IPC_BINDING_MAX 64 /* channel binding octets, before base64 */
-#define IPC_ADDRESS_MAX 64 /* "192.0.2.1:4711", "[2001:db8::1]:4711", "group/edge/device" */
-#define IPC_EVENT_MAX 4096 /* octets of one event's JSON */
+#define IPC_BINDING_MAX 64  /* channel binding octets, before base64 */
+#define IPC_ADDRESS_MAX 64  /* "192.0.2.1:4711", "[2001:db8::1]:4711", "group/edge/device" */
+#define IPC_EVENT_MAX 4096  /* octets of one event's JSON */
+#define IPC_OCSP_ID_MAX 256 /* DER of a CertID */
+#define IPC_OCSP_MAX 8192   /* DER of an OCSPResponse, or of a ResponseData */
+#define IPC_FILTER_HEADER_MAX 1024
+#define IPC_TBS_FILE_MAX (512u << 20) /* octets of a TBSCertList in a memory file */
 
 enum ipc_type {
     IPC_TYPE_ENROLL = 0x0101,
@@ -37,10 +41,16 @@ enum ipc_type {
     IPC_TYPE_OFFER = 0x0106,
     IPC_TYPE_EVENT = 0x0107,
     IPC_TYPE_EVENT_ACK = 0x0108,
+    IPC_TYPE_PUBLISH = 0x0109,
+    IPC_TYPE_PUBLISHED = 0x010a,
+    IPC_TYPE_OCSP_ASK = 0x010b,
+    IPC_TYPE_OCSP_ANSWER = 0x010c,
+    IPC_TYPE_OCSP_DROP = 0x010d,
     IPC_TYPE_TICKET = 0x0201,
     IPC_TYPE_SIGNED = 0x0202,
     IPC_TYPE_KEY = 0x0203,
     IPC_TYPE_CMC_TICKET = 0x0204,
+    IPC_TYPE_STATUS_TICKET = 0x0205,
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
@@ -156,6 +166,56 @@ struct ipc_catalog {
     struct bytes csrattrs; /* DER of CsrAttrs; empty = 204 */
 };
 
+/* Core to status face, with one descriptor: a sealed memory file that is to be served from now on.
+ * Its name below the status listener's root is made of issuer and object: "ISSUER.crl",
+ * "ISSUER-7.crl" (shard), "ISSUER.cer" (the CA's certificate), "ISSUER.filter". */
+enum ipc_publish_kind {
+    IPC_PUBLISH_CRL = 1,
+    IPC_PUBLISH_CERTIFICATE,
+    IPC_PUBLISH_FILTER,
+    IPC_PUBLISH_KIND_LAST = IPC_PUBLISH_FILTER,
+};
+struct ipc_publish {
+    uint8_t kind; /* enum ipc_publish_kind */
+    char issuer[IPC_NAME_MAX + 1];
+    char object[IPC_NAME_MAX + 1]; /* "crl", "crl-7", "certificate", "filter" */
+    uint64_t number;               /* rises; of a certificate 0 */
+    uint64_t size;
+    uint8_t sha256[32];
+    int64_t this_update_ms;
+    int64_t next_update_ms; /* 0: never */
+};
+/* Status face to core: it is on disk and served. Or it is not, and `text` says why. */
+struct ipc_published {
+    uint8_t good; /* bool */
+    char issuer[IPC_NAME_MAX + 1];
+    char object[IPC_NAME_MAX + 1];
+    uint64_t number;
+    char text[IPC_TEXT_MAX + 1];
+};
+
+/* Status face to core: what is the status of this certificate? It keeps the answers. */
+struct ipc_ocsp_ask {
+    uint64_t id;          /* unique per face process */
+    struct bytes cert_id; /* DER CertID (RFC 6960, 4.1.1) */
+};
+struct ipc_ocsp_answer {
+    uint64_t id;
+    uint8_t good; /* bool; false: `response` is one of the unsigned errors (4.2.1) */
+    int64_t this_update_ms;
+    int64_t next_update_ms; /* until when it may be kept */
+    uint8_t serial_n;
+    uint8_t serial[20];
+    char issuer[IPC_NAME_MAX + 1];
+    struct bytes response; /* DER OCSPResponse */
+};
+/* Core to status face: forget answers on this certificate; serial_n 0: all of this issuer. */
+struct ipc_ocsp_drop {
+    char issuer[IPC_NAME_MAX + 1];
+    uint8_t serial_n;
+    uint8_t serial[20];
+};
+
 /* Core to signer: sign this to-be-signed certificate. IDs rise strictly on one
  * link, so a ticket can be redeemed once. */
 struct ipc_ticket {
@@ -175,6 +235,22 @@ struct ipc_cmc_ticket {
     char issuer[IPC_NAME_MAX + 1];
     int64_t signing_time_ms;
     struct bytes content; /* DER PKIResponse */
+};
+
+/* Core to signer: sign what says which certificates are good. The signer parses it, and holds it
+ * against the issuer, its own clock and what it signed before: numbers of CRLs and filters rise.
+ * Answered by ipc_signed. IDs are one series with tickets. */
+enum ipc_status_kind {
+    IPC_STATUS_CRL = 1, /* the DER TBSCertList is in a sealed memory file: one descriptor */
+    IPC_STATUS_OCSP,    /* `content` is a DER ResponseData; signed by the issuer's OCSP key */
+    IPC_STATUS_FILTER,  /* `content` is a revocation filter's header */
+    IPC_STATUS_KIND_LAST = IPC_STATUS_FILTER,
+};
+struct ipc_status_ticket {
+    uint64_t id;
+    uint8_t kind; /* enum ipc_status_kind */
+    char issuer[IPC_NAME_MAX + 1];
+    struct bytes content;
 };
 
 enum ipc_sign_status {
@@ -198,6 +274,7 @@ struct ipc_key {
     uint16_t index;
     uint16_t count;
     char issuer[IPC_NAME_MAX + 1];
+    uint8_t ocsp;      /* bool: the issuer's OCSP key, not its own */
     struct bytes spki; /* DER SubjectPublicKeyInfo read from the token */
 };
 
@@ -208,7 +285,8 @@ enum ipc_control_verb {
     IPC_CONTROL_DRAIN, /* supervisor to role: finish what is under way, take nothing new, exit 0 */
     IPC_CONTROL_STOP,  /* supervisor to role: the same, and wait for nobody who is idle */
     IPC_CONTROL_DISTRUST, /* role to supervisor: `peer` answered wrongly; end it, start another */
-    IPC_CONTROL_VERB_LAST = IPC_CONTROL_DISTRUST,
+    IPC_CONTROL_RELOAD,   /* core to supervisor: read the configuration again, as for SIGHUP */
+    IPC_CONTROL_VERB_LAST = IPC_CONTROL_RELOAD,
 };
 
 enum ipc_role {
@@ -218,7 +296,8 @@ enum ipc_role {
     IPC_ROLE_SIGNER,
     IPC_ROLE_BRIDGE,
     IPC_ROLE_TLSCERT, /* short-lived: obtains the server's own TLS certificate */
-    IPC_ROLE_LAST = IPC_ROLE_TLSCERT,
+    IPC_ROLE_STATUS,  /* serves CRLs, OCSP and filters over plain HTTP */
+    IPC_ROLE_LAST = IPC_ROLE_STATUS,
 };
 
 struct ipc_control {
@@ -229,6 +308,8 @@ struct ipc_control {
 
 extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refused_schema,
     ipc_catalog_schema, ipc_birth_schema, ipc_offer_schema, ipc_event_schema, ipc_event_ack_schema,
-    ipc_cmc_ticket_schema, ipc_ticket_schema, ipc_signed_schema, ipc_key_schema, ipc_control_schema;
+    ipc_cmc_ticket_schema, ipc_status_ticket_schema, ipc_ticket_schema, ipc_signed_schema,
+    ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
+    ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema;
 
 #endif

@@ -80,6 +80,8 @@ const char *ipc_outcome_name(enum ipc_outcome outcome) {
         return "bad-signature";
     case IPC_BAD_CHALLENGE:
         return "bad-challenge";
+    case IPC_DENIED:
+        return "denied";
     }
     return "unknown";
 }

@@ -58,7 +58,8 @@ enum ipc_outcome {
     IPC_BAD_CMC,       /* not a Full PKI Request as est/wire/cmc.h takes it */
     IPC_BAD_SIGNATURE, /* the SignedData's signature does not verify */
     IPC_BAD_CHALLENGE, /* no recipientNonce that is fresh: the answer brings a new one */
-    IPC_OUTCOME_LAST = IPC_BAD_CHALLENGE,
+    IPC_DENIED,        /* an officer said no */
+    IPC_OUTCOME_LAST = IPC_DENIED,
 };
 
 /* A short constant name for logs, audit and metrics, e.g. "bad-secret". Never NULL. */

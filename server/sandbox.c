@@ -248,6 +248,7 @@ static int allow_role(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
     case IPC_ROLE_SIGNER:
         break;
     case IPC_ROLE_SUPERVISOR:
+    case IPC_ROLE_STATUS:
         return -EINVAL;
     }
     int failed = allow_all(ctx, SCMP_ACT_ALLOW, signer_calls);

@@ -213,6 +213,10 @@ static enum tm_err plan_change(const struct store_writing *w, const struct ca_ba
         return plan_transaction(w, change->u.transaction, plan);
     case CA_PUT_CURSOR:
         return plan_cursor(w, change, plan);
+    case CA_PUT_ROW:
+    case CA_END_ROW:
+    case CA_COUNT_USE:
+        break;
     }
     return TM_ELIMIT;
 }

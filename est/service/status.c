@@ -34,6 +34,7 @@ unsigned est_status(enum ipc_outcome outcome) {
     case IPC_UNKNOWN_DEVICE:
     case IPC_WRONG_STATE:
     case IPC_WRONG_CREDENTIAL:
+    case IPC_DENIED:
         return 403;
     case IPC_UNKNOWN_LABEL:
     case IPC_BAD_PATH:

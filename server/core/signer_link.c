@@ -53,6 +53,10 @@ static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ti
         return send_certificate(s, ticket);
     case CA_TICKET_CMC:
         return send_cmc(s, ticket);
+    case CA_TICKET_CRL:
+    case CA_TICKET_OCSP:
+    case CA_TICKET_FILTER:
+        break;
     }
     return TM_EINVAL;
 }

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys of administrative records: see ca/rows.h. */
+#include "ca/rows.h"
+
+#include <string.h>
+
+/* A row's first member; every table's struct begins so. */
+_Static_assert(offsetof(struct ca_pending, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_act, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_profile_row, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_issuer_row, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_published, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their version");
+
+/* Names one after the other, each but the last followed by a NUL, so that those that share a
+ * beginning stand together. */
+static enum tm_err put_names(struct buf *out, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!names[i][0])
+            return TM_EINVAL;
+        if (i)
+            buf_put_u8(out, 0);
+        buf_put(out, bytes_str(names[i]));
+    }
+    return out->full ? TM_ELIMIT : TM_OK;
+}
+
+static enum tm_err put_device(struct buf *out, const char *tenant, const char *device,
+                              const char *profile) {
+    const char *const names[] = {tenant, device, profile};
+    return put_names(out, names, 3);
+}
+
+enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
+    const struct ca_pending *pending = row;
+    const struct ca_act *act = row;
+    const struct ca_profile_row *profile = row;
+    const struct ca_issuer_row *issuer = row;
+    const struct ca_published *published = row;
+    const struct ca_keygen *keygen = row;
+    switch (table) {
+    case CA_TABLE_PENDING:
+        return put_device(out, pending->tenant, pending->device, pending->profile);
+    case CA_TABLE_ACT:
+        buf_put(out, BYTES_OF(act->id));
+        return out->full ? TM_ELIMIT : TM_OK;
+    case CA_TABLE_PROFILE:
+        return put_names(out, (const char *const[]){profile->name}, 1);
+    case CA_TABLE_ISSUER:
+        return put_names(out, (const char *const[]){issuer->name}, 1);
+    case CA_TABLE_PUBLISHED:
+        return put_names(out, (const char *const[]){published->issuer, published->object}, 2);
+    case CA_TABLE_KEYGEN:
+        return put_device(out, keygen->tenant, keygen->device, keygen->profile);
+    }
+    return TM_EINVAL;
+}
+
+size_t ca_row_size(enum ca_table table) {
+    switch (table) {
+    case CA_TABLE_PENDING:
+        return sizeof(struct ca_pending);
+    case CA_TABLE_ACT:
+        return sizeof(struct ca_act);
+    case CA_TABLE_PROFILE:
+        return sizeof(struct ca_profile_row);
+    case CA_TABLE_ISSUER:
+        return sizeof(struct ca_issuer_row);
+    case CA_TABLE_PUBLISHED:
+        return sizeof(struct ca_published);
+    case CA_TABLE_KEYGEN:
+        return sizeof(struct ca_keygen);
+    }
+    return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Administrative records: what people decide and what is published, in small tables beside the
+ * registry. A row has a version, which rises by one with each change (0 = not stored yet), so that
+ * two officers who change it at once serialise as changes of a device do. BYTES members borrow.
+ *
+ * How a row is stored is store/'s business (store/records.h has the codecs); its key is made here.
+ */
+#ifndef TOUCHMARK_CA_ROWS_H
+#define TOUCHMARK_CA_ROWS_H
+
+#include "ca/types.h"
+
+/* Values are stored: never renumber. */
+enum ca_table {
+    CA_TABLE_PENDING = 1, /* struct ca_pending, by tenant, device and profile */
+    CA_TABLE_ACT,         /* struct ca_act, by its ID */
+    CA_TABLE_PROFILE,     /* struct ca_profile_row, by name */
+    CA_TABLE_ISSUER,      /* struct ca_issuer_row, by name */
+    CA_TABLE_PUBLISHED,   /* struct ca_published, by issuer and object */
+    CA_TABLE_KEYGEN,      /* struct ca_keygen, by tenant, device and profile */
+    CA_TABLE_LAST = CA_TABLE_KEYGEN,
+};
+
+#define CA_ROW_KEY_MAX 240      /* octets */
+#define CA_ROW_MEMORY_MAX 12288 /* octets that the BYTES members of a row may borrow together */
+
+/* A request that waits for an officer (requirement A6). It holds for one certificate: the
+ * transaction that records that one removes the row. */
+enum ca_pending_status { CA_PENDING_OPEN = 1, CA_PENDING_APPROVED, CA_PENDING_DENIED };
+struct ca_pending {
+    uint64_t version;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    uint8_t status;                /* enum ca_pending_status */
+    uint8_t request[CA_HASH_SIZE]; /* as ca_cert_ref.request: which request it is */
+    uint8_t spki_sha256[CA_HASH_SIZE];
+    char key_word[IPC_NAME_MAX + 1]; /* "p256" */
+    char subject[IPC_TEXT_MAX + 1];  /* for people */
+    struct bytes san;                /* whole GeneralNames that it asks for, or empty; CA_SAN_MAX */
+    char actor[IPC_TEXT_MAX + 1];    /* who asks, as the audit names it */
+    char remote[IPC_ADDRESS_MAX + 1];
+    int64_t created_ms;
+    int64_t asked_ms;   /* when it was asked for last, give or take a minute */
+    int64_t expires_ms; /* afterwards it is as if nobody had asked or decided */
+    char officer[IPC_TEXT_MAX + 1];
+    int64_t decided_ms;
+    char reason[IPC_TEXT_MAX + 1];
+};
+
+/* An act that takes the signatures of two officers over one text (ca/act.h). */
+enum ca_act_status {
+    CA_ACT_OPEN = 1,
+    CA_ACT_RUNNING, /* signed by enough officers; `done` counts what of it is carried out */
+    CA_ACT_DONE,
+    CA_ACT_FAILED, /* `result` says why */
+    CA_ACT_WITHDRAWN,
+};
+#define CA_ACT_ID_SIZE 16 /* octets, random: the nonce of the text */
+#define CA_ACT_TEXT_MAX 8192
+#define CA_ACT_SIGNATURES_MAX 4
+#define CA_ACT_SIGNATURE_MAX 512
+struct ca_act_signature {
+    char officer[IPC_NAME_MAX + 1];
+    int64_t time_ms;
+    uint8_t key[CA_HASH_SIZE]; /* SHA-256 of the SubjectPublicKeyInfo that verified it */
+    uint16_t n;
+    uint8_t octets[CA_ACT_SIGNATURE_MAX];
+};
+struct ca_act {
+    uint64_t version;
+    uint8_t id[CA_ACT_ID_SIZE];
+    char kind[IPC_NAME_MAX + 1]; /* "revoke-many", "profile-apply", ... */
+    uint8_t status;              /* enum ca_act_status */
+    struct bytes text;           /* canonical command, ASCII */
+    char proposer[IPC_TEXT_MAX + 1];
+    int64_t created_ms;
+    int64_t expires_ms; /* until then it must be signed */
+    int64_t ended_ms;
+    uint64_t done;
+    struct ca_serial cursor; /* of the last certificate that it was carried out on */
+    char result[IPC_TEXT_MAX + 1];
+    size_t signature_count;
+    struct ca_act_signature signatures[CA_ACT_SIGNATURES_MAX];
+};
+
+/* A profile as it was taken into use; one that differs issues nothing until officers sign it. */
+struct ca_profile_row {
+    uint64_t version;
+    char name[IPC_NAME_MAX + 1];
+    uint8_t hash[CA_HASH_SIZE]; /* ca_profile.hash */
+    int64_t since_ms;
+    uint8_t act[CA_ACT_ID_SIZE]; /* zero: it was there when the store was new */
+};
+
+/* What its key was used for; counted in the transaction that records the use. */
+enum ca_use {
+    CA_USE_CERTIFICATE = 1,
+    CA_USE_CMC,
+    CA_USE_CRL,
+    CA_USE_OCSP,
+    CA_USE_FILTER,
+    CA_USE_LAST = CA_USE_FILTER
+};
+struct ca_issuer_row {
+    uint64_t version;
+    char name[IPC_NAME_MAX + 1];
+    uint8_t spki_sha256[CA_HASH_SIZE]; /* zero: counted before it was ever set up */
+    uint32_t crl_shards; /* its certificates name their shard, so this never changes; 0: not set */
+    int64_t since_ms;
+    uint64_t uses[CA_USE_LAST + 1]; /* by enum ca_use */
+    struct ca_serial ocsp;          /* certificate of its OCSP key, n = 0: none */
+};
+
+/* What was published last under a name. Numbers rise, whatever happens between. */
+struct ca_published {
+    uint64_t version;
+    char issuer[IPC_NAME_MAX + 1];
+    char object[IPC_NAME_MAX + 1]; /* "crl", "crl-7" (shard), "filter" */
+    uint64_t number;               /* given out: the next is at least one more */
+    int64_t this_update_ms;
+    int64_t next_update_ms;
+    uint64_t entries;
+    uint64_t size; /* octets */
+    uint8_t sha256[CA_HASH_SIZE];
+    uint8_t released; /* bool: signed, and given to who serves it */
+};
+
+/* A private key that was generated here for a device (RFC 7030, 4.4), sealed by core.wrap_key, for
+ * as long as its answer may be asked for again. */
+#define CA_KEYGEN_SEALED_MAX 8192
+struct ca_keygen {
+    uint64_t version;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    struct ca_serial serial;
+    uint8_t request[CA_HASH_SIZE]; /* as ca_cert_ref.request */
+    int64_t made_ms;
+    int64_t expires_ms;
+    struct bytes sealed;
+};
+
+/* Appends the key of a row, whose key members are set. TM_ELIMIT, TM_EINVAL (a member is empty). */
+MUST_USE enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out);
+/* Octets of a table's struct; 0: there is no such table. */
+size_t ca_row_size(enum ca_table table);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the administration socket: a client, how it is answered, and the handlers by verb.
+ *
+ *   admin.c            clients, who they are, which handler is whose
+ *   admin_answer.c     answers and rows
+ *   admin_registry.c   devices, secrets, single revocations
+ *   admin_questions.c  status, listings, the store's check
+ */
+#ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
+#define TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
+
+#include <jansson.h>
+
+#include "ipc/admin.h"
+#include "server/core/admin_json.h"
+#include "server/core/core.h"
+
+#define ADMIN_ROWS_MAX 1000
+
+struct core_admin {
+    struct core_admin_config config;
+    struct ca_registry registry;
+    struct loop *loop;
+    int listen_fd;
+    struct loop_fd *watch;
+    struct client *first;
+    size_t count;
+};
+
+struct client {
+    struct core_admin *admin;
+    struct client *prev, *next;
+    struct ipc_link *link;
+    enum conf_officer_role role;  /* what it may do */
+    char actor[IPC_TEXT_MAX + 1]; /* for the audit: "uid:1000", "alice uid:1000" */
+    unsigned acts;                /* changes under way that will answer to this client */
+    bool gone;                    /* closed while an act was under way: freed with its answer */
+};
+
+/* One act more will answer later, by admin_act_ends. In between the client may close. */
+void admin_act_begins(struct client *client);
+/* False: the client is gone, and must not be touched any more. */
+MUST_USE bool admin_act_ends(struct client *client);
+
+/* ---- admin_answer.c: each request gets one answer, or rows and their end ---- */
+
+void admin_send(struct client *client, const struct ipc_admin_reply *reply);
+/* Says no: one sentence. */
+void admin_refuse(struct client *client, const char *text);
+void admin_refuse_format(struct client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Takes the reference to object over. */
+void admin_send_object(struct client *client, json_t *object, bool more, const char *cursor,
+                       struct bytes secret, struct bytes der);
+void admin_answer(struct client *client, json_t *object);
+void admin_row(struct client *client, json_t *object);
+/* The end of a listing; cursor "" = there is no more. */
+void admin_end_rows(struct client *client, const char *cursor);
+uint32_t admin_rows_wanted(const struct ipc_admin_request *request);
+/* The serial of a request. False: it is none. */
+MUST_USE bool admin_serial(const struct ipc_admin_request *request, struct ca_serial *ret);
+/* For ca/registry.h: answers the client that is `arg`, after admin_act_begins. */
+void admin_registry_done(void *arg, enum tm_err result, const char *text,
+                         const struct ca_device *device, const char *secret);
+
+/* ---- handlers ---- */
+
+typedef void admin_handler_fn(struct client *client, const struct ipc_admin_request *request);
+
+admin_handler_fn admin_device_add, admin_device_transition, admin_device_secret, admin_cert_revoke;
+admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_show,
+    admin_cert_list, admin_intent_list, admin_audit_list, admin_audit_head, admin_store_check;
+
+#endif

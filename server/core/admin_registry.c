@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operators do to the registry: see admin_internal.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ca/lifecycle.h"
+#include "server/core/admin_internal.h"
+
+#define SECRET_SECONDS_DEFAULT (24u * 3600)
+#define SECRET_SECONDS_MAX (366u * 24 * 3600)
+
+static void start_act(struct client *client, enum tm_err err) {
+    if (!err)
+        return;
+    if (admin_act_ends(client))
+        admin_refuse(client, "the server has no memory for this now");
+}
+
+void admin_device_add(struct client *client, const struct ipc_admin_request *q) {
+    struct ca_device device;
+    memset(&device, 0, sizeof device);
+    TEXT_SET(device.tenant, q->tenant);
+    TEXT_SET(device.id, q->device);
+    TEXT_SET(device.sku, q->sku);
+    TEXT_SET(device.hardware_revision, q->hardware_revision);
+    TEXT_SET(device.batch, q->batch);
+    TEXT_SET(device.site, q->site);
+    admin_act_begins(client);
+    start_act(client, ca_registry_add(&client->admin->registry, &device, client->actor,
+                                      admin_registry_done, client));
+}
+
+void admin_device_transition(struct client *client, const struct ipc_admin_request *q) {
+    enum ca_state to;
+    if (ca_state_find(q->state, &to)) {
+        char text[IPC_TEXT_MAX + 1];
+        (void)snprintf(text, sizeof text,
+                       "there is no state \"%s\"; states are registered, provisioning, "
+                       "manufactured, stocked, shipped, activated, suspended, returned, "
+                       "refurbished, retired, revoked",
+                       q->state);
+        admin_refuse(client, text);
+        return;
+    }
+    admin_act_begins(client);
+    start_act(client,
+              ca_registry_transition(&client->admin->registry, q->tenant, q->device, to, q->reason,
+                                     client->actor, admin_registry_done, client));
+}
+
+void admin_device_secret(struct client *client, const struct ipc_admin_request *q) {
+    uint32_t seconds = q->seconds ? q->seconds : SECRET_SECONDS_DEFAULT;
+    if (seconds > SECRET_SECONDS_MAX) {
+        admin_refuse(client, "a secret is valid for at most 366 days");
+        return;
+    }
+    admin_act_begins(client);
+    start_act(client, ca_registry_secret(&client->admin->registry, q->tenant, q->device,
+                                         (int64_t)seconds * 1000, client->actor,
+                                         admin_registry_done, client));
+}
+
+void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q) {
+    struct ca_serial serial;
+    uint8_t reason = 0;
+    if (!admin_serial(q, &serial)) {
+        admin_refuse(client, "a serial is 2 to 40 hex digits");
+        return;
+    }
+    if (q->reason[0] && admin_reason_find(q->reason, &reason)) {
+        admin_refuse(client,
+                     "reasons are unspecified, keyCompromise, affiliationChanged, superseded, "
+                     "cessationOfOperation, privilegeWithdrawn (RFC 5280, 5.3.1)");
+        return;
+    }
+    admin_act_begins(client);
+    start_act(client, ca_registry_revoke(&client->admin->registry, &serial, reason, q->reason,
+                                         client->actor, admin_registry_done, client));
+}
