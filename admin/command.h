@@ -35,6 +35,16 @@ enum admin_field_id {
     ADMIN_LIMIT,
     ADMIN_PEM,
     ADMIN_OFFLINE,
+    ADMIN_STATION,
+    ADMIN_JOB,
+    ADMIN_PROFILE,
+    ADMIN_ISSUER,
+    ADMIN_SINCE,
+    ADMIN_UNTIL,
+    ADMIN_DEVICE_OPTION, /* the device ID as an option, where it is one of several choices */
+    ADMIN_OFFICER,
+    ADMIN_KEY,  /* a file that only the program reads */
+    ADMIN_FILE, /* the same, as an argument */
     ADMIN_FIELD_COUNT,
 };
 
@@ -46,7 +56,9 @@ struct admin_call {
     bool json;
     bool pem;
     bool offline;
-    uint32_t limit; /* rows in all, 0 = all there are */
+    const char *key;  /* file, NULL: none given */
+    const char *file; /* file, NULL: none given */
+    uint32_t limit;   /* rows in all, 0 = all there are */
     struct ipc_admin_request request;
 };
 
@@ -55,7 +67,7 @@ struct admin_command {
     uint8_t verb;                     /* enum ipc_admin_verb, 0: not a request to the core */
     enum admin_field_id arguments[3]; /* ends with ADMIN_NO_FIELD */
     size_t required;                  /* arguments that must be given */
-    unsigned options;                 /* bits 1 << enum admin_field_id */
+    uint64_t options;                 /* bits 1 << enum admin_field_id */
     enum admin_field_id demanded;     /* an option that must be given */
     const char *help;
     int (*run)(struct admin_call *call); /* returns the exit code */

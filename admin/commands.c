@@ -2,7 +2,7 @@
 /* The commands of `touchmark` that take their arguments from admin/fields.c. */
 #include "admin/command.h"
 
-#define OPTION(field) (1u << (field))
+#define OPTION(field) (UINT64_C(1) << (field))
 #define REMOTE (OPTION(ADMIN_CONF) | OPTION(ADMIN_SOCKET) | OPTION(ADMIN_JSON))
 
 const struct admin_command admin_commands[] = {

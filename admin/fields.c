@@ -27,6 +27,16 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_LIMIT] = {"limit", 'n', "N", "At most so many rows"},
     [ADMIN_PEM] = {"pem", 0, NULL, "Print the certificate as PEM"},
     [ADMIN_OFFLINE] = {"offline", 0, NULL, "Open the store itself; touchmarkd must be stopped"},
+    [ADMIN_STATION] = {"station", 0, "NAME", "Station"},
+    [ADMIN_JOB] = {"job", 0, "NAME", "Production job"},
+    [ADMIN_PROFILE] = {"profile", 'p', "NAME", "Certificate profile"},
+    [ADMIN_ISSUER] = {"issuer", 'i', "NAME", "Issuing CA, as the configuration names it"},
+    [ADMIN_SINCE] = {"since", 0, "TIME", "Issued at this time (RFC 3339, UTC) or later"},
+    [ADMIN_UNTIL] = {"until", 0, "TIME", "Issued before this time"},
+    [ADMIN_DEVICE_OPTION] = {"device", 'd', "ID", "Device"},
+    [ADMIN_OFFICER] = {"officer", 'o', "NAME", "Officer, as the configuration names them"},
+    [ADMIN_KEY] = {"key", 'k', "FILE", "PEM file of a private key"},
+    [ADMIN_FILE] = {"FILE", 0, NULL, NULL},
 };
 
 /* What a value must be. Those without a rule are taken as they are. */
@@ -42,6 +52,14 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_VALID] = {.type = CONF_DURATION, .min = 1000, .max = 366ull * 24 * 3600 * 1000},
     [ADMIN_FROM] = {.type = CONF_UINT},
     [ADMIN_LIMIT] = {.type = CONF_UINT, .min = 1, .max = UINT32_MAX},
+    [ADMIN_STATION] = {.type = CONF_NAME},
+    [ADMIN_JOB] = {.type = CONF_NAME},
+    [ADMIN_PROFILE] = {.type = CONF_NAME},
+    [ADMIN_ISSUER] = {.type = CONF_NAME},
+    [ADMIN_SINCE] = {.type = CONF_TIME},
+    [ADMIN_UNTIL] = {.type = CONF_TIME},
+    [ADMIN_DEVICE_OPTION] = {.type = CONF_NAME},
+    [ADMIN_OFFICER] = {.type = CONF_NAME},
 };
 
 static bool has_control(const char *text) {
@@ -77,7 +95,18 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
     case ADMIN_TENANT:
         return request->tenant;
     case ADMIN_DEVICE:
+    case ADMIN_DEVICE_OPTION:
         return request->device;
+    case ADMIN_STATION:
+        return request->station;
+    case ADMIN_JOB:
+        return request->job;
+    case ADMIN_PROFILE:
+        return request->profile;
+    case ADMIN_ISSUER:
+        return request->issuer;
+    case ADMIN_OFFICER:
+        return request->officer;
     case ADMIN_STATE:
         return request->state;
     case ADMIN_REASON:
@@ -100,6 +129,10 @@ static void set_number(enum admin_field_id id, uint64_t value, struct admin_call
         call->request.seconds = (uint32_t)(value / 1000);
     else if (id == ADMIN_LIMIT)
         call->limit = (uint32_t)value;
+    else if (id == ADMIN_SINCE)
+        call->request.from_ms = (int64_t)value;
+    else if (id == ADMIN_UNTIL)
+        call->request.until_ms = (int64_t)value;
     else
         (void)snprintf(call->request.cursor, sizeof(call->request.cursor), "%" PRIu64, value);
 }
@@ -141,6 +174,12 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         return TM_OK;
     case ADMIN_OFFLINE:
         call->offline = true;
+        return TM_OK;
+    case ADMIN_KEY:
+        call->key = text;
+        return TM_OK;
+    case ADMIN_FILE:
+        call->file = text;
         return TM_OK;
     case ADMIN_SERIAL:
         return set_serial(text, call, allowed);

@@ -66,7 +66,7 @@ static void print_commands(FILE *out) {
 }
 
 /* The commands that take an option, when not all do. */
-static void print_takers(unsigned bit, FILE *out) {
+static void print_takers(uint64_t bit, FILE *out) {
     const char *separator = "For ";
     for (const struct admin_command *command = admin_commands; command->words; command++)
         if (command->options & bit) {
@@ -94,7 +94,7 @@ static void print_command_options(FILE *out) {
         print_string(field->help, out);
         fputs(".\n", out);
         if (id != ADMIN_CONF && id != ADMIN_SOCKET && id != ADMIN_JSON)
-            print_takers(1u << id, out);
+            print_takers(UINT64_C(1) << id, out);
     }
 }
 

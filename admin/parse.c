@@ -10,7 +10,7 @@
 
 struct parsing {
     struct admin_call *call;
-    unsigned given; /* bits of the options seen */
+    uint64_t given; /* bits of the options seen */
 };
 
 static int key_of(enum admin_field_id id) {
@@ -19,7 +19,7 @@ static int key_of(enum admin_field_id id) {
 
 static enum admin_field_id option_of(const struct admin_command *command, int key) {
     for (int id = 1; id < ADMIN_FIELD_COUNT; id++)
-        if (command->options & 1u << id && key_of((enum admin_field_id)id) == key)
+        if (command->options & UINT64_C(1) << id && key_of((enum admin_field_id)id) == key)
             return (enum admin_field_id)id;
     return ADMIN_NO_FIELD;
 }
@@ -37,7 +37,7 @@ static void set(struct argp_state *state, enum admin_field_id id, const char *te
     if (admin_field_set(id, text, parsing->call, allowed))
         argp_error(state, "%s \"%.60s\" is not allowed; must be %s", admin_fields[id].name, text,
                    allowed);
-    parsing->given |= 1u << id;
+    parsing->given |= UINT64_C(1) << id;
 }
 
 static error_t parse_one(int key, char *arg, struct argp_state *state) {
@@ -53,7 +53,7 @@ static error_t parse_one(int key, char *arg, struct argp_state *state) {
         if (state->arg_num < command->required)
             argp_error(state, "%s is missing",
                        admin_fields[command->arguments[state->arg_num]].name);
-        if (command->demanded && !(parsing->given & 1u << command->demanded))
+        if (command->demanded && !(parsing->given & UINT64_C(1) << command->demanded))
             argp_error(state, "--%s is missing", admin_fields[command->demanded].name);
         return 0;
     }
@@ -68,7 +68,7 @@ static void list_options(const struct admin_command *command,
                          struct argp_option ret[ADMIN_FIELD_COUNT + 1]) {
     size_t n = 0;
     for (int id = 1; id < ADMIN_FIELD_COUNT; id++)
-        if (command->options & 1u << id)
+        if (command->options & UINT64_C(1) << id)
             ret[n++] = (struct argp_option){.name = admin_fields[id].name,
                                             .key = key_of((enum admin_field_id)id),
                                             .arg = admin_fields[id].metavar,

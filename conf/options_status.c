@@ -40,7 +40,7 @@ const struct conf_row conf_status_rows[] = {
      .preset = "",
      .max = 200,
      .example = "http://status.example.com",
-     .help = "Plain-HTTP URL under which CRLs, OCSP and revocation filters are reached, as "
+     .help = "URL by plain HTTP under which CRLs, OCSP and revocation filters are reached, as "
              "certificates name it. Left out, none are made."},
     {.key = "address",
      .type = CONF_STRING,

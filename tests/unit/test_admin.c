@@ -146,7 +146,7 @@ static void commands_are_complete(void **state) {
     for (const struct admin_command *command = admin_commands; command->words; command++) {
         assert_non_null(command->run);
         assert_non_null(command->help);
-        assert_true(!command->demanded || command->options & 1u << command->demanded);
+        assert_true(!command->demanded || command->options & UINT64_C(1) << command->demanded);
         verbs |= 1u << command->verb;
     }
     for (unsigned verb = 1; verb <= IPC_ADMIN_VERB_LAST; verb++)
