@@ -25,8 +25,8 @@ enum ca_change_kind {
     CA_PUT_CURSOR,      /* always: how far a consumer of the audit log has come */
     CA_PUT_ROW,         /* [the stored version is the row's version - 1; 0: there is none] */
     CA_END_ROW,         /* [the stored version is the row's] removes it */
-    CA_COUNT_USE, /* always: one more use of an issuer's key; makes the issuer's row if there is
-                     none. Not in one batch with another change of that row */
+    CA_COUNT_USE,       /* always: more uses of an issuer's key; makes the issuer's row if there is
+                           none. Not in one batch with another change of that row */
 };
 
 struct ca_change {
@@ -54,6 +54,7 @@ struct ca_change {
         struct {
             const char *issuer;
             enum ca_use use;
+            uint32_t count; /* how many more */
         } use;
     } u;
 };
