@@ -81,22 +81,45 @@ static struct ca_request *admit(struct ca_service *service, const struct ipc_enr
     return r;
 }
 
-void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *request,
-                       ca_reply_fn *reply, void *arg) {
-    crash_point("core.received");
-    struct ca_refusal refusal = {0};
-    struct ca_request *r = admit(service, request);
+/* NULL: it was turned away. */
+static struct ca_request *take(struct ca_service *service, const struct ipc_enroll *message,
+                               ca_reply_fn *reply, void *arg) {
+    struct ca_request *r = admit(service, message);
     if (!r) {
-        turn_away(service, request, reply, arg);
-        return;
+        turn_away(service, message, reply, arg);
+        return NULL;
     }
     r->reply = reply;
     r->reply_arg = arg;
     r->deadline_ms = clock_mono_ms() + service->config->request_timeout_ms;
     r->now_ms = service->config->now_ms();
+    return r;
+}
+
+void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *request,
+                       ca_reply_fn *reply, void *arg) {
+    crash_point("core.received");
+    struct ca_refusal refusal = {0};
+    struct ca_request *r = take(service, request, reply, arg);
+    if (!r)
+        return;
+    TEXT_SET(r->local, "touchmarkd");
     r->label = find_label(r, &refusal);
     if (r->label)
         ca_request_run(r);
     else
         ca_request_refuse(r, &refusal);
+}
+
+void ca_service_delegate(struct ca_service *service, const struct ca_label *label,
+                         const char *device, struct bytes spki, ca_reply_fn *reply, void *arg) {
+    const struct ipc_enroll message = {
+        .operation = IPC_OP_ENROLL, .origin = IPC_ORIGIN_LOCAL, .csr = spki};
+    struct ca_request *r = take(service, &message, reply, arg);
+    if (!r)
+        return;
+    TEXT_SET(r->local, device);
+    r->delegate = true;
+    r->label = label;
+    ca_request_run(r);
 }

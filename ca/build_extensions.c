@@ -45,6 +45,13 @@ static void put_crl_points(struct der_writer *w, const struct ca_profile *profil
     wrap_extension(w, PKI_OID_CRL_DISTRIBUTION_POINTS, false, end);
 }
 
+/* Its own revocation is not looked for: it is short-lived instead (RFC 6960, 4.2.2.2.1). */
+static void put_no_check(struct der_writer *w) {
+    size_t end = der_mark(w);
+    der_put(w, DER_NULL, (struct bytes){0});
+    wrap_extension(w, PKI_OID_OCSP_NOCHECK, false, end);
+}
+
 /* Not critical: the subject is never empty (RFC 5280, 4.2.1.6). */
 static enum tm_err put_alternative_names(struct der_writer *w, const struct ca_build *b) {
     size_t end = der_mark(w);
@@ -92,6 +99,8 @@ enum tm_err ca_put_extensions(struct der_writer *w, const struct ca_build *b) {
     if (err)
         return err;
     size_t end = der_mark(w);
+    if (b->profile->kind == CA_KIND_OCSP)
+        put_no_check(w);
     put_access_info(w, b->profile);
     put_crl_points(w, b->profile);
     err = put_alternative_names(w, b);

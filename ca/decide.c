@@ -142,6 +142,8 @@ static bool links_itself(const struct ca_request *r) {
 
 static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
+    if (r->delegate)
+        return ca_delegate_fits(r, ret);
     if (pki_csr_parse(r->message.csr, &r->csr)) {
         return ca_refuse(ret, IPC_BAD_CSR,
                          "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");

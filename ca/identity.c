@@ -81,7 +81,7 @@ static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
         return REFUSED;
     }
     const struct ca_profile *profile = profile_named(r->service, own->profile);
-    if (!profile || profile->kind == CA_KIND_TLS_SERVER) {
+    if (!profile || profile->kind == CA_KIND_TLS_SERVER || profile->kind == CA_KIND_OCSP) {
         (void)ca_refuse(ret, IPC_WRONG_CREDENTIAL,
                         "certificates of profile %s do not authenticate devices", own->profile);
         return REFUSED;
@@ -290,7 +290,7 @@ bool ca_identify(struct ca_request *r, struct ca_refusal *ret) {
     memset(&r->device, 0, sizeof r->device);
     if (r->message.origin == IPC_ORIGIN_LOCAL) {
         TEXT_SET(r->who.actor, "touchmarkd");
-        TEXT_SET(r->who.device, "touchmarkd");
+        TEXT_SET(r->who.device, r->local);
         return device_serves(r, ret);
     }
     return collect(r, ret) && enough(r, ret) && device_serves(r, ret);

@@ -11,10 +11,15 @@ static const struct {
     enum pki_oid type;
     bool critical;
 } known[] = {
-    {PKI_OID_AUTHORITY_KEY_ID, false},        {PKI_OID_SUBJECT_KEY_ID, false},
-    {PKI_OID_BASIC_CONSTRAINTS, true},        {PKI_OID_KEY_USAGE, true},
-    {PKI_OID_EXT_KEY_USAGE, false},           {PKI_OID_SUBJECT_ALT_NAME, false},
-    {PKI_OID_CRL_DISTRIBUTION_POINTS, false}, {PKI_OID_AUTHORITY_INFO_ACCESS, false},
+    {PKI_OID_AUTHORITY_KEY_ID, false},
+    {PKI_OID_SUBJECT_KEY_ID, false},
+    {PKI_OID_BASIC_CONSTRAINTS, true},
+    {PKI_OID_KEY_USAGE, true},
+    {PKI_OID_EXT_KEY_USAGE, false},
+    {PKI_OID_SUBJECT_ALT_NAME, false},
+    {PKI_OID_CRL_DISTRIBUTION_POINTS, false},
+    {PKI_OID_AUTHORITY_INFO_ACCESS, false},
+    {PKI_OID_OCSP_NOCHECK, false},
 };
 #define KNOWN_COUNT (sizeof known / sizeof known[0])
 

@@ -112,10 +112,26 @@ static const char *check_access(const struct lint_case *c) {
     return good ? NULL : "authorityInfoAccess is not its ocsp_url and issuers_url";
 }
 
+/* Who holds such a certificate says for the CA what is revoked (RFC 6960, 4.2.2.2). */
+static const char *check_ocsp(const struct lint_case *c) {
+    const struct pki_extension *e = pki_cert_extension(&c->cert, PKI_OID_OCSP_NOCHECK);
+    enum pki_oid purposes[PKI_EKU_MAX];
+    size_t count = 0;
+    bool signs = false;
+    if (!pki_cert_eku(&c->cert, purposes, &count))
+        for (size_t i = 0; i < count; i++)
+            signs |= purposes[i] == PKI_OID_KP_OCSP_SIGNING;
+    bool wanted = c->profile->kind == CA_KIND_OCSP;
+    if (wanted != signs || wanted != (e != NULL))
+        return "OCSPSigning and id-pkix-ocsp-nocheck are for the kind ocsp, and it has both";
+    return e && !bytes_equal(e->value, (struct bytes){(const uint8_t *)"\x05\x00", 2})
+               ? "id-pkix-ocsp-nocheck is not NULL (RFC 6960, 4.2.2.2.1)"
+               : NULL;
+}
+
 #define PROFILE "profile"
 const struct lint_rule lint_profile_rules[] = {
-    {PROFILE, check_key_kind}, {PROFILE, check_lifetime},
-    {PROFILE, check_usage},    {PROFILE, check_profile_purposes},
-    {PROFILE, check_names},    {PROFILE, check_crl_points},
-    {PROFILE, check_access},   {0},
+    {PROFILE, check_key_kind},         {PROFILE, check_lifetime}, {PROFILE, check_usage},
+    {PROFILE, check_profile_purposes}, {PROFILE, check_names},    {PROFILE, check_crl_points},
+    {PROFILE, check_access},           {PROFILE, check_ocsp},     {0},
 };

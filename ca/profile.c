@@ -15,17 +15,18 @@ AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (1440 * MINUTE_MS)
 
-static const char *const kind_words[] = {"idevid", "ldevid", "tls-server", NULL};
+static const char *const kind_words[] = {"idevid", "ldevid", "tls-server", "ocsp", NULL};
 static const char *const key_words[] = {"p256", "p384", "ed25519", "rsa2048", NULL};
 /* In the order of KeyUsage's bits (RFC 5280, 4.2.1.3); signing certificates or CRLs is not there,
  * because no profile makes a CA. */
 static const char *const key_usage_words[] = {"digitalSignature", "nonRepudiation",
                                               "keyEncipherment",  "dataEncipherment",
                                               "keyAgreement",     NULL};
-static const char *const purpose_words[] = {"clientAuth", "serverAuth", "codeSigning", "cmcRA",
-                                            NULL};
+static const char *const purpose_words[] = {"clientAuth", "serverAuth",  "codeSigning",
+                                            "cmcRA",      "OCSPSigning", NULL};
 static const enum pki_oid purposes[] = {PKI_OID_KP_CLIENT_AUTH, PKI_OID_KP_SERVER_AUTH,
-                                        PKI_OID_KP_CODE_SIGNING, PKI_OID_KP_CMC_RA};
+                                        PKI_OID_KP_CODE_SIGNING, PKI_OID_KP_CMC_RA,
+                                        PKI_OID_KP_OCSP_SIGNING};
 static const char *const credential_words[] = {"secret", "idevid", "ldevid", "foreign", NULL};
 static const char *const link_words[] = {"off", "optional", "required", NULL};
 static const char *const existing_words[] = {"refuse", "supersede", NULL};
@@ -55,7 +56,9 @@ const struct conf_row ca_profile_rows[] = {
      .offset = AT(kind),
      .words = kind_words,
      .example = "ldevid",
-     .help = "What the certificate is: an IEEE 802.1AR IDevID or LDevID, or a TLS server's."},
+     .help =
+         "What the certificate is: an IEEE 802.1AR IDevID or LDevID, a TLS server's, or that of "
+         "OCSP answers."},
     {.key = "keys",
      .type = CONF_FLAGS,
      .offset = AT(keys),

@@ -11,7 +11,7 @@
 #include "conf/schema.h"
 #include "pki/cert.h"
 
-enum ca_profile_kind { CA_KIND_IDEVID, CA_KIND_LDEVID, CA_KIND_TLS_SERVER };
+enum ca_profile_kind { CA_KIND_IDEVID, CA_KIND_LDEVID, CA_KIND_TLS_SERVER, CA_KIND_OCSP };
 enum ca_profile_link { CA_LINK_OFF, CA_LINK_OPTIONAL, CA_LINK_REQUIRED };
 enum ca_profile_existing { CA_EXISTING_REFUSE, CA_EXISTING_SUPERSEDE };
 

@@ -126,6 +126,29 @@ static bool purposes_good(const struct check *c) {
     return true;
 }
 
+/* Whoever holds such a certificate speaks for the CA about every other: only touchmarkd's own token
+ * gets one, and it is good for nothing else. */
+static bool ocsp_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    enum pki_oid purposes[PKI_EKU_MAX];
+    size_t count = ca_profile_purposes(p, purposes);
+    bool only = count == 1 && purposes[0] == PKI_OID_KP_OCSP_SIGNING;
+    if (p->kind != CA_KIND_OCSP) {
+        for (size_t i = 0; i < count; i++)
+            if (purposes[i] == PKI_OID_KP_OCSP_SIGNING)
+                return wrong(c, "ext_key_usage: OCSPSigning is for the kind ocsp alone");
+        return true;
+    }
+    if (!only || ca_profile_key_usage(p) != PKI_KU_DIGITAL_SIGNATURE)
+        return wrong(c, "ext_key_usage, key_usage: the kind ocsp has OCSPSigning and "
+                        "digitalSignature, and nothing else (RFC 6960, 4.2.2.2)");
+    if (p->credentials || p->reenroll || p->renew_by_enroll || p->san_from_request)
+        return wrong(c, "credentials: nobody can ask for a certificate of the kind ocsp");
+    if (!p->retry_window || p->retry_window >= p->validity)
+        return wrong(c, "retry_window: is when touchmarkd renews it, and shorter than validity");
+    return true;
+}
+
 static bool validity_good(const struct check *c) {
     const struct ca_profile *p = c->profile;
     if (!p->validity == !p->not_after)
@@ -157,7 +180,7 @@ static bool urls_good(const struct check *c) {
 static bool credentials_good(const struct check *c) {
     const struct ca_profile *p = c->profile;
     unsigned certificates = CA_CRED_IDEVID | CA_CRED_LDEVID | CA_CRED_FOREIGN;
-    if (!p->credentials && p->kind != CA_KIND_TLS_SERVER)
+    if (!p->credentials && p->kind != CA_KIND_TLS_SERVER && p->kind != CA_KIND_OCSP)
         return wrong(c, "credentials: none is given, so that no device could enroll");
     if (p->both && (!(p->credentials & CA_CRED_SECRET) || !(p->credentials & certificates)))
         return wrong(c, "both: credentials must then name secret and a kind of certificate");
@@ -198,5 +221,5 @@ bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX
     const struct check c = {profile, text};
     return subject_good(&c) && names_good(&c) && usage_good(&c) && purposes_good(&c) &&
            validity_good(&c) && urls_good(&c) && credentials_good(&c) && states_good(&c) &&
-           renewal_good(&c);
+           renewal_good(&c) && ocsp_good(&c);
 }

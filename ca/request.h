@@ -8,6 +8,7 @@
  *   identity.c  who asks: credentials to a device
  *   decide.c    may it have what it asks: repeat, issue or refusal
  *   server_names.c  what the server may call itself
+ *   delegate.c  certificates for keys of the own token
  *   issue.c     intent, build, lint, ticket, verification
  *   record.c    the record of what came of it
  *   cmc.h       what a request that came as CMC has beside all this
@@ -43,6 +44,8 @@ struct ca_request {
     struct ca_request *prev, *next; /* all that are under way */
     struct ca_request *waiting;     /* requests for the same device, behind this one */
     struct ca_request *bucket_next; /* the device table's */
+    bool delegate;                /* for a key of touchmarkd's own token: message.csr is its SPKI */
+    char local[IPC_NAME_MAX + 1]; /* IPC_ORIGIN_LOCAL: as which device */
     bool holds_device;
     size_t bucket;               /* where, while it does */
     char held[IPC_NAME_MAX + 1]; /* which device, while it does */
@@ -106,6 +109,9 @@ MUST_USE bool ca_identify(struct ca_request *r, struct ca_refusal *ret);
 enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_REFUSE };
 /* On REPEAT r->certificate holds the certificate; on REFUSE `ret` says why. */
 MUST_USE enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret);
+
+/* delegate.c: fills csr.spki from the token's word. */
+MUST_USE bool ca_delegate_fits(struct ca_request *r, struct ca_refusal *ret);
 
 /* server_names.c: for IPC_ORIGIN_LOCAL; fills requested_san. */
 MUST_USE bool ca_server_names_fit(struct ca_request *r, struct ca_refusal *ret);

@@ -55,6 +55,11 @@ MUST_USE enum tm_err ca_service_recover(struct ca_service *service,
 typedef void ca_reply_fn(void *arg, const struct ipc_reply *reply);
 void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *request,
                        ca_reply_fn *reply, void *arg);
+/* A certificate for a key of touchmarkd's own token, as that of the pseudo-device `device`, under a
+ * label of touchmarkd's own (tenant and profile; not among the config's, outlives the service). The
+ * same key gets the same certificate for the profile's retry_window, then a new one. */
+void ca_service_delegate(struct ca_service *service, const struct ca_label *label,
+                         const char *device, struct bytes spki, ca_reply_fn *reply, void *arg);
 /* Forgets who waits (a face went away): work goes on, replies to `arg` are dropped. */
 void ca_service_forget(struct ca_service *service, void *arg);
 /* A device was born (MQTT): what to send it, if anything; at once. room: memory of at least

@@ -95,8 +95,10 @@ struct conf_status {
     int64_t crl_refresh;      /* ms from one CRL to the next */
     int64_t crl_lifetime;     /* ms until its nextUpdate */
     int64_t crl_delay;        /* ms from a revocation to the CRL that names it */
+    char *ocsp_profile;       /* of the certificates of OCSP keys */
     int64_t ocsp_lifetime;    /* ms until an answer's nextUpdate */
     uint64_t ocsp_per_second; /* answers that are signed at most */
+    int64_t filter_delay;     /* ms from a revocation to the filter that names it */
     int64_t filter_refresh;   /* 0: no filters */
 };
 

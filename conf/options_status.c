@@ -91,6 +91,11 @@ const struct conf_row conf_status_rows[] = {
      .max = 24ll * 3600 * 1000,
      .help = "How soon after a revocation a CRL that names it is published; an alarm tells when it "
              "was not."},
+    {.key = "ocsp_profile",
+     .type = CONF_NAME,
+     .offset = offsetof(struct conf_status, ocsp_profile),
+     .preset = "ocsp-signer",
+     .help = "Profile of the certificates of OCSP keys: of the kind ocsp."},
     {.key = "ocsp_lifetime",
      .type = CONF_DURATION,
      .offset = offsetof(struct conf_status, ocsp_lifetime),
@@ -109,8 +114,17 @@ const struct conf_row conf_status_rows[] = {
     {.key = "filter_refresh",
      .type = CONF_DURATION,
      .offset = offsetof(struct conf_status, filter_refresh),
-     .preset = "1d",
+     .preset = "1h",
      .max = 366ll * 24 * 3600 * 1000,
-     .help = "A new revocation filter at least so often; 0s makes none."},
+     .help = "A new revocation filter at least so often; what was issued since the last is unknown "
+             "to it. 0s makes none."},
+    {.key = "filter_delay",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct conf_status, filter_delay),
+     .preset = "15m",
+     .min = 100,
+     .max = 24ll * 3600 * 1000,
+     .help = "How soon after a revocation a filter that names it is published; making one takes "
+             "seconds for each million certificates."},
     {.key = NULL},
 };

@@ -55,6 +55,7 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_KP_CODE_SIGNING, "\x2b\x06\x01\x05\x05\x07\x03\x03", "id-kp-codeSigning"), /* 1.3.6.1.5.5.7.3.3 */
     ROW(PKI_OID_AD_OCSP, "\x2b\x06\x01\x05\x05\x07\x30\x01", "id-ad-ocsp"), /* 1.3.6.1.5.5.7.48.1 */
     ROW(PKI_OID_AD_CA_ISSUERS, "\x2b\x06\x01\x05\x05\x07\x30\x02", "id-ad-caIssuers"), /* 1.3.6.1.5.5.7.48.2 */
+    ROW(PKI_OID_OCSP_NOCHECK, "\x2b\x06\x01\x05\x05\x07\x30\x01\x05", "id-pkix-ocsp-nocheck"), /* 1.3.6.1.5.5.7.48.1.5 */
     ROW(PKI_OID_ON_HARDWARE_MODULE_NAME, "\x2b\x06\x01\x05\x05\x07\x08\x04", "id-on-hardwareModuleName"), /* 1.3.6.1.5.5.7.8.4 */
     ROW(PKI_OID_CHALLENGE_PASSWORD, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07", "challengePassword"), /* 1.2.840.113549.1.9.7 */
     ROW(PKI_OID_EXTENSION_REQUEST, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e", "extensionRequest"), /* 1.2.840.113549.1.9.14 */

@@ -627,6 +627,10 @@ BAD(access_unasked) {
     p->ext[AIA] = EXT(OID_AIA, false, E(0x30, location(OID(OID_OCSP), "http://ocsp.example.com")));
 }
 
+BAD(ocsp_unasked) {
+    p->ext[EXTRA] = EXT("\x2b\x06\x01\x05\x05\x07\x30\x01\x05", false, X("\x05\x00"));
+}
+
 #define CASE(profile, name, says)                                                                  \
     { &t.profile, name, #name, says }
 static const struct bad {
@@ -747,6 +751,7 @@ static const struct bad {
     CASE(ldevid, access_half, "profile: authorityInfoAccess"),
     CASE(ldevid, access_swapped, "profile: authorityInfoAccess"),
     CASE(idevid, access_unasked, "profile: authorityInfoAccess"),
+    CASE(ldevid, ocsp_unasked, "profile: OCSPSigning"),
 };
 #define BAD_COUNT (sizeof bad / sizeof bad[0])
 
