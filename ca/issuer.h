@@ -19,6 +19,7 @@ struct ca_issuer {
     struct bytes key_id;    /* its subjectKeyIdentifier: AKI of what it signs */
     enum pki_oid signature; /* algorithm it signs with, by its key */
     EVP_PKEY *key;          /* public */
+    unsigned crl_shards;    /* of its CRL, 0: none; set by who loads it (ca/crl.h: ca_crl_shard) */
 };
 
 /* Reads PEM files; refuses a certificate that is no CA (RFC 5280, 4.2.1.9), lacks

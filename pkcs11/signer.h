@@ -22,6 +22,7 @@ struct hsm_signer;
 struct hsm_signer_issuer {
     const struct ca_issuer *issuer; /* pinned certificate */
     const char *key_label;
+    const char *ocsp_key_label; /* of the key that signs its OCSP answers; NULL: none */
 };
 
 struct hsm_signer_config {

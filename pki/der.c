@@ -5,7 +5,7 @@
 #include "pki/time.h"
 
 #define TAG_HIGH_NUMBER 0x1f /* low five bits: the number follows (X.690, 8.1.2.4) */
-#define LENGTH_OCTETS_MAX 3  /* lengths below 2^24 */
+#define LENGTH_OCTETS_MAX 4  /* lengths below 2^32: a CRL of a million entries has 40 MB */
 
 /* X.690, 10.1: definite form, in the fewest octets. There is at least one octet. */
 static enum tm_err read_length(struct bytes in, size_t *ret_length, size_t *ret_octets) {

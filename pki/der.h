@@ -2,7 +2,7 @@
 /*
  * DER (X.690) reader and writer: bounded, no allocation, no recursion beyond the
  * caller's own. Shared by server and devices. Strict: definite minimal lengths
- * below 2^24, low tag numbers only; anything else is TM_EPARSE. Values are borrowed
+ * below 2^32, low tag numbers only; anything else is TM_EPARSE. Values are borrowed
  * from the input. Thread-safe (no state).
  */
 #ifndef TOUCHMARK_PKI_DER_H

@@ -5,7 +5,7 @@
 #include "pki/der.h"
 #include "pki/time.h"
 
-#define LENGTH_LIMIT 0x1000000u /* what der_next reads back: below 2^24 */
+#define LENGTH_BITS 32 /* what der_next reads back */
 
 struct der_writer der_writer_on(uint8_t *p, size_t cap) {
     return (struct der_writer){.p = p, .cap = cap, .at = cap};
@@ -56,7 +56,7 @@ void der_wrap(struct der_writer *w, uint8_t tag, size_t mark) {
     if (w->full)
         return;
     size_t length = mark - w->at;
-    if (length >= LENGTH_LIMIT) {
+    if ((uint64_t)length >> LENGTH_BITS) {
         w->full = true;
         return;
     }

@@ -47,6 +47,9 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_AUTHORITY_INFO_ACCESS, "\x2b\x06\x01\x05\x05\x07\x01\x01", "authorityInfoAccess"), /* 1.3.6.1.5.5.7.1.1 */
     ROW(PKI_OID_CERTIFICATE_POLICIES, "\x55\x1d\x20", "certificatePolicies"), /* 2.5.29.32 */
     ROW(PKI_OID_NAME_CONSTRAINTS, "\x55\x1d\x1e", "nameConstraints"), /* 2.5.29.30 */
+    ROW(PKI_OID_CRL_NUMBER, "\x55\x1d\x14", "cRLNumber"), /* 2.5.29.20 */
+    ROW(PKI_OID_ISSUING_DISTRIBUTION_POINT, "\x55\x1d\x1c", "issuingDistributionPoint"), /* 2.5.29.28 */
+    ROW(PKI_OID_REASON_CODE, "\x55\x1d\x15", "reasonCode"), /* 2.5.29.21 */
     ROW(PKI_OID_KP_SERVER_AUTH, "\x2b\x06\x01\x05\x05\x07\x03\x01", "id-kp-serverAuth"), /* 1.3.6.1.5.5.7.3.1 */
     ROW(PKI_OID_KP_CLIENT_AUTH, "\x2b\x06\x01\x05\x05\x07\x03\x02", "id-kp-clientAuth"), /* 1.3.6.1.5.5.7.3.2 */
     ROW(PKI_OID_KP_CMC_RA, "\x2b\x06\x01\x05\x05\x07\x03\x1c", "id-kp-cmcRA"), /* 1.3.6.1.5.5.7.3.28 */
@@ -55,6 +58,7 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_KP_CODE_SIGNING, "\x2b\x06\x01\x05\x05\x07\x03\x03", "id-kp-codeSigning"), /* 1.3.6.1.5.5.7.3.3 */
     ROW(PKI_OID_AD_OCSP, "\x2b\x06\x01\x05\x05\x07\x30\x01", "id-ad-ocsp"), /* 1.3.6.1.5.5.7.48.1 */
     ROW(PKI_OID_AD_CA_ISSUERS, "\x2b\x06\x01\x05\x05\x07\x30\x02", "id-ad-caIssuers"), /* 1.3.6.1.5.5.7.48.2 */
+    ROW(PKI_OID_OCSP_BASIC, "\x2b\x06\x01\x05\x05\x07\x30\x01\x01", "id-pkix-ocsp-basic"), /* 1.3.6.1.5.5.7.48.1.1 */
     ROW(PKI_OID_OCSP_NOCHECK, "\x2b\x06\x01\x05\x05\x07\x30\x01\x05", "id-pkix-ocsp-nocheck"), /* 1.3.6.1.5.5.7.48.1.5 */
     ROW(PKI_OID_ON_HARDWARE_MODULE_NAME, "\x2b\x06\x01\x05\x05\x07\x08\x04", "id-on-hardwareModuleName"), /* 1.3.6.1.5.5.7.8.4 */
     ROW(PKI_OID_CHALLENGE_PASSWORD, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07", "challengePassword"), /* 1.2.840.113549.1.9.7 */
@@ -71,6 +75,7 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_CONTENT_TYPE, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03", "contentType"), /* 1.2.840.113549.1.9.3 */
     ROW(PKI_OID_MESSAGE_DIGEST, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x04", "messageDigest"), /* 1.2.840.113549.1.9.4 */
     ROW(PKI_OID_SIGNING_TIME, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x05", "signingTime"), /* 1.2.840.113549.1.9.5 */
+    ROW(PKI_OID_SHA1, "\x2b\x0e\x03\x02\x1a", "id-sha1"), /* 1.3.14.3.2.26 */
     ROW(PKI_OID_SHA256, "\x60\x86\x48\x01\x65\x03\x04\x02\x01", "id-sha256"), /* 2.16.840.1.101.3.4.2.1 */
     ROW(PKI_OID_SHA384, "\x60\x86\x48\x01\x65\x03\x04\x02\x02", "id-sha384"), /* 2.16.840.1.101.3.4.2.2 */
     ROW(PKI_OID_SHA512, "\x60\x86\x48\x01\x65\x03\x04\x02\x03", "id-sha512"), /* 2.16.840.1.101.3.4.2.3 */

@@ -47,6 +47,10 @@ enum pki_oid {
     PKI_OID_AUTHORITY_INFO_ACCESS,
     PKI_OID_CERTIFICATE_POLICIES,
     PKI_OID_NAME_CONSTRAINTS,
+    /* CRL and CRL entry extensions */
+    PKI_OID_CRL_NUMBER,
+    PKI_OID_ISSUING_DISTRIBUTION_POINT,
+    PKI_OID_REASON_CODE,
     /* key purposes and access methods */
     PKI_OID_KP_SERVER_AUTH,
     PKI_OID_KP_CLIENT_AUTH,
@@ -56,6 +60,7 @@ enum pki_oid {
     PKI_OID_KP_CODE_SIGNING,
     PKI_OID_AD_OCSP,
     PKI_OID_AD_CA_ISSUERS,
+    PKI_OID_OCSP_BASIC, /* response type: RFC 6960, 4.2.1 */
     PKI_OID_OCSP_NOCHECK,
     PKI_OID_ON_HARDWARE_MODULE_NAME, /* 1.3.6.1.5.5.7.8.4, RFC 4108; 802.1AR */
     /* PKCS#9, EST and CMC attributes */
@@ -74,6 +79,7 @@ enum pki_oid {
     PKI_OID_CONTENT_TYPE, /* attributes of a SignerInfo: RFC 5652, 11 */
     PKI_OID_MESSAGE_DIGEST,
     PKI_OID_SIGNING_TIME,
+    PKI_OID_SHA1, /* in CertIDs only */
     PKI_OID_SHA256,
     PKI_OID_SHA384,
     PKI_OID_SHA512,

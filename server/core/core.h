@@ -50,6 +50,10 @@ struct ca_signer *core_signer_interface(struct core_signer *signer);
 void core_signer_linked(struct core_signer *signer, int fd);
 /* Is there a link over which the signer has shown the right key for every issuer? */
 bool core_signer_ready(const struct core_signer *signer);
+/* SubjectPublicKeyInfo of an issuer's OCSP key, valid until the signer is linked again. Known when
+ * the signer is ready. TM_ENOTFOUND: none was shown. */
+MUST_USE enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
+                                          struct bytes *ret_spki);
 
 /* Events: every leaf of the audit log to the bridge, at least once and in order, from where a
  * cursor in the store says. Not having any is NULL, which all but _new and _next take. */

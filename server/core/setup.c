@@ -24,6 +24,7 @@ static enum tm_err load_issuers(const struct conf *conf, struct core_setup *setu
             return err;
         }
         setup->issuer_count++;
+        setup->issuers[i].crl_shards = (unsigned)items[i].crl_shards;
         if (!ca_environment_matches(setup->issuers[i].view.subject, conf->environment)) {
             log_error(
                 "issuer %s: its certificate's subject does not say \"OU=%s\", as that of a CA "

@@ -45,12 +45,12 @@ static void refuses_what_is_not_der(void **state) {
         B(0x02),
         B(0x02, 0x01), /* content is missing */
         B(0x30, 0x80, 0x05, 0x00, 0x00, 0x00),
-        B(0x30, 0x80, 0x00, 0x00),                   /* indefinite length */
-        B(0x04, 0x81, 0x01, 0x00),                   /* long form for a short length */
-        B(0x04, 0x82, 0x00, 0x01, 0x00),             /* leading zero in the length */
-        B(0x04, 0x84, 0x01, 0x00, 0x00, 0x00, 0x00), /* 2^24 */
-        B(0x04, 0x83, 0xff, 0xff, 0xff, 0x00),       /* more than there is */
-        B(0x1f, 0x81, 0x01, 0x00),                   /* high tag number */
+        B(0x30, 0x80, 0x00, 0x00),                         /* indefinite length */
+        B(0x04, 0x81, 0x01, 0x00),                         /* long form for a short length */
+        B(0x04, 0x82, 0x00, 0x01, 0x00),                   /* leading zero in the length */
+        B(0x04, 0x85, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00), /* 2^32 */
+        B(0x04, 0x83, 0xff, 0xff, 0xff, 0x00),             /* more than there is */
+        B(0x1f, 0x81, 0x01, 0x00),                         /* high tag number */
         B(0x3f, 0x01, 0x00),
         B(0x00, 0x00), /* end of contents */
         {long_form, sizeof long_form - 1},
@@ -348,6 +348,9 @@ static const char *const dotted[PKI_OID_COUNT] = {
     [PKI_OID_AUTHORITY_INFO_ACCESS] = "1.3.6.1.5.5.7.1.1",
     [PKI_OID_CERTIFICATE_POLICIES] = "2.5.29.32",
     [PKI_OID_NAME_CONSTRAINTS] = "2.5.29.30",
+    [PKI_OID_CRL_NUMBER] = "2.5.29.20",
+    [PKI_OID_ISSUING_DISTRIBUTION_POINT] = "2.5.29.28",
+    [PKI_OID_REASON_CODE] = "2.5.29.21",
     [PKI_OID_KP_SERVER_AUTH] = "1.3.6.1.5.5.7.3.1",
     [PKI_OID_KP_CLIENT_AUTH] = "1.3.6.1.5.5.7.3.2",
     [PKI_OID_KP_CMC_RA] = "1.3.6.1.5.5.7.3.28",
@@ -356,6 +359,7 @@ static const char *const dotted[PKI_OID_COUNT] = {
     [PKI_OID_KP_CODE_SIGNING] = "1.3.6.1.5.5.7.3.3",
     [PKI_OID_AD_OCSP] = "1.3.6.1.5.5.7.48.1",
     [PKI_OID_AD_CA_ISSUERS] = "1.3.6.1.5.5.7.48.2",
+    [PKI_OID_OCSP_BASIC] = "1.3.6.1.5.5.7.48.1.1",
     [PKI_OID_OCSP_NOCHECK] = "1.3.6.1.5.5.7.48.1.5",
     [PKI_OID_ON_HARDWARE_MODULE_NAME] = "1.3.6.1.5.5.7.8.4",
     [PKI_OID_CHALLENGE_PASSWORD] = "1.2.840.113549.1.9.7",
@@ -372,6 +376,7 @@ static const char *const dotted[PKI_OID_COUNT] = {
     [PKI_OID_CONTENT_TYPE] = "1.2.840.113549.1.9.3",
     [PKI_OID_MESSAGE_DIGEST] = "1.2.840.113549.1.9.4",
     [PKI_OID_SIGNING_TIME] = "1.2.840.113549.1.9.5",
+    [PKI_OID_SHA1] = "1.3.14.3.2.26",
     [PKI_OID_SHA256] = "2.16.840.1.101.3.4.2.1",
     [PKI_OID_SHA384] = "2.16.840.1.101.3.4.2.2",
     [PKI_OID_SHA512] = "2.16.840.1.101.3.4.2.3",
