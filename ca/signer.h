@@ -19,6 +19,7 @@ enum ca_ticket_kind {
     CA_TICKET_CRL,    /* by the issuer's key */
     CA_TICKET_OCSP,   /* by the issuer's OCSP key, never by its own */
     CA_TICKET_FILTER, /* by the issuer's key */
+    CA_TICKET_KEYGEN, /* by the issuer's key */
 };
 
 /* One signature wanted. Only ca_lint makes the lint token, so no unlinted certificate can be
@@ -35,6 +36,8 @@ struct ca_ticket {
      * signing_time_ms), with the digest of ca_issuer_digest. */
     struct bytes content; /* DER PKIResponse */
     int64_t signing_time_ms;
+    /* KEYGEN: `content` is no more than the digest of a DER AsymmetricKeyPackage; the signature is
+     * over est_signed_attributes_write(CT_KP_AKEY_PACKAGE, `content`, signing_time_ms). */
     /* OCSP: `content` is a DER ResponseData (RFC 6960, 4.2.1). FILTER: a revocation filter's header
      * (client/filter.h). CRL: the DER TBSCertList (RFC 5280, 5.1.2), which may have megabytes,
      * stands in a sealed memory file. The signature is over these octets. */

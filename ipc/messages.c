@@ -32,6 +32,8 @@ static const struct codec_field reply_fields[] = {
     CODEC_STRING(struct ipc_reply, text),
     CODEC_BLOB(struct ipc_reply, certificate, IPC_CERT_MAX),
     CODEC_BLOB(struct ipc_reply, cmc, IPC_CMC_MAX),
+    CODEC_BLOB(struct ipc_reply, key, IPC_PRIVATE_KEY_MAX),
+    CODEC_INT(CODEC_U8, struct ipc_reply, key_encrypted, 1),
 };
 
 static const struct codec_field birth_fields[] = {
@@ -100,6 +102,13 @@ static const struct codec_field status_ticket_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_status_ticket, kind, IPC_STATUS_KIND_LAST),
     CODEC_STRING(struct ipc_status_ticket, issuer),
     CODEC_BLOB(struct ipc_status_ticket, content, IPC_OCSP_MAX),
+};
+
+static const struct codec_field keygen_ticket_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_keygen_ticket, id, 0),
+    CODEC_STRING(struct ipc_keygen_ticket, issuer),
+    CODEC_INT(CODEC_I64, struct ipc_keygen_ticket, signing_time_ms, 0),
+    CODEC_BLOB(struct ipc_keygen_ticket, digest, IPC_DIGEST_MAX),
 };
 
 static const struct codec_field publish_fields[] = {
@@ -212,6 +221,8 @@ const struct codec_schema ipc_cmc_ticket_schema =
     SCHEMA(ipc_cmc_ticket, IPC_TYPE_CMC_TICKET, cmc_ticket_fields);
 const struct codec_schema ipc_status_ticket_schema =
     SCHEMA(ipc_status_ticket, IPC_TYPE_STATUS_TICKET, status_ticket_fields);
+const struct codec_schema ipc_keygen_ticket_schema =
+    SCHEMA(ipc_keygen_ticket, IPC_TYPE_KEYGEN_TICKET, keygen_ticket_fields);
 const struct codec_schema ipc_publish_schema =
     SCHEMA(ipc_publish, IPC_TYPE_PUBLISH, publish_fields);
 const struct codec_schema ipc_published_schema =

@@ -16,13 +16,15 @@
 #define IPC_CSR_MAX 16384 /* DER of a PKCS#10 request, or of a Full PKI Request */
 #define IPC_CMC_MAX 24576 /* DER of a Full PKI Response, or an offer */
 #define IPC_CHALLENGE_MAX 64
-#define IPC_CERT_MAX 8192     /* DER of one certificate */
-#define IPC_CHAIN_MAX 16384   /* DER certificates one after the other */
-#define IPC_CACERTS_MAX 32768 /* DER of a certs-only message */
-#define IPC_CSRATTRS_MAX 8192 /* DER of CsrAttrs */
-#define IPC_SPKI_MAX 8192     /* DER SubjectPublicKeyInfo */
-#define IPC_SECRET_MAX 128    /* one-time enrollment secret */
-#define IPC_TEXT_MAX 255      /* one clear sentence */
+#define IPC_PRIVATE_KEY_MAX 8192 /* DER of PKCS#8, or of the EnvelopedData that it is in */
+#define IPC_DIGEST_MAX 64        /* SHA-512 */
+#define IPC_CERT_MAX 8192        /* DER of one certificate */
+#define IPC_CHAIN_MAX 16384      /* DER certificates one after the other */
+#define IPC_CACERTS_MAX 32768    /* DER of a certs-only message */
+#define IPC_CSRATTRS_MAX 8192    /* DER of CsrAttrs */
+#define IPC_SPKI_MAX 8192        /* DER SubjectPublicKeyInfo */
+#define IPC_SECRET_MAX 128       /* one-time enrollment secret */
+#define IPC_TEXT_MAX 255         /* one clear sentence */
 #define IPC_SIGNATURE_MAX 8192
 #define IPC_BINDING_MAX 64  /* channel binding octets, before base64 */
 #define IPC_ADDRESS_MAX 64  /* "192.0.2.1:4711", "[2001:db8::1]:4711", "group/edge/device" */
@@ -51,6 +53,7 @@ enum ipc_type {
     IPC_TYPE_KEY = 0x0203,
     IPC_TYPE_CMC_TICKET = 0x0204,
     IPC_TYPE_STATUS_TICKET = 0x0205,
+    IPC_TYPE_KEYGEN_TICKET = 0x0206,
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
@@ -102,6 +105,9 @@ struct ipc_reply {
     struct bytes certificate;    /* DER, only when ISSUED or REPEATED; empty with FULLCMC */
     struct bytes cmc;            /* only with FULLCMC: the Full PKI Response, signed where it could
                                     be; empty: no CMC answer, the outcome says why */
+    struct bytes key;      /* only with SERVERKEYGEN, when there is a certificate: the device's
+                              private key, DER of PKCS#8; whoever has it wipes it */
+    uint8_t key_encrypted; /* bool: `key` is a CMS ContentInfo of EnvelopedData instead */
 };
 
 /* Face to core, MQTT: a device says that it is there. Nothing of it is proven. */
@@ -253,6 +259,17 @@ struct ipc_status_ticket {
     struct bytes content;
 };
 
+/* Core to signer: sign the AsymmetricKeyPackage (RFC 5958) that has this digest as CMS SignedData
+ * with the issuer's key. The signer makes content-type, message-digest and signing-time itself and
+ * signs them; it never sees the private key. Answered by ipc_signed. IDs are one series with
+ * tickets. */
+struct ipc_keygen_ticket {
+    uint64_t id;
+    char issuer[IPC_NAME_MAX + 1];
+    int64_t signing_time_ms;
+    struct bytes digest; /* by the digest that goes with the key (ca_issuer_digest) */
+};
+
 enum ipc_sign_status {
     IPC_SIGN_OK = 1,
     IPC_SIGN_REFUSED, /* the ticket breaks a rule: never try again */
@@ -308,8 +325,8 @@ struct ipc_control {
 
 extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refused_schema,
     ipc_catalog_schema, ipc_birth_schema, ipc_offer_schema, ipc_event_schema, ipc_event_ack_schema,
-    ipc_cmc_ticket_schema, ipc_status_ticket_schema, ipc_ticket_schema, ipc_signed_schema,
-    ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
+    ipc_cmc_ticket_schema, ipc_keygen_ticket_schema, ipc_status_ticket_schema, ipc_ticket_schema,
+    ipc_signed_schema, ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
     ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema;
 
 #endif

@@ -47,36 +47,55 @@ static enum tm_err sign_watched(struct hsm_worker *worker, struct hsm_key *key,
     return err;
 }
 
-/* What a ticket of either kind asks for. */
+/* What a ticket of any kind asks for. */
 struct order {
-    bool cmc;
+    enum ipc_type type;
     union {
         struct ipc_ticket certificate;
         struct ipc_cmc_ticket cmc;
+        struct ipc_keygen_ticket keygen;
     } u;
 };
 
 static enum tm_err read_order(struct bytes message, struct order *ret) {
-    ret->cmc = codec_peek(message) == IPC_TYPE_CMC_TICKET;
-    return ret->cmc ? codec_decode(&ipc_cmc_ticket_schema, message, &ret->u.cmc)
-                    : codec_decode(&ipc_ticket_schema, message, &ret->u.certificate);
+    ret->type = (enum ipc_type)codec_peek(message);
+    switch (ret->type) {
+    case IPC_TYPE_TICKET:
+        return codec_decode(&ipc_ticket_schema, message, &ret->u.certificate);
+    case IPC_TYPE_CMC_TICKET:
+        return codec_decode(&ipc_cmc_ticket_schema, message, &ret->u.cmc);
+    case IPC_TYPE_KEYGEN_TICKET:
+        return codec_decode(&ipc_keygen_ticket_schema, message, &ret->u.keygen);
+    default:
+        return TM_EPARSE;
+    }
 }
 
 static uint64_t id_of(const struct order *order) {
-    return order->cmc ? order->u.cmc.id : order->u.certificate.id;
+    switch (order->type) {
+    case IPC_TYPE_CMC_TICKET:
+        return order->u.cmc.id;
+    case IPC_TYPE_KEYGEN_TICKET:
+        return order->u.keygen.id;
+    default:
+        return order->u.certificate.id;
+    }
 }
 
 /* Which octets are to be signed with which key, if they may be. */
 static enum tm_err judge(struct hsm_worker *worker, const struct order *order, size_t *ret_issuer,
                          struct bytes *ret_message, char text[IPC_TEXT_MAX + 1]) {
     const struct hsm_rules *rules = &worker->signer->rules;
-    if (!order->cmc) {
+    if (order->type == IPC_TYPE_TICKET) {
         *ret_message = order->u.certificate.tbs;
         return hsm_ticket_check(rules, &order->u.certificate, ret_issuer, text);
     }
     struct buf attributes = BUF_ON(worker->attributes);
-    enum tm_err err =
-        hsm_cmc_ticket_check(rules, &order->u.cmc, clock_wall_ms(), ret_issuer, &attributes, text);
+    enum tm_err err = order->type == IPC_TYPE_CMC_TICKET
+                          ? hsm_cmc_ticket_check(rules, &order->u.cmc, clock_wall_ms(), ret_issuer,
+                                                 &attributes, text)
+                          : hsm_keygen_ticket_check(rules, &order->u.keygen, clock_wall_ms(),
+                                                    ret_issuer, &attributes, text);
     *ret_message = buf_bytes(&attributes);
     return err;
 }
@@ -103,9 +122,12 @@ static enum ipc_sign_status work(struct hsm_worker *worker, const struct order *
 }
 
 static void log_refused(const struct order *order, const char *text) {
-    if (order->cmc)
+    if (order->type == IPC_TYPE_CMC_TICKET)
         log_error("ticket %llu for %s, a CMC response, refused: %s",
                   (unsigned long long)order->u.cmc.id, order->u.cmc.issuer, text);
+    else if (order->type == IPC_TYPE_KEYGEN_TICKET)
+        log_error("ticket %llu for %s, a generated key, refused: %s",
+                  (unsigned long long)order->u.keygen.id, order->u.keygen.issuer, text);
     else
         log_error("ticket %llu for %s under %s refused: %s",
                   (unsigned long long)order->u.certificate.id, order->u.certificate.issuer,

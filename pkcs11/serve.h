@@ -24,7 +24,7 @@ struct hsm_worker {
     pthread_t thread;
     _Atomic int64_t busy_since; /* monotonic ms at which the token was called, 0 = it is not */
     uint8_t in[IPC_MESSAGE_MAX];
-    uint8_t attributes[EST_SIGNED_ATTRIBUTES_MAX]; /* of a CMC ticket */
+    uint8_t attributes[EST_SIGNED_ATTRIBUTES_MAX]; /* of a CMC or keygen ticket */
     uint8_t signature[IPC_SIGNATURE_MAX];
 };
 

@@ -38,4 +38,10 @@ MUST_USE enum tm_err hsm_cmc_ticket_check(const struct hsm_rules *rules,
                                           size_t *ret_issuer, struct buf *out,
                                           char text[IPC_TEXT_MAX + 1]);
 
+/* The same for the digest of an AsymmetricKeyPackage (RFC 5958, 2), which stays with the core. */
+MUST_USE enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
+                                             const struct ipc_keygen_ticket *ticket, int64_t now_ms,
+                                             size_t *ret_issuer, struct buf *out,
+                                             char text[IPC_TEXT_MAX + 1]);
+
 #endif

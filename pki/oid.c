@@ -70,6 +70,8 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_CERTIFICATION_REQUEST_INFO_TEMPLATE, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x3d", "certificationRequestInfoTemplate"), /* 1.2.840.113549.1.9.16.2.61 */
     ROW(PKI_OID_EXTENSION_REQ_TEMPLATE, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x3e", "extensionReqTemplate"), /* 1.2.840.113549.1.9.16.2.62 */
     ROW(PKI_OID_SMIME_CAPABILITIES, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0f", "smimeCapabilities"), /* 1.2.840.113549.1.9.15 */
+    ROW(PKI_OID_DECRYPT_KEY_ID, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x25", "decryptKeyID"), /* 1.2.840.113549.1.9.16.2.37 */
+    ROW(PKI_OID_ASYMM_DECRYPT_KEY_ID, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x36", "asymmDecryptKeyID"), /* 1.2.840.113549.1.9.16.2.54 */
     ROW(PKI_OID_DATA, "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", "id-data"), /* 1.2.840.113549.1.7.1 */
     ROW(PKI_OID_SIGNED_DATA, "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", "id-signedData"), /* 1.2.840.113549.1.7.2 */
     ROW(PKI_OID_CONTENT_TYPE, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03", "contentType"), /* 1.2.840.113549.1.9.3 */
@@ -80,6 +82,14 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_SHA384, "\x60\x86\x48\x01\x65\x03\x04\x02\x02", "id-sha384"), /* 2.16.840.1.101.3.4.2.2 */
     ROW(PKI_OID_SHA512, "\x60\x86\x48\x01\x65\x03\x04\x02\x03", "id-sha512"), /* 2.16.840.1.101.3.4.2.3 */
     ROW(PKI_OID_HMAC_SHA256, "\x2a\x86\x48\x86\xf7\x0d\x02\x09", "id-hmacWithSHA256"), /* 1.2.840.113549.2.9 */
+    ROW(PKI_OID_CT_KP_AKEY_PACKAGE, "\x60\x86\x48\x01\x65\x02\x01\x02\x4e\x05", "id-ct-KP-aKeyPackage"), /* 2.16.840.1.101.2.1.2.78.5 */
+    ROW(PKI_OID_AES128_CBC, "\x60\x86\x48\x01\x65\x03\x04\x01\x02", "id-aes128-CBC"), /* 2.16.840.1.101.3.4.1.2 */
+    ROW(PKI_OID_AES256_CBC, "\x60\x86\x48\x01\x65\x03\x04\x01\x2a", "id-aes256-CBC"), /* 2.16.840.1.101.3.4.1.42 */
+    ROW(PKI_OID_AES128_WRAP, "\x60\x86\x48\x01\x65\x03\x04\x01\x05", "id-aes128-wrap"), /* 2.16.840.1.101.3.4.1.5 */
+    ROW(PKI_OID_AES256_WRAP, "\x60\x86\x48\x01\x65\x03\x04\x01\x2d", "id-aes256-wrap"), /* 2.16.840.1.101.3.4.1.45 */
+    ROW(PKI_OID_RSAES_OAEP, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07", "id-RSAES-OAEP"), /* 1.2.840.113549.1.1.7 */
+    ROW(PKI_OID_ECDH_SHA256_KDF, "\x2b\x81\x04\x01\x0b\x01", "dhSinglePass-stdDH-sha256kdf-scheme"), /* 1.3.132.1.11.1 */
+    ROW(PKI_OID_ECDH_SHA384_KDF, "\x2b\x81\x04\x01\x0b\x02", "dhSinglePass-stdDH-sha384kdf-scheme"), /* 1.3.132.1.11.2 */
     ROW(PKI_OID_CCT_PKI_DATA, "\x2b\x06\x01\x05\x05\x07\x0c\x02", "id-cct-PKIData"), /* 1.3.6.1.5.5.7.12.2 */
     ROW(PKI_OID_CCT_PKI_RESPONSE, "\x2b\x06\x01\x05\x05\x07\x0c\x03", "id-cct-PKIResponse"), /* 1.3.6.1.5.5.7.12.3 */
     ROW(PKI_OID_CMC_STATUS_INFO, "\x2b\x06\x01\x05\x05\x07\x07\x01", "id-cmc-statusInfo"), /* 1.3.6.1.5.5.7.7.1 */

@@ -52,10 +52,14 @@ static bool are_algorithms(struct bytes in) {
     return true;
 }
 
+static bool is_content_type(enum pki_oid type) {
+    return type == PKI_OID_CCT_PKI_DATA || type == PKI_OID_CCT_PKI_RESPONSE ||
+           type == PKI_OID_CT_KP_AKEY_PACKAGE;
+}
+
 static enum pki_oid content_type_of(struct bytes oid) {
     enum pki_oid type = pki_oid_find(oid);
-    bool cmc = type == PKI_OID_CCT_PKI_DATA || type == PKI_OID_CCT_PKI_RESPONSE;
-    return cmc ? type : PKI_OID_UNKNOWN;
+    return is_content_type(type) ? type : PKI_OID_UNKNOWN;
 }
 
 /* RFC 5652, 5.2; *ret_type are the identifier's octets. */
@@ -243,7 +247,7 @@ static void wrap_attribute(struct der_writer *w, enum pki_oid type, size_t mark)
 enum tm_err est_signed_attributes_write(enum pki_oid content_type, struct bytes message_digest,
                                         int64_t signing_time_ms, struct buf *out) {
     if (message_digest.n < 32 || message_digest.n > EST_DIGEST_MAX ||
-        (content_type != PKI_OID_CCT_PKI_DATA && content_type != PKI_OID_CCT_PKI_RESPONSE))
+        !is_content_type(content_type))
         return TM_EINVAL;
     struct der_writer w = der_writer_after(out);
     size_t end = der_mark(&w);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CMS SignedData (RFC 5652, 5) as CMC needs it: at most one signer, definite lengths, content
- * inside, signed attributes (which are demanded wherever there is a signer, since the content is
- * never id-data). Reading borrows, writing goes back to front; no allocation, no cryptography: who
- * reads hashes and verifies, who writes hashes and signs. Thread-safe.
+ * CMS SignedData (RFC 5652, 5) as CMC and server-side key generation need it: at most one signer,
+ * definite lengths, content inside, signed attributes (which are demanded wherever there is a
+ * signer, since the content is never id-data). Reading borrows, writing goes back to front; no
+ * allocation, no cryptography: who reads hashes and verifies, who writes hashes and signs.
+ * Thread-safe.
  */
 #ifndef TOUCHMARK_EST_WIRE_SIGNED_DATA_H
 #define TOUCHMARK_EST_WIRE_SIGNED_DATA_H
@@ -22,7 +23,8 @@ struct est_signer_id {
 };
 
 struct est_signed {
-    enum pki_oid content_type; /* eContentType: CCT_PKI_DATA, CCT_PKI_RESPONSE, or UNKNOWN */
+    enum pki_oid content_type; /* eContentType: CCT_PKI_DATA, CCT_PKI_RESPONSE, CT_KP_AKEY_PACKAGE,
+                                  or UNKNOWN */
     struct bytes content;      /* eContent's octets; empty: there is none */
     struct bytes certificates; /* DER one after the other; other kinds of them are refused */
     bool has_signer;
@@ -47,7 +49,7 @@ MUST_USE enum tm_err est_signed_attributes_message(const struct est_signed *mess
 
 /* Appends the SET OF signed attributes to be hashed and signed: content-type, message-digest and,
  * unless it is 0, signing-time (UTCTime to 2049, then GeneralizedTime). TM_ELIMIT; TM_EINVAL:
- * another content type than CMC's two, or no digest of 32 to 64 octets. */
+ * another content type than these three, or no digest of 32 to 64 octets. */
 MUST_USE enum tm_err est_signed_attributes_write(enum pki_oid content_type,
                                                  struct bytes message_digest,
                                                  int64_t signing_time_ms, struct buf *out);

@@ -47,12 +47,21 @@ static enum tm_err send_cmc(struct core_signer *s, const struct ca_ticket *ticke
     return ipc_link_send(s->link, &ipc_cmc_ticket_schema, &message);
 }
 
+static enum tm_err send_keygen(struct core_signer *s, const struct ca_ticket *ticket) {
+    struct ipc_keygen_ticket message = {
+        .id = ticket->id, .signing_time_ms = ticket->signing_time_ms, .digest = ticket->content};
+    TEXT_SET(message.issuer, ticket->issuer);
+    return ipc_link_send(s->link, &ipc_keygen_ticket_schema, &message);
+}
+
 static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
     switch (ticket->kind) {
     case CA_TICKET_CERTIFICATE:
         return send_certificate(s, ticket);
     case CA_TICKET_CMC:
         return send_cmc(s, ticket);
+    case CA_TICKET_KEYGEN:
+        return send_keygen(s, ticket);
     case CA_TICKET_CRL:
     case CA_TICKET_OCSP:
     case CA_TICKET_FILTER:

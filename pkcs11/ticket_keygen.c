@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The signer's check of tickets for generated keys (RFC 7030, 4.4.2): see pkcs11/ticket.h. The
+ * private key is nobody's business here, so the ticket brings no more than a digest. That is
+ * enough: what is signed are attributes that say that the digest is an AsymmetricKeyPackage's.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "est/wire/signed_data.h"
+#include "pkcs11/ticket.h"
+
+static enum tm_err refuse(char text[IPC_TEXT_MAX + 1], const char *why) {
+    (void)snprintf(text, IPC_TEXT_MAX + 1, "%s", why);
+    return TM_EDENIED;
+}
+
+static size_t digest_size(const struct ca_issuer *issuer) {
+    switch (ca_issuer_digest(issuer)) {
+    case PKI_OID_SHA256:
+        return 32;
+    case PKI_OID_SHA384:
+        return 48;
+    default:
+        return 64;
+    }
+}
+
+enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
+                                    const struct ipc_keygen_ticket *ticket, int64_t now_ms,
+                                    size_t *ret_issuer, struct buf *out,
+                                    char text[IPC_TEXT_MAX + 1]) {
+    size_t i = 0;
+    while (i < rules->issuer_count && strcmp(rules->issuers[i]->name, ticket->issuer) != 0)
+        i++;
+    if (i == rules->issuer_count)
+        return refuse(text, "no such issuer here");
+    if (ticket->signing_time_ms < now_ms - HSM_CMC_SKEW_MS ||
+        ticket->signing_time_ms > now_ms + HSM_CMC_SKEW_MS)
+        return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
+    if (ticket->digest.n != digest_size(rules->issuers[i]))
+        return refuse(text, "not a digest of the issuer's algorithm (RFC 5652, 5.4)");
+    if (est_signed_attributes_write(PKI_OID_CT_KP_AKEY_PACKAGE, ticket->digest,
+                                    ticket->signing_time_ms, out) != TM_OK)
+        return refuse(text, "the signed attributes cannot be made");
+    *ret_issuer = i;
+    return TM_OK;
+}
