@@ -134,7 +134,8 @@ static int print_answer(const struct exchange *x, const struct ipc_admin_reply *
 }
 
 /* Receives replies until the page is over; rows are printed even if a refusal follows them. */
-static int receive_page(struct exchange *x, char cursor[IPC_NAME_MAX + 1], size_t *ret_rows) {
+static int receive_page(struct exchange *x, char cursor[IPC_ADMIN_CURSOR_MAX + 1],
+                        size_t *ret_rows) {
     struct ipc_admin_reply reply = {.more = 1};
     int code = EX_OK;
     size_t rows = 0;
@@ -155,7 +156,7 @@ static int receive_page(struct exchange *x, char cursor[IPC_NAME_MAX + 1], size_
 static int ask(struct exchange *x) {
     struct ipc_admin_request *request = &x->call->request;
     uint32_t left = x->call->limit ? x->call->limit : UINT32_MAX;
-    char cursor[IPC_NAME_MAX + 1];
+    char cursor[IPC_ADMIN_CURSOR_MAX + 1];
     int code = EX_OK;
     for (bool more = true; more && code == EX_OK;) {
         size_t rows;

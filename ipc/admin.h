@@ -12,6 +12,7 @@
 
 #define IPC_ADMIN_JSON_MAX 49152 /* octets of one JSON object */
 #define IPC_ADMIN_DATA_MAX 12288 /* octets of a text or signature in a request */
+#define IPC_ADMIN_CURSOR_MAX 480 /* an ID, a number, or a row's key in hex */
 
 enum ipc_admin_verb {
     IPC_ADMIN_STATUS = 1,
@@ -27,9 +28,10 @@ enum ipc_admin_verb {
     IPC_ADMIN_AUDIT_LIST, /* cursor = first sequence number, limit */
     IPC_ADMIN_AUDIT_HEAD,
     IPC_ADMIN_STORE_CHECK,    /* recomputes every record hash and every agreement */
-    IPC_ADMIN_PENDING_LIST,   /* tenant, cursor, limit */
-    IPC_ADMIN_PENDING_DECIDE, /* tenant; device and profile, or batch; state: approve or deny;
-                                 reason */
+    IPC_ADMIN_PENDING_LIST,   /* tenant, or all of them; cursor, limit */
+    IPC_ADMIN_PENDING_DECIDE, /* tenant; device, and serial: the first digits of its request's hash;
+                                 or batch, job, station, site, or all. profile, until_ms; state:
+                                 approve or deny; reason */
     IPC_ADMIN_ACT_PROPOSE,    /* state: kind; data: JSON object of its parameters */
     IPC_ADMIN_ACT_LIST,
     IPC_ADMIN_ACT_SHOW,       /* serial: the act's ID */
@@ -64,7 +66,8 @@ struct ipc_admin_request {
     char officer[IPC_NAME_MAX + 1];
     int64_t from_ms; /* wall ms; 0 = no bound */
     int64_t until_ms;
-    char cursor[IPC_NAME_MAX + 1];
+    uint8_t all; /* bool */
+    char cursor[IPC_ADMIN_CURSOR_MAX + 1];
     uint32_t limit;
     uint32_t seconds;
     struct bytes data;
@@ -74,7 +77,7 @@ struct ipc_admin_reply {
     uint8_t ok; /* 0: `text` says what is wrong and what is allowed */
     uint8_t more;
     char text[IPC_TEXT_MAX + 1];
-    char cursor[IPC_NAME_MAX + 1];
+    char cursor[IPC_ADMIN_CURSOR_MAX + 1];
     struct bytes json;   /* one JSON object (UTF-8), or empty */
     struct bytes secret; /* DEVICE_SECRET only; never logged */
     struct bytes der;    /* CERT_SHOW only */

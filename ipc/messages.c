@@ -189,6 +189,7 @@ static const struct codec_field admin_request_fields[] = {
     CODEC_STRING(struct ipc_admin_request, officer),
     CODEC_INT(CODEC_I64, struct ipc_admin_request, from_ms, 0),
     CODEC_INT(CODEC_I64, struct ipc_admin_request, until_ms, 0),
+    CODEC_INT(CODEC_U8, struct ipc_admin_request, all, 1),
     CODEC_STRING(struct ipc_admin_request, cursor),
     CODEC_INT(CODEC_U32, struct ipc_admin_request, limit, 0),
     CODEC_INT(CODEC_U32, struct ipc_admin_request, seconds, 0),
