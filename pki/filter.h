@@ -73,6 +73,8 @@ struct pki_filter_file {
 };
 /* Takes a file apart, and looks into none of the parts. TM_EPARSE. */
 MUST_USE enum tm_err pki_filter_file_read(struct bytes file, struct pki_filter_file *ret);
+/* Appends what stands between header and body. TM_EINVAL: empty or too long; TM_ELIMIT. */
+MUST_USE enum tm_err pki_filter_signature_write(struct bytes signature, struct buf *out);
 
 /* Is the body what the header says, but for its hash: the length, and buckets one behind the other
  * up to its end? TM_EPARSE. */
@@ -104,7 +106,7 @@ uint32_t pki_filter_bucket(uint64_t hash, uint32_t buckets);
 /* The row in layer 1 or 2 of a bucket with so many slots, at least one. */
 void pki_filter_row(uint64_t hash, unsigned layer, uint8_t seed, uint32_t slots,
                     struct pki_filter_row *ret);
-/* May it be listed, says layer 1 of its bucket? */
+/* May it be listed, says layer 1 of its bucket? Of a filter with buckets. */
 bool pki_filter_maybe(const struct pki_filter_header *header, struct bytes body, uint64_t hash);
 
 #endif
