@@ -7,21 +7,12 @@
 #include <strings.h>
 
 #include "base/auto.h"
-
-struct check {
-    const char *text;
-    size_t n;
-    const char *name;
-    struct conf *conf;
-    char *error;
-};
+#include "conf/check.h"
 
 /* RFC 7030, 3.2.2: a label must not be confused with an operation's path segment. */
 static const char *const operations[] = {
     "cacerts", "simpleenroll", "simplereenroll", "fullcmc", "csrattrs", "serverkeygen", NULL};
 
-#define REFUSE(c, path, ...)                                                                       \
-    conf_refuse((c)->text, (c)->n, (c)->name, path, (c)->error, __VA_ARGS__)
 #define KEY_MAX 64
 
 /* The path of a list entry's key, "labels[1].tenant". */
@@ -40,13 +31,13 @@ static const struct conf_label *label_at(const struct conf *conf, size_t i) {
     return (const struct conf_label *)conf->labels.items + i;
 }
 
-static bool is_address(const char *text) {
+bool conf_is_address(const char *text) {
     unsigned char octets[sizeof(struct in6_addr)];
     return inet_pton(AF_INET, text, octets) == 1 || inet_pton(AF_INET6, text, octets) == 1;
 }
 
 /* RFC 1123, 2.1: letters, digits and hyphens in labels of 1 to 63, 253 octets in all. */
-static bool is_dns_name(const char *text) {
+bool conf_is_dns_name(const char *text) {
     static const char inner[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
     if (strlen(text) > 253)
         return false;
@@ -76,113 +67,122 @@ static bool has_tenant(const struct conf *conf, const char *name) {
     return false;
 }
 
-static enum tm_err check_issuers(const struct check *c) {
+static enum tm_err check_issuers(const struct conf_check *c) {
     char path[KEY_MAX];
     for (size_t i = 0; i < c->conf->issuers.count; i++)
         for (size_t j = 0; j < i; j++)
             if (strcmp(issuer_at(c->conf, i)->name, issuer_at(c->conf, j)->name) == 0)
-                return REFUSE(c, entry_path(path, "issuers", i, "name"),
-                              "\"%s\" is the name of an earlier issuer",
-                              issuer_at(c->conf, i)->name);
+                return CONF_REFUSE(c, entry_path(path, "issuers", i, "name"),
+                                   "\"%s\" is the name of an earlier issuer",
+                                   issuer_at(c->conf, i)->name);
     return TM_OK;
 }
 
-static enum tm_err check_tenants(const struct check *c) {
+static enum tm_err check_tenants(const struct conf_check *c) {
     char path[KEY_MAX];
     for (size_t i = 0; i < c->conf->tenants.count; i++) {
         const struct conf_tenant *tenant = tenant_at(c->conf, i);
         for (size_t j = 0; j < i; j++)
             if (strcmp(tenant->name, tenant_at(c->conf, j)->name) == 0)
-                return REFUSE(c, entry_path(path, "tenants", i, "name"),
-                              "\"%s\" is the name of an earlier tenant", tenant->name);
+                return CONF_REFUSE(c, entry_path(path, "tenants", i, "name"),
+                                   "\"%s\" is the name of an earlier tenant", tenant->name);
         if (!has_issuer(c->conf, tenant->issuer))
-            return REFUSE(c, entry_path(path, "tenants", i, "issuer"),
-                          "\"%s\" is not the name of one of the issuers", tenant->issuer);
+            return CONF_REFUSE(c, entry_path(path, "tenants", i, "issuer"),
+                               "\"%s\" is not the name of one of the issuers", tenant->issuer);
         if (tenant->register_unknown && !tenant->client_anchors)
-            return REFUSE(c, entry_path(path, "tenants", i, "register_unknown"),
-                          "registers devices under client_anchors, and there are none");
+            return CONF_REFUSE(c, entry_path(path, "tenants", i, "register_unknown"),
+                               "registers devices under client_anchors, and there are none");
     }
     return TM_OK;
 }
 
-static enum tm_err check_label(const struct check *c, size_t i) {
+static enum tm_err check_label(const struct conf_check *c, size_t i) {
     char path[KEY_MAX];
     const struct conf_label *label = label_at(c->conf, i);
     for (const char *const *operation = operations; *operation; operation++)
         if (strcasecmp(label->label, *operation) == 0)
-            return REFUSE(c, entry_path(path, "labels", i, "label"),
-                          "\"%s\" is an EST operation and cannot be a label (RFC 7030, 3.2.2)",
-                          label->label);
+            return CONF_REFUSE(c, entry_path(path, "labels", i, "label"),
+                               "\"%s\" is an EST operation and cannot be a label (RFC 7030, 3.2.2)",
+                               label->label);
     if (!has_tenant(c->conf, label->tenant))
-        return REFUSE(c, entry_path(path, "labels", i, "tenant"),
-                      "\"%s\" is not the name of one of the tenants", label->tenant);
+        return CONF_REFUSE(c, entry_path(path, "labels", i, "tenant"),
+                           "\"%s\" is not the name of one of the tenants", label->tenant);
     for (size_t j = 0; j < i; j++) {
         if (strcmp(label->label, label_at(c->conf, j)->label) == 0)
-            return REFUSE(c, entry_path(path, "labels", i, "label"), "\"%s\" is an earlier label",
-                          label->label);
+            return CONF_REFUSE(c, entry_path(path, "labels", i, "label"),
+                               "\"%s\" is an earlier label", label->label);
         if (label->is_default && label_at(c->conf, j)->is_default)
-            return REFUSE(c, entry_path(path, "labels", i, "default"),
-                          "\"%s\" is the default already", label_at(c->conf, j)->label);
+            return CONF_REFUSE(c, entry_path(path, "labels", i, "default"),
+                               "\"%s\" is the default already", label_at(c->conf, j)->label);
     }
     return TM_OK;
 }
 
-static enum tm_err check_labels(const struct check *c) {
+static enum tm_err check_labels(const struct conf_check *c) {
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < c->conf->labels.count && !err; i++)
         err = check_label(c, i);
     return err;
 }
 
-static enum tm_err check_names(const struct check *c) {
+static enum tm_err check_names(const struct conf_check *c) {
     char path[KEY_MAX];
     const struct conf_strings *names = &c->conf->tls.names;
     for (size_t i = 0; i < names->count; i++)
-        if (!is_address(names->items[i]) && !is_dns_name(names->items[i])) {
+        if (!conf_is_address(names->items[i]) && !conf_is_dns_name(names->items[i])) {
             (void)snprintf(path, sizeof(path), "tls.names[%zu]", i);
-            return REFUSE(c, path, "\"%.100s\" is neither a DNS name nor an IP address",
-                          names->items[i]);
+            return CONF_REFUSE(c, path, "\"%.100s\" is neither a DNS name nor an IP address",
+                               names->items[i]);
         }
     return TM_OK;
 }
 
-static enum tm_err check_tls(const struct check *c) {
+static enum tm_err check_tls(const struct conf_check *c) {
     struct conf_tls *tls = &c->conf->tls;
     enum tm_err err = check_names(c);
     if (err || !tls->self_issue)
         return err;
     if (tls->names.count == 0)
-        return REFUSE(c, "tls.names", "is missing; tls.self_issue needs the names of the server");
+        return CONF_REFUSE(c, "tls.names",
+                           "is missing; tls.self_issue needs the names of the server");
     if (!tls->tenant && c->conf->tenants.count > 1)
-        return REFUSE(c, "tls.tenant", "is missing; must be the name of one of the tenants");
+        return CONF_REFUSE(c, "tls.tenant", "is missing; must be the name of one of the tenants");
     if (!tls->tenant) {
         tls->tenant = strdup(tenant_at(c->conf, 0)->name);
         (void)snprintf(c->error, CONF_ERROR_MAX, "%s: out of memory", c->name);
         return tls->tenant ? TM_OK : TM_ENOMEM;
     }
     if (!has_tenant(c->conf, tls->tenant))
-        return REFUSE(c, "tls.tenant", "\"%s\" is not the name of one of the tenants", tls->tenant);
+        return CONF_REFUSE(c, "tls.tenant", "\"%s\" is not the name of one of the tenants",
+                           tls->tenant);
     return TM_OK;
 }
 
-static enum tm_err check_limits(const struct check *c) {
+static enum tm_err check_limits(const struct conf_check *c) {
     const struct conf *conf = c->conf;
-    if (!is_address(conf->listen.address))
-        return REFUSE(c, "listen.address", "\"%s\" is not an IPv4 or IPv6 address",
-                      conf->listen.address);
+    if (!conf_is_address(conf->listen.address))
+        return CONF_REFUSE(c, "listen.address", "\"%s\" is not an IPv4 or IPv6 address",
+                           conf->listen.address);
     if (conf->core.max_map_size < conf->core.map_size)
-        return REFUSE(c, "core.max_map_size", "is less than core.map_size");
+        return CONF_REFUSE(c, "core.max_map_size", "is less than core.map_size");
     if (conf->listen.reply_timeout <= conf->core.request_timeout)
-        return REFUSE(c, "listen.reply_timeout", "must be longer than core.request_timeout");
+        return CONF_REFUSE(c, "listen.reply_timeout", "must be longer than core.request_timeout");
     return TM_OK;
+}
+
+bool conf_lies_in(const char *path, const char *folder) {
+    size_t n = strlen(folder);
+    while (n > 0 && folder[n - 1] == '/')
+        n--;
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
 /* The key lies apart from what it seals. */
-static enum tm_err check_wrap_key(const struct check *c) {
+static enum tm_err check_wrap_key(const struct conf_check *c) {
     const struct conf_core *core = &c->conf->core;
-    size_t n = strlen(core->store);
-    if (core->wrap_key && strncmp(core->wrap_key, core->store, n) == 0 && core->wrap_key[n] == '/')
-        return REFUSE(c, "core.wrap_key", "lies in core.store; a copy of that must not hold it");
+    if (core->wrap_key && conf_lies_in(core->wrap_key, core->store))
+        return CONF_REFUSE(c, "core.wrap_key",
+                           "lies in core.store; a copy of that must not hold it");
     return TM_OK;
 }
 
@@ -207,48 +207,49 @@ static bool is_prefix(const char *text) {
            !strstr(text, "//");
 }
 
-static enum tm_err check_broker(const struct check *c) {
+static enum tm_err check_broker(const struct conf_check *c) {
     const struct conf_mqtt *mqtt = &c->conf->mqtt;
     struct conf_broker broker;
     if (conf_broker_parse(mqtt->broker, &broker) ||
-        (!is_address(broker.host) && !is_dns_name(broker.host)))
-        return REFUSE(c, "mqtt.broker",
-                      "\"%.100s\" is not allowed; must be mqtt://HOST[:PORT] or "
-                      "mqtts://HOST[:PORT]",
-                      mqtt->broker);
+        (!conf_is_address(broker.host) && !conf_is_dns_name(broker.host)))
+        return CONF_REFUSE(c, "mqtt.broker",
+                           "\"%.100s\" is not allowed; must be mqtt://HOST[:PORT] or "
+                           "mqtts://HOST[:PORT]",
+                           mqtt->broker);
     if (broker.tls && !mqtt->anchors)
-        return REFUSE(c, "mqtt.anchors", "is missing; mqtts needs the CAs of the broker");
+        return CONF_REFUSE(c, "mqtt.anchors", "is missing; mqtts needs the CAs of the broker");
     if (!broker.tls && (mqtt->anchors || mqtt->certificate || mqtt->name))
-        return REFUSE(c, "mqtt.broker",
-                      "must begin with mqtts:// for anchors, certificate or name "
-                      "to have a meaning");
+        return CONF_REFUSE(c, "mqtt.broker",
+                           "must begin with mqtts:// for anchors, certificate or name "
+                           "to have a meaning");
     if (!mqtt->certificate != !mqtt->key)
-        return REFUSE(c, mqtt->key ? "mqtt.key" : "mqtt.certificate",
-                      "mqtt.certificate and mqtt.key go together");
+        return CONF_REFUSE(c, mqtt->key ? "mqtt.key" : "mqtt.certificate",
+                           "mqtt.certificate and mqtt.key go together");
     return TM_OK;
 }
 
-static enum tm_err check_mqtt_ids(const struct check *c) {
+static enum tm_err check_mqtt_ids(const struct conf_check *c) {
     const struct conf_mqtt *mqtt = &c->conf->mqtt;
     char path[KEY_MAX];
     if (mqtt->sparkplug && !mqtt->host_id)
-        return REFUSE(c, "mqtt.host_id", "is missing; mqtt.sparkplug needs it");
+        return CONF_REFUSE(c, "mqtt.host_id", "is missing; mqtt.sparkplug needs it");
     if (mqtt->host_id && !is_mqtt_id(mqtt->host_id, "+/#"))
-        return REFUSE(c, "mqtt.host_id", "\"%s\" has one of + / # in it", mqtt->host_id);
+        return CONF_REFUSE(c, "mqtt.host_id", "\"%s\" has one of + / # in it", mqtt->host_id);
     for (size_t i = 0; i < mqtt->groups.count; i++)
         if (!is_mqtt_id(mqtt->groups.items[i], "+/#")) {
             (void)snprintf(path, sizeof(path), "mqtt.groups[%zu]", i);
-            return REFUSE(c, path, "\"%.100s\" must be 1 to %d octets without + / #",
-                          mqtt->groups.items[i], CONF_MQTT_ID_MAX);
+            return CONF_REFUSE(c, path, "\"%.100s\" must be 1 to %d octets without + / #",
+                               mqtt->groups.items[i], CONF_MQTT_ID_MAX);
         }
     if (!is_prefix(mqtt->prefix))
-        return REFUSE(c, "mqtt.prefix",
-                      "\"%s\" must be levels of a topic, without + and #, not below $ or spBv1.0",
-                      mqtt->prefix);
+        return CONF_REFUSE(
+            c, "mqtt.prefix",
+            "\"%s\" must be levels of a topic, without + and #, not below $ or spBv1.0",
+            mqtt->prefix);
     return TM_OK;
 }
 
-static enum tm_err check_mqtt(const struct check *c) {
+static enum tm_err check_mqtt(const struct conf_check *c) {
     const struct conf_mqtt *mqtt = &c->conf->mqtt;
     if (!mqtt->broker)
         return TM_OK;
@@ -258,27 +259,28 @@ static enum tm_err check_mqtt(const struct check *c) {
     if (err)
         return err;
     if (!mqtt->sparkplug && !mqtt->plain)
-        return REFUSE(c, "mqtt.plain", "serves nobody: mqtt.sparkplug or mqtt.plain must be true");
+        return CONF_REFUSE(c, "mqtt.plain",
+                           "serves nobody: mqtt.sparkplug or mqtt.plain must be true");
     if (mqtt->retransmit_max < mqtt->retransmit)
-        return REFUSE(c, "mqtt.retransmit_max", "is less than mqtt.retransmit");
+        return CONF_REFUSE(c, "mqtt.retransmit_max", "is less than mqtt.retransmit");
     return TM_OK;
 }
 
 /* An early word; what the token says of itself counts (server/signer). */
-static enum tm_err check_environment(const struct check *c) {
+static enum tm_err check_environment(const struct conf_check *c) {
     const char *slash = strrchr(c->conf->signer.module, '/');
     const char *module = slash ? slash + 1 : c->conf->signer.module;
     if (c->conf->environment == CONF_ENV_PROD && !c->conf->softhsm_in_prod &&
         strstr(module, "softhsm"))
-        return REFUSE(c, "signer.module",
-                      "SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true");
+        return CONF_REFUSE(c, "signer.module",
+                           "SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true");
     return TM_OK;
 }
 
-static enum tm_err check_all(const struct check *c) {
-    static enum tm_err (*const checks[])(const struct check *) = {
-        check_issuers, check_tenants,  check_labels, check_tls,
-        check_limits,  check_wrap_key, check_mqtt,   check_environment};
+static enum tm_err check_all(const struct conf_check *c) {
+    static enum tm_err (*const checks[])(const struct conf_check *) = {
+        check_issuers,  check_tenants, check_labels,      check_tls,        check_limits,
+        check_wrap_key, check_mqtt,    check_environment, conf_check_status};
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !err; i++)
         err = checks[i](c);
@@ -290,7 +292,7 @@ enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf 
     enum tm_err err = conf_load_text(text, n, path, conf_rows, ret_conf, sizeof(*ret_conf), error);
     if (err)
         return err;
-    const struct check c = {text, n, path, ret_conf, error};
+    const struct conf_check c = {text, n, path, ret_conf, error};
     err = check_all(&c);
     if (err)
         conf_close(ret_conf);

@@ -180,6 +180,18 @@ struct conf_broker {
 /* TM_EPARSE: neither mqtt://HOST[:PORT] nor mqtts://HOST[:PORT]. The host itself is not judged. */
 MUST_USE enum tm_err conf_broker_parse(const char *text, struct conf_broker *ret);
 
+#define CONF_STATUS_URL_MAX 200
+
+/* conf_status.url in its parts. */
+struct conf_status_url {
+    char host[CONF_STATUS_URL_MAX + 1]; /* a name or an address, without brackets */
+    unsigned port;
+    char path[CONF_STATUS_URL_MAX + 1]; /* "" or "/a/b" */
+};
+/* TM_EPARSE: not http://HOST[:PORT][/PATH], the path without a slash at its end. The host itself is
+ * not judged. */
+MUST_USE enum tm_err conf_status_url_parse(const char *text, struct conf_status_url *ret);
+
 /* Loads and cross-checks (names refer to something, one default label at most, no
  * label named like an operation, limits that fit together). As conf_load_text. */
 MUST_USE enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf *ret_conf,

@@ -38,7 +38,7 @@ const struct conf_row conf_status_rows[] = {
      .type = CONF_STRING,
      .offset = offsetof(struct conf_status, url),
      .preset = "",
-     .max = 200,
+     .max = CONF_STATUS_URL_MAX,
      .example = "http://status.example.com",
      .help = "URL by plain HTTP under which CRLs, OCSP and revocation filters are reached, as "
              "certificates name it. Left out, none are made."},

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks that concern several options of touchmark.yaml. Private to conf/. Thread-safe. */
+#ifndef TOUCHMARK_CONF_CHECK_H
+#define TOUCHMARK_CONF_CHECK_H
+
+#include "conf/conf.h"
+
+struct conf_check {
+    const char *text;
+    size_t n;
+    const char *name;
+    struct conf *conf;
+    char *error;
+};
+
+#define CONF_REFUSE(c, path, ...)                                                                  \
+    conf_refuse((c)->text, (c)->n, (c)->name, path, (c)->error, __VA_ARGS__)
+
+bool conf_is_address(const char *text);  /* IPv4 or IPv6 */
+bool conf_is_dns_name(const char *text); /* RFC 1123, 2.1 */
+bool conf_lies_in(const char *path, const char *folder);
+
+/* check_status.c: the section `status`. */
+MUST_USE enum tm_err conf_check_status(const struct conf_check *c);
+
+#endif
