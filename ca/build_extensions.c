@@ -4,8 +4,7 @@
 #include "ca/key.h"
 #include "ca/san.h"
 
-/* Extension { oid, critical, OCTET STRING { all since `end` } } */
-static void wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t end) {
+void ca_wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t end) {
     der_wrap(w, DER_OCTET_STRING, end);
     if (critical)
         der_put_boolean(w, true);
@@ -29,7 +28,7 @@ static void put_access_info(struct der_writer *w, const struct ca_profile *profi
     put_access(w, PKI_OID_AD_CA_ISSUERS, profile->issuers_url);
     put_access(w, PKI_OID_AD_OCSP, profile->ocsp_url);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_AUTHORITY_INFO_ACCESS, false, end);
+    ca_wrap_extension(w, PKI_OID_AUTHORITY_INFO_ACCESS, false, end);
 }
 
 /* SEQUENCE { DistributionPoint { [0] { fullName [0] { URI } } } } */
@@ -42,14 +41,14 @@ static void put_crl_points(struct der_writer *w, const struct ca_profile *profil
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
     der_wrap(w, DER_SEQUENCE, end);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_CRL_DISTRIBUTION_POINTS, false, end);
+    ca_wrap_extension(w, PKI_OID_CRL_DISTRIBUTION_POINTS, false, end);
 }
 
 /* Its own revocation is not looked for: it is short-lived instead (RFC 6960, 4.2.2.2.1). */
 static void put_no_check(struct der_writer *w) {
     size_t end = der_mark(w);
     der_put(w, DER_NULL, (struct bytes){0});
-    wrap_extension(w, PKI_OID_OCSP_NOCHECK, false, end);
+    ca_wrap_extension(w, PKI_OID_OCSP_NOCHECK, false, end);
 }
 
 /* Not critical: the subject is never empty (RFC 5280, 4.2.1.6). */
@@ -57,7 +56,7 @@ static enum tm_err put_alternative_names(struct der_writer *w, const struct ca_b
     size_t end = der_mark(w);
     enum tm_err err = ca_put_names(w, b);
     if (!err && der_mark(w) != end)
-        wrap_extension(w, PKI_OID_SUBJECT_ALT_NAME, false, end);
+        ca_wrap_extension(w, PKI_OID_SUBJECT_ALT_NAME, false, end);
     return err;
 }
 
@@ -69,28 +68,28 @@ static void put_usage(struct der_writer *w, const struct ca_profile *profile) {
         while (count > 0)
             der_put(w, DER_OID, pki_oid_bytes(purposes[--count]));
         der_wrap(w, DER_SEQUENCE, end);
-        wrap_extension(w, PKI_OID_EXT_KEY_USAGE, false, end);
+        ca_wrap_extension(w, PKI_OID_EXT_KEY_USAGE, false, end);
     }
     end = der_mark(w);
     der_put_named_bits(w, ca_profile_key_usage(profile));
-    wrap_extension(w, PKI_OID_KEY_USAGE, true, end);
+    ca_wrap_extension(w, PKI_OID_KEY_USAGE, true, end);
 }
 
 /* An empty SEQUENCE: cA is FALSE. Stated, because some verifiers read silence otherwise. */
 static void put_no_ca(struct der_writer *w) {
     size_t end = der_mark(w);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
+    ca_wrap_extension(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
 }
 
 static void put_key_ids(struct der_writer *w, struct bytes subject_id, struct bytes issuer_id) {
     size_t end = der_mark(w);
     der_put(w, DER_OCTET_STRING, subject_id);
-    wrap_extension(w, PKI_OID_SUBJECT_KEY_ID, false, end);
+    ca_wrap_extension(w, PKI_OID_SUBJECT_KEY_ID, false, end);
     end = der_mark(w);
     der_put(w, DER_CONTEXT(0), issuer_id);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
+    ca_wrap_extension(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
 }
 
 enum tm_err ca_put_extensions(struct der_writer *w, const struct ca_build *b) {

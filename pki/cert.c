@@ -66,20 +66,11 @@ static enum tm_err parse_extensions(struct bytes *in, struct pki_cert *cert) {
     return pki_extensions_parse(explicit_tag.value, cert->extensions, &cert->extension_count);
 }
 
-static enum tm_err parse_algorithm(struct bytes *in, struct bytes *ret_whole) {
-    struct der algorithm, oid;
-    if (der_expect(in, DER_SEQUENCE, &algorithm) != TM_OK ||
-        der_expect(&algorithm.value, DER_OID, &oid) != TM_OK || !pki_oid_valid(oid.value))
-        return TM_EPARSE;
-    *ret_whole = algorithm.whole;
-    return TM_OK;
-}
-
 static enum tm_err parse_tbs_fields(struct bytes in, struct pki_cert *cert) {
     struct der serial, spki;
     if (parse_version(&in, &cert->version) != TM_OK ||
         der_expect(&in, DER_INTEGER, &serial) != TM_OK || !der_minimal_integer(serial.value) ||
-        parse_algorithm(&in, &cert->tbs_algorithm) != TM_OK ||
+        pki_algorithm_parse(&in, &cert->tbs_algorithm) != TM_OK ||
         parse_name(&in, &cert->issuer) != TM_OK || parse_validity(&in, cert) != TM_OK ||
         parse_name(&in, &cert->subject) != TM_OK || der_expect(&in, DER_SEQUENCE, &spki) != TM_OK ||
         pki_spki_parse(spki.whole, &cert->spki) != TM_OK ||
@@ -109,7 +100,7 @@ enum tm_err pki_cert_parse(struct bytes der, struct pki_cert *ret) {
     struct pki_cert cert = {0};
     if (der_only(der, DER_SEQUENCE, &outer) != TM_OK ||
         der_expect(&outer.value, DER_SEQUENCE, &tbs) != TM_OK ||
-        parse_algorithm(&outer.value, &cert.algorithm) != TM_OK ||
+        pki_algorithm_parse(&outer.value, &cert.algorithm) != TM_OK ||
         der_expect(&outer.value, DER_BIT_STRING, &signature) != TM_OK || outer.value.n != 0 ||
         der_bits(&signature, &cert.signature) != TM_OK)
         return TM_EPARSE;

@@ -43,6 +43,12 @@ struct pki_crl_entry {
  * none (5.3.1), an extension beside reasonCode. */
 MUST_USE enum tm_err pki_crl_next(struct bytes *entries, struct pki_crl_entry *ret);
 
+/* Can an entry bear this reason, and an OCSP answer? 0, unspecified, says it by bearing none. */
+bool pki_crl_reason_valid(uint8_t reason);
+
+/* Is one serial below the other? Both positive INTEGER content octets, minimal. */
+bool pki_serial_less(struct bytes a, struct bytes b);
+
 /* Reads all entries once, and how many there are. TM_EPARSE: one is malformed, or their serials do
  * not rise, as those of Touchmark's CRLs do, so that none is there twice. */
 MUST_USE enum tm_err pki_crl_walk(const struct pki_crl *crl, uint64_t *ret_count);

@@ -17,6 +17,7 @@ enum der_tag {
     DER_OCTET_STRING = 0x04,
     DER_NULL = 0x05,
     DER_OID = 0x06,
+    DER_ENUMERATED = 0x0a,
     DER_UTF8_STRING = 0x0c,
     DER_PRINTABLE_STRING = 0x13,
     DER_T61_STRING = 0x14,
@@ -85,7 +86,9 @@ MUST_USE enum tm_err der_append(const struct der_writer *w, struct buf *out);
 struct bytes der_written(const struct der_writer *w); /* empty when full */
 size_t der_mark(const struct der_writer *w);
 void der_wrap(struct der_writer *w, uint8_t tag, size_t mark); /* header round all since mark */
-void der_raw(struct der_writer *w, struct bytes raw);          /* finished DER */
+void der_header(struct der_writer *w, uint8_t tag,
+                size_t length); /* of content that lies elsewhere or was not wrapped */
+void der_raw(struct der_writer *w, struct bytes raw); /* finished DER */
 void der_put(struct der_writer *w, uint8_t tag, struct bytes value);
 void der_put_small(struct der_writer *w, uint32_t value);
 void der_put_unsigned(struct der_writer *w,

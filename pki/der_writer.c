@@ -52,10 +52,7 @@ static void put_octet(struct der_writer *w, uint8_t v) {
     der_raw(w, (struct bytes){&v, 1});
 }
 
-void der_wrap(struct der_writer *w, uint8_t tag, size_t mark) {
-    if (w->full)
-        return;
-    size_t length = mark - w->at;
+void der_header(struct der_writer *w, uint8_t tag, size_t length) {
     if ((uint64_t)length >> LENGTH_BITS) {
         w->full = true;
         return;
@@ -67,6 +64,11 @@ void der_wrap(struct der_writer *w, uint8_t tag, size_t mark) {
             put_octet(w, (uint8_t)rest);
     put_octet(w, octets ? (uint8_t)(0x80 | octets) : (uint8_t)length);
     put_octet(w, tag);
+}
+
+void der_wrap(struct der_writer *w, uint8_t tag, size_t mark) {
+    if (!w->full)
+        der_header(w, tag, mark - w->at);
 }
 
 void der_put(struct der_writer *w, uint8_t tag, struct bytes value) {

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing Extensions. */
+/* Parsing Extensions and AlgorithmIdentifiers. */
 #include "pki/extensions.h"
+
+enum tm_err pki_algorithm_parse(struct bytes *in, struct bytes *ret_whole) {
+    struct der algorithm, oid;
+    if (der_expect(in, DER_SEQUENCE, &algorithm) != TM_OK ||
+        der_expect(&algorithm.value, DER_OID, &oid) != TM_OK || !pki_oid_valid(oid.value))
+        return TM_EPARSE;
+    *ret_whole = algorithm.whole;
+    return TM_OK;
+}
 
 static enum tm_err parse_one(struct bytes *in, struct pki_extension *ret) {
     struct der extension, oid, flag, value;

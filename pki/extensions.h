@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Extensions (RFC 5280, 4.2), the same in certificates and in requests. Only for pki/ itself. */
+/* Extensions (RFC 5280, 4.2) and AlgorithmIdentifiers (4.1.1.2), the same in certificates, requests
+ * and CRLs. Only for pki/ itself. */
 #ifndef TOUCHMARK_PKI_EXTENSIONS_H
 #define TOUCHMARK_PKI_EXTENSIONS_H
 
 #include "pki/cert.h"
+
+/* Takes an AlgorithmIdentifier off *in, whole; its parameters are not looked at. */
+MUST_USE enum tm_err pki_algorithm_parse(struct bytes *in, struct bytes *ret_whole);
 
 /* `extensions` is exactly one Extensions SEQUENCE. TM_EPARSE: malformed, none, or one twice;
  * TM_ELIMIT: more than PKI_EXTENSIONS_MAX. On failure the array is undefined. */

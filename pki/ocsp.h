@@ -56,7 +56,7 @@ struct pki_ocsp_data {
 #define PKI_OCSP_KEY_HASH_SIZE 20
 
 /* Appends the ResponseData; of each CertID `whole` is written. TM_ELIMIT; TM_EINVAL: no single
- * response, too many, or a time out of years 0 to 9999. */
+ * response, too many, a time out of years 0 to 9999, or a reason that is none. */
 MUST_USE enum tm_err pki_ocsp_data_write(const struct pki_ocsp_data *data, struct buf *out);
 /* Reads what the writer writes. TM_EPARSE: another form, extensions among them; TM_ELIMIT. */
 MUST_USE enum tm_err pki_ocsp_data_parse(struct bytes der, struct pki_ocsp_data *ret);
