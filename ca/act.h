@@ -7,7 +7,8 @@
  *
  *   act_text.c    the canonical text
  *   act_params.c  parameters, and the rules for them
- *   act.c         propose, sign, withdraw
+ *   act.c         changes of an act: sign, withdraw
+ *   act_propose.c the first of them
  *   act_run.c     carrying out, also after a restart
  *
  * Kinds are the business of whoever adds them (ca_acts_add). One loop's thread, like the store.
@@ -112,11 +113,15 @@ struct ca_act_kind {
     void (*run)(void *self, struct ca_act_run *run);
 };
 
-/* Makes run->done and run->cursor durable; `saved` is called when they are, later. TM_EFULL: not
- * now, `saved` is not called; going on without is allowed. */
-MUST_USE enum tm_err ca_act_run_save(struct ca_act_run *run, void (*saved)(void *arg), void *arg);
-/* The act is over: done, or failed; `text` is what came of it. The run is freed. */
+/* Has run->done and run->cursor made durable, some time soon. Nothing waits for it: what is lost
+ * is done again. */
+void ca_act_run_save(struct ca_act_run *run);
+/* The act is over: done, or failed; `text` is what came of it. The run is not the kind's any more.
+ */
 void ca_act_run_end(struct ca_act_run *run, enum tm_err result, const char *text);
+/* Does the process end? Then nothing new is begun, and run_end is not called for what is not over.
+ */
+bool ca_acts_stopping(const struct ca_acts *acts);
 
 /* ---- acts ---- */
 
@@ -132,8 +137,9 @@ struct ca_acts_config {
 
 /* What the configuration points to must outlive the acts. TM_ENOMEM. */
 MUST_USE enum tm_err ca_acts_new(const struct ca_acts_config *config, struct ca_acts **ret_acts);
-/* After the store is closed, and after whoever carries acts out has stopped: acts under way go on
- * at the next start. NULL-safe. */
+/* From now on nothing is begun or ended: acts under way go on at the next start. NULL-safe. */
+void ca_acts_stop(struct ca_acts *acts);
+/* After ca_acts_stop, when the store is closed and no kind uses its runs any more. NULL-safe. */
 void ca_acts_free(struct ca_acts *acts);
 /* Before ca_acts_resume. TM_EEXISTS, TM_ELIMIT. */
 MUST_USE enum tm_err ca_acts_add(struct ca_acts *acts, const struct ca_act_kind *kind);

@@ -19,6 +19,7 @@ struct ca_officer_key;
 struct ca_officer {
     const char *name;
     uid_t uid;
+    unsigned role;                     /* enum conf_officer_role */
     struct ca_officer_key *key;        /* NULL: signs none */
     uint8_t spki_sha256[CA_HASH_SIZE]; /* of the key's SubjectPublicKeyInfo */
 };
