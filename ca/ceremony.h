@@ -39,26 +39,46 @@ struct ca_ceremony_attribute {
     char *value;
 };
 
+/* What a CA is for. Each that is said stands in its subject, as "OU=Product NAME" and so on, and so
+ * in every certificate that it signs: who sees one knows where it may turn up. (Name constraints of
+ * RFC 5280, 4.2.1.10 could not say it: they bound the names of devices, not their makers.) */
+struct ca_ceremony_scope {
+    char *product; /* NULL: not said */
+    char *factory;
+    uint64_t year; /* 0: not said */
+};
+
 struct ca_ceremony_ca {
     char *name;  /* of its files */
     char *token; /* name of a ca_ceremony_token */
     char *key_label;
     unsigned key_type;        /* enum ca_ceremony_key */
-    struct conf_list subject; /* struct ca_ceremony_attribute; the environment is added */
+    struct conf_list subject; /* struct ca_ceremony_attribute; environment and scope are added; of a
+                                 root that follows another, none: that one's */
     uint64_t years;           /* 0: not_after is set */
     int64_t not_after;        /* wall ms; 0: years is set */
     uint64_t path_len;
-    char *certificate; /* root only: of a root that exists already; NULL: it is made here */
-    char *scope;       /* what the CA is for, for the transcript; NULL: nothing said */
+    char *certificate;    /* root only: of a root that exists already; NULL: it is made here */
+    char *ocsp_key_label; /* intermediates only: a key of the same type is made beside its own,
+                             which signs its OCSP answers; NULL: none */
+    struct ca_ceremony_scope scope; /* intermediates only */
+};
+
+/* The root that a new one follows: it signs the new one's key, and the new one its key. */
+struct ca_ceremony_previous {
+    char *token;
+    char *key_label;
+    char *certificate; /* NULL: there is none */
 };
 
 struct ca_ceremony {
     unsigned environment; /* enum conf_environment */
     bool softhsm_in_prod;
     char *transcript;
-    char *out;                      /* folder of the certificates */
-    struct conf_list tokens;        /* struct ca_ceremony_token */
-    struct ca_ceremony_ca root;     /* signs itself and the intermediates */
+    char *out;                  /* folder of the certificates */
+    struct conf_list tokens;    /* struct ca_ceremony_token */
+    struct ca_ceremony_ca root; /* signs itself and the intermediates */
+    struct ca_ceremony_previous previous_root;
     struct conf_list intermediates; /* struct ca_ceremony_ca */
     char input_sha256[65];          /* of the file, hex */
 };
@@ -136,12 +156,17 @@ struct ca_ceremony_host {
     void *arg;
 };
 
-/* Runs the plan, or goes on with it. Writes to plan->out: NAME.pem of every CA it makes, and for
- * every intermediate NAME-chain.pem, the certificates above it with the root last. What is wrong
+/* Runs the plan, or goes on with it. Writes to plan->out: NAME.pem of every CA it makes, for every
+ * intermediate NAME-chain.pem, the certificates above it with the root last, and of a root that
+ * follows another NAME-old-with-new.pem and NAME-new-with-old.pem (RFC 4210, 4.4). What is wrong
  * goes to `error`. TM_EEXISTS: a token, label, file or finished transcript is in the way;
  * TM_EDENIED: policy, or a wrong PIN; TM_ETOKEN, TM_EIO, TM_ECRYPTO. */
 MUST_USE enum tm_err ca_ceremony_run(const struct ca_ceremony *plan, struct ca_keystore *keystore,
                                      const struct ca_ceremony_host *host,
                                      char error[CONF_ERROR_MAX]);
+
+/* Looks at what the plan needs besides tokens: that nothing is in the way of its files, that roots
+ * which exist are good, that validities fit. ca_ceremony_run does it too. */
+MUST_USE enum tm_err ca_ceremony_look(const struct ca_ceremony *plan, char error[CONF_ERROR_MAX]);
 
 #endif

@@ -16,18 +16,40 @@
 AUTO_DEFINE(X509, X509_free)
 AUTO_DEFINE(X509_STORE, X509_STORE_free)
 AUTO_DEFINE(X509_STORE_CTX, X509_STORE_CTX_free)
+typedef STACK_OF(X509) x509_list; /* of certificates that are somebody else's */
+AUTO_DEFINE(x509_list, sk_X509_free)
 
 #define RDNS_MAX 16
+
+#define UNIT_MAX 64
+
+/* What the scope says, as organizational units; texts go to `memory`. */
+static size_t scope_units(const struct ca_ceremony_scope *scope, char memory[3][UNIT_MAX],
+                          struct pki_rdn rdns[3]) {
+    size_t count = 0;
+    if (scope->product)
+        (void)snprintf(memory[count++], UNIT_MAX, "Product %s", scope->product);
+    if (scope->factory)
+        (void)snprintf(memory[count++], UNIT_MAX, "Factory %s", scope->factory);
+    if (scope->year)
+        (void)snprintf(memory[count++], UNIT_MAX, "Year %u", (unsigned)scope->year);
+    for (size_t i = 0; i < count; i++)
+        rdns[i] = (struct pki_rdn){PKI_OID_ORGANIZATIONAL_UNIT, memory[i]};
+    return count;
+}
 
 enum tm_err ca_ceremony_name(const struct ca_ceremony_ca *ca, unsigned environment,
                              struct buf *out) {
     struct pki_rdn rdns[RDNS_MAX];
+    char units[3][UNIT_MAX];
     size_t count = 0;
     const struct ca_ceremony_attribute *attributes = ca->subject.items;
-    for (size_t i = 0; i < ca->subject.count && count < RDNS_MAX - 1; i++) {
-        if (i + 1 == ca->subject.count) /* before the last, which is the name people look for */
+    for (size_t i = 0; i < ca->subject.count && count < RDNS_MAX - 4; i++) {
+        if (i + 1 == ca->subject.count) { /* before the last, which is the name people look for */
             rdns[count++] =
                 (struct pki_rdn){PKI_OID_ORGANIZATIONAL_UNIT, ca_environment_unit(environment)};
+            count += scope_units(&ca->scope, units, rdns + count);
+        }
         rdns[count++] =
             (struct pki_rdn){ca_attribute_named(attributes[i].type)->type, attributes[i].value};
     }
@@ -74,9 +96,9 @@ static void put_basic_constraints(struct der_writer *w, uint64_t path_len) {
     wrap_extension(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
 }
 
-static void put_key_usage(struct der_writer *w) {
+static void put_key_usage(struct der_writer *w, uint16_t usage) {
     size_t end = der_mark(w);
-    der_put_named_bits(w, PKI_KU_KEY_CERT_SIGN | PKI_KU_CRL_SIGN);
+    der_put_named_bits(w, usage);
     wrap_extension(w, PKI_OID_KEY_USAGE, true, end);
 }
 
@@ -103,8 +125,8 @@ static enum tm_err put_extensions(struct der_writer *w, const struct ca_ceremony
         return err;
     size_t end = der_mark(w);
     put_authority_key_id(w, tbs->signer_key_id.n ? tbs->signer_key_id : BYTES_OF(authority));
-    put_key_id(w, BYTES_OF(own));
-    put_key_usage(w);
+    put_key_id(w, tbs->key_id.n ? tbs->key_id : BYTES_OF(own));
+    put_key_usage(w, tbs->key_usage);
     put_basic_constraints(w, tbs->path_len);
     der_wrap(w, DER_SEQUENCE, end);
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(3), end);
@@ -153,27 +175,32 @@ static X509 *read_der(struct bytes der) {
     return NULL;
 }
 
-static int verify_path(X509 *certificate, X509 *root) {
+/* between: NULL for none. */
+static int verify_path(X509 *certificate, X509 *between, X509 *root) {
     AUTO(X509_STORE) store = X509_STORE_new();
     AUTO(X509_STORE_CTX) ctx = X509_STORE_CTX_new();
-    if (!store || !ctx || X509_STORE_add_cert(store, root) != 1 ||
-        X509_STORE_CTX_init(ctx, store, certificate, NULL) != 1)
+    AUTO(x509_list) untrusted = sk_X509_new_null();
+    if (!store || !ctx || !untrusted || X509_STORE_add_cert(store, root) != 1 ||
+        (between && !sk_X509_push(untrusted, between)) ||
+        X509_STORE_CTX_init(ctx, store, certificate, untrusted) != 1)
         return X509_V_ERR_OUT_OF_MEM;
     X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
     return X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
 }
 
-enum tm_err ca_ceremony_verify(struct bytes certificate, struct bytes root,
+enum tm_err ca_ceremony_verify(struct bytes certificate, struct bytes between, struct bytes root,
                                char text[CA_KEYSTORE_TEXT_MAX]) {
     AUTO(X509) subject = read_der(certificate);
+    AUTO(X509) link = between.n ? read_der(between) : NULL;
     AUTO(X509) issuer = read_der(root);
-    int result = subject && issuer ? verify_path(subject, issuer) : X509_V_ERR_UNSPECIFIED;
+    bool parsed = subject && issuer && !between.n == !link;
+    int result = parsed ? verify_path(subject, link, issuer) : X509_V_ERR_UNSPECIFIED;
     if (result == X509_V_OK && X509_check_ca(subject) != 1)
         result = X509_V_ERR_INVALID_CA;
     ERR_clear_error();
     if (result == X509_V_OK)
         return TM_OK;
     (void)snprintf(text, CA_KEYSTORE_TEXT_MAX, "the certificate does not verify: %s",
-                   subject && issuer ? X509_verify_cert_error_string(result) : "it does not parse");
+                   parsed ? X509_verify_cert_error_string(result) : "it does not parse");
     return TM_ECRYPTO;
 }

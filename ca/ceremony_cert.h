@@ -13,8 +13,8 @@
 
 #define CA_NAME_DER_MAX 1024
 
-/* The subject of a CA: its attributes, of which there is one at least, and before the last the
- * environment's. TM_ELIMIT. */
+/* The subject of a CA: its attributes, of which there is one at least, and before the last those of
+ * environment and scope. TM_ELIMIT. */
 MUST_USE enum tm_err ca_ceremony_name(const struct ca_ceremony_ca *ca, unsigned environment,
                                       struct buf *out);
 
@@ -26,10 +26,12 @@ struct ca_ceremony_tbs {
     struct bytes issuer;        /* whole Name */
     struct pki_spki spki;       /* the subject's */
     struct pki_spki signer;     /* the issuer's */
-    struct bytes signer_key_id; /* the issuer's subjectKeyIdentifier; empty: made from its key */
+    struct bytes key_id;        /* the subject's subjectKeyIdentifier; empty: made from its key */
+    struct bytes signer_key_id; /* the issuer's; likewise */
     const struct ca_serial *serial;
     int64_t not_before_ms;
     int64_t not_after_ms;
+    uint16_t key_usage; /* PKI_KU_* */
     uint64_t path_len;
 };
 
@@ -40,8 +42,9 @@ MUST_USE enum tm_err ca_ceremony_put_certificate(const struct pki_spki *signer, 
                                                  struct bytes signature, struct buf *out);
 
 /* Does OpenSSL accept the certificate under this root, by all its strict rules? The same bytes
- * for both: a root on itself. TM_ECRYPTO, and why not in `text`. */
-MUST_USE enum tm_err ca_ceremony_verify(struct bytes certificate, struct bytes root,
-                                        char text[CA_KEYSTORE_TEXT_MAX]);
+ * for both: a root on itself. `between`: a certificate that the path leads over, or empty.
+ * TM_ECRYPTO, and why not in `text`. */
+MUST_USE enum tm_err ca_ceremony_verify(struct bytes certificate, struct bytes between,
+                                        struct bytes root, char text[CA_KEYSTORE_TEXT_MAX]);
 
 #endif

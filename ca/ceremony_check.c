@@ -28,38 +28,53 @@ static enum tm_err check_transcript(const struct ca_run *run) {
     return TM_OK;
 }
 
-/* ---- a root that exists ---- */
+/* ---- roots that exist ---- */
 
-static enum tm_err check_old_root(struct ca_run *run) {
-    struct ca_held *root = &run->held[0];
+static enum tm_err check_certificate(const struct ca_run *run, struct ca_held *root,
+                                     const char *path, int *ret_path_len) {
     char text[CA_KEYSTORE_TEXT_MAX];
     bool ca;
-    int path_len;
-    enum tm_err err = ca_run_load(run, root, run->plan->root.certificate);
+    enum tm_err err = ca_run_load(run, root, path);
     if (err)
         return err;
-    if (ca_ceremony_verify(root->der, root->der, text))
-        return ca_run_fail(run, TM_EDENIED, "root certificate %s: %s", run->plan->root.certificate,
-                           text);
+    if (ca_ceremony_verify(root->der, (struct bytes){0}, root->der, text))
+        return ca_run_fail(run, TM_EDENIED, "root certificate %s: %s", path, text);
     if (!ca_environment_matches(root->view.subject, run->plan->environment))
         return ca_run_fail(run, TM_EDENIED,
                            "root certificate %s is not of the environment %s (its subject lacks OU "
                            "\"%s\")",
-                           run->plan->root.certificate,
-                           ca_environment_words[run->plan->environment],
+                           path, ca_environment_words[run->plan->environment],
                            ca_environment_unit(run->plan->environment));
-    if (pki_cert_basic_constraints(&root->view, &ca, &path_len))
-        return ca_run_fail(run, TM_EPARSE, "root certificate %s: no basicConstraints",
-                           run->plan->root.certificate);
+    if (pki_cert_basic_constraints(&root->view, &ca, ret_path_len))
+        return ca_run_fail(run, TM_EPARSE, "root certificate %s: no basicConstraints", path);
+    root->spki = root->view.spki;
+    return TM_OK;
+}
+
+/* The CAs of the plan have to be less deep than what a root allows below it. */
+static enum tm_err check_depth(const struct ca_run *run, int path_len) {
     for (size_t i = 1; i < run->count; i++)
         if (path_len >= 0 && (int64_t)run->held[i].ca->path_len >= path_len)
             return ca_run_fail(run, TM_EDENIED,
                                "CA %s: path_len %u is not less than the root's %d (RFC 5280, "
                                "4.2.1.9)",
-                               run->held[i].ca->name, (unsigned)run->held[i].ca->path_len,
-                               path_len);
-    root->spki = root->view.spki;
+                               run->held[i].name, (unsigned)run->held[i].ca->path_len, path_len);
     return TM_OK;
+}
+
+static enum tm_err check_old_roots(struct ca_run *run) {
+    int path_len;
+    enum tm_err err = TM_OK;
+    if (run->plan->root.certificate) {
+        err = check_certificate(run, &run->held[0], run->plan->root.certificate, &path_len);
+        return err ? err : check_depth(run, path_len);
+    }
+    if (!run->previous)
+        return TM_OK;
+    err = check_certificate(run, run->previous, run->plan->previous_root.certificate, &path_len);
+    if (!err)
+        err = check_depth(run, path_len);
+    return err ? err : ca_rollover_check(run);
 }
 
 /* ---- validity ---- */
@@ -87,37 +102,50 @@ static enum tm_err token_fault(const struct ca_run *run, const struct ca_ceremon
     return ca_run_fail(run, err, "token %s: %s", token->name, text);
 }
 
-static enum tm_err check_old_root_key(const struct ca_run *run,
-                                      const struct ca_ceremony_token *token) {
+static enum tm_err check_old_key(const struct ca_run *run, const struct ca_ceremony_token *token,
+                                 const struct ca_held *root, const char *certificate) {
     char text[CA_KEYSTORE_TEXT_MAX];
     struct ca_keystore_key key;
-    enum tm_err err =
-        run->keystore->ops->find(run->keystore, run->plan->root.key_label, &key, text);
+    enum tm_err err = run->keystore->ops->find(run->keystore, root->key_label, &key, text);
     if (err)
         return token_fault(run, token, err, text);
-    if (!bytes_equal(key.spki, run->held[0].view.spki.whole))
+    if (!bytes_equal(key.spki, root->view.spki.whole))
         return ca_run_fail(run, TM_EDENIED,
                            "token %s: the key \"%s\" is not the one in the root certificate %s",
-                           token->name, run->plan->root.key_label, run->plan->root.certificate);
+                           token->name, root->key_label, certificate);
     return TM_OK;
 }
 
 static enum tm_err check_label(const struct ca_run *run, const struct ca_ceremony_token *token,
-                               const struct ca_ceremony_ca *ca) {
+                               const struct ca_ceremony_ca *ca, const char *label) {
     char text[CA_KEYSTORE_TEXT_MAX];
     bool used;
-    enum tm_err err = run->keystore->ops->label_used(run->keystore, ca->key_label, &used, text);
+    enum tm_err err = run->keystore->ops->label_used(run->keystore, label, &used, text);
     if (err)
         return token_fault(run, token, err, text);
-    if (used && !ca_transcript_find(run->transcript, CA_STEP_KEY_MAKING, NULL, ca->name))
+    if (used && !ca_transcript_find_key(run->transcript, CA_STEP_KEY_MAKING, ca->name, label))
         return ca_run_fail(run, TM_EEXISTS,
                            "token %s: the label \"%s\" for CA %s is occupied; nothing was made",
-                           token->name, ca->key_label, ca->name);
-    if (!used && ca_transcript_find(run->transcript, CA_STEP_KEY, NULL, ca->name))
+                           token->name, label, ca->name);
+    if (!used && ca_transcript_find_key(run->transcript, CA_STEP_KEY, ca->name, label))
         return ca_run_fail(run, TM_ENOTFOUND,
                            "token %s: the key \"%s\" that this ceremony made for CA %s is gone",
-                           token->name, ca->key_label, ca->name);
+                           token->name, label, ca->name);
     return TM_OK;
+}
+
+static enum tm_err check_labels(const struct ca_run *run, const struct ca_ceremony_token *token) {
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < run->count && !err; i++) {
+        const struct ca_ceremony_ca *ca = run->held[i].ca;
+        if (strcmp(ca->token, token->name) != 0)
+            continue;
+        err = ca->certificate ? check_old_key(run, token, &run->held[i], ca->certificate)
+                              : check_label(run, token, ca, ca->key_label);
+        if (!err && ca->ocsp_key_label)
+            err = check_label(run, token, ca, ca->ocsp_key_label);
+    }
+    return err;
 }
 
 static enum tm_err check_keys(const struct ca_run *run, const struct ca_ceremony_token *token) {
@@ -126,12 +154,10 @@ static enum tm_err check_keys(const struct ca_run *run, const struct ca_ceremony
     enum tm_err err = run->keystore->ops->open(run->keystore, token, &info, text);
     if (err)
         return token_fault(run, token, err, text);
-    for (size_t i = 0; i < run->count && !err; i++) {
-        const struct ca_ceremony_ca *ca = run->held[i].ca;
-        if (strcmp(ca->token, token->name) != 0)
-            continue;
-        err = ca->certificate ? check_old_root_key(run, token) : check_label(run, token, ca);
-    }
+    err = check_labels(run, token);
+    const struct ca_ceremony_previous *previous = &run->plan->previous_root;
+    if (!err && run->previous && strcmp(previous->token, token->name) == 0)
+        err = check_old_key(run, token, run->previous, previous->certificate);
     run->keystore->ops->close(run->keystore);
     return err;
 }
@@ -161,11 +187,10 @@ static enum tm_err check_token(const struct ca_run *run, const struct ca_ceremon
 
 /* ---- files ---- */
 
-static enum tm_err check_absent(const struct ca_run *run, const struct ca_ceremony_ca *ca,
-                                const char *suffix) {
+static enum tm_err check_absent(const struct ca_run *run, const char *name, const char *suffix) {
     char path[CA_RUN_PATH_MAX];
     struct stat st;
-    enum tm_err err = ca_run_path(run, ca, suffix, path);
+    enum tm_err err = ca_run_path(run, name, suffix, path);
     if (err)
         return err;
     if (lstat(path, &st) == 0)
@@ -175,28 +200,38 @@ static enum tm_err check_absent(const struct ca_run *run, const struct ca_ceremo
     return TM_OK;
 }
 
+/* Files of an earlier run of this ceremony are not in the way. */
+static enum tm_err check_files_of(const struct ca_run *run, const char *name, bool chain) {
+    if (ca_transcript_find(run->transcript, CA_STEP_SIGNING, NULL, name))
+        return TM_OK;
+    enum tm_err err = check_absent(run, name, "");
+    return err || !chain ? err : check_absent(run, name, "-chain");
+}
+
 static enum tm_err check_files(const struct ca_run *run) {
     enum tm_err err = TM_OK;
-    for (size_t i = 0; i < run->count && !err; i++) {
-        const struct ca_ceremony_ca *ca = run->held[i].ca;
-        if (ca->certificate || ca_transcript_find(run->transcript, CA_STEP_SIGNING, NULL, ca->name))
-            continue;
-        err = check_absent(run, ca, "");
-        if (!err && i > 0)
-            err = check_absent(run, ca, "-chain");
-    }
+    for (size_t i = 0; i < run->count && !err; i++)
+        if (!run->held[i].ca->certificate)
+            err = check_files_of(run, run->held[i].name, i > 0);
+    if (!err && run->previous)
+        err = check_files_of(run, run->old_with_new->name, false);
+    if (!err && run->previous)
+        err = check_files_of(run, run->new_with_old->name, false);
     return err;
 }
 
-enum tm_err ca_run_check(struct ca_run *run) {
-    const struct ca_ceremony_token *tokens = run->plan->tokens.items;
+enum tm_err ca_run_look(struct ca_run *run) {
     enum tm_err err = check_transcript(run);
-    if (!err && run->plan->root.certificate)
-        err = check_old_root(run);
+    if (!err)
+        err = check_old_roots(run);
     if (!err)
         err = check_times(run);
-    if (!err)
-        err = check_files(run);
+    return err ? err : check_files(run);
+}
+
+enum tm_err ca_run_check_tokens(const struct ca_run *run) {
+    const struct ca_ceremony_token *tokens = run->plan->tokens.items;
+    enum tm_err err = TM_OK;
     for (size_t i = 0; i < run->plan->tokens.count && !err; i++) {
         char text[CA_KEYSTORE_TEXT_MAX];
         err = run->keystore->ops->prepare(run->keystore, &tokens[i], text);

@@ -94,15 +94,54 @@ static const struct conf_row attribute_rows[] = {
          .preset = "0",                                                                            \
          .max = 100,                                                                               \
          .help = "Validity in calendar years from now; or not_after."},                            \
-        {.key = "not_after",                                                                       \
-         .type = CONF_TIME,                                                                        \
-         .offset = AT(not_after),                                                                  \
-         .preset = "",                                                                             \
-         .help = "End of validity; 99991231235959Z under CAs of IDevIDs that never expire."},      \
     {                                                                                              \
-        .key = "scope", .type = CONF_STRING, .offset = AT(scope), .preset = "", .max = 256,        \
-        .help = "What the CA is for: product, factory, year; for the transcript."                  \
+        .key = "not_after", .type = CONF_TIME, .offset = AT(not_after), .preset = "",              \
+        .help = "End of validity; 99991231235959Z under CAs of IDevIDs that never expire."         \
     }
+
+#define SCOPE(member) offsetof(struct ca_ceremony_scope, member)
+static const struct conf_row scope_rows[] = {
+    {.key = "product",
+     .type = CONF_STRING,
+     .offset = SCOPE(product),
+     .preset = "",
+     .max = 48,
+     .help = "Product; organizational unit \"Product ...\"."},
+    {.key = "factory",
+     .type = CONF_STRING,
+     .offset = SCOPE(factory),
+     .preset = "",
+     .max = 48,
+     .help = "Factory; organizational unit \"Factory ...\"."},
+    {.key = "year",
+     .type = CONF_UINT,
+     .offset = SCOPE(year),
+     .preset = "0",
+     .max = 9999,
+     .help = "Year; organizational unit \"Year ...\"; 0: none."},
+    {.key = NULL},
+};
+
+#define PREVIOUS(member) offsetof(struct ca_ceremony_previous, member)
+static const struct conf_row previous_rows[] = {
+    {.key = "token",
+     .type = CONF_NAME,
+     .offset = PREVIOUS(token),
+     .preset = "",
+     .help = "Name of the token that holds its key."},
+    {.key = "key_label",
+     .type = CONF_STRING,
+     .offset = PREVIOUS(key_label),
+     .preset = "",
+     .max = 64,
+     .help = "Label of its key on the token."},
+    {.key = "certificate",
+     .type = CONF_PATH,
+     .offset = PREVIOUS(certificate),
+     .preset = "",
+     .help = "PEM of its certificate."},
+    {.key = NULL},
+};
 
 static const struct conf_row root_rows[] = {
     CA_ROWS_COMMON,
@@ -126,7 +165,8 @@ static const struct conf_row root_rows[] = {
      .max = SUBJECT_MAX,
      .rows = attribute_rows,
      .elem_size = sizeof(struct ca_ceremony_attribute),
-     .help = "Its name; the environment is added as an organizational unit."},
+     .help = "Its name; the environment is added as an organizational unit. Left out beside "
+             "previous_root: that one's, as RFC 4210, 4.4 has it."},
     {.key = "path_len",
      .type = CONF_UINT,
      .offset = AT(path_len),
@@ -152,7 +192,19 @@ static const struct conf_row intermediate_rows[] = {
      .max = SUBJECT_MAX,
      .rows = attribute_rows,
      .elem_size = sizeof(struct ca_ceremony_attribute),
-     .help = "Its name; the environment is added as an organizational unit."},
+     .help = "Its name; environment and scope are added as organizational units."},
+    {.key = "ocsp_key_label",
+     .type = CONF_STRING,
+     .offset = AT(ocsp_key_label),
+     .preset = "",
+     .max = 64,
+     .help = "Label of a second key, of the same type and on the same token, that signs its OCSP "
+             "answers (RFC 6960, 4.2.2.2); the server issues its certificate."},
+    {.key = "scope",
+     .type = CONF_GROUP,
+     .offset = AT(scope),
+     .rows = scope_rows,
+     .help = "What the CA is for; stands in its subject and in the transcript."},
     {.key = "path_len",
      .type = CONF_UINT,
      .offset = AT(path_len),
@@ -194,6 +246,12 @@ const struct conf_row ca_ceremony_rows[] = {
      .offset = offsetof(struct ca_ceremony, root),
      .rows = root_rows,
      .help = "The root CA. After the ceremony its token goes into the safe."},
+    {.key = "previous_root",
+     .type = CONF_GROUP,
+     .offset = offsetof(struct ca_ceremony, previous_root),
+     .rows = previous_rows,
+     .help = "The root that the new one follows (RFC 4210, 4.4): OldWithNew and NewWithOld lead "
+             "devices that know only one of them to certificates under the other."},
     {.key = "intermediates",
      .type = CONF_LIST,
      .offset = offsetof(struct ca_ceremony, intermediates),

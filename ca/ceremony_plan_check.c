@@ -90,26 +90,68 @@ static bool has_token(const struct ca_ceremony *plan, const char *name) {
     return false;
 }
 
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), end_n = strlen(end);
+    return n >= end_n && strcmp(text + n - end_n, end) == 0;
+}
+
+/* The names of files that are made beside NAME.pem belong to nobody. */
 static enum tm_err check_name(const struct check *c, const char *where, const char *name) {
-    static const char suffix[] = "-chain";
-    size_t n = strlen(name);
-    if (name[0] == '.' ||
-        (n >= sizeof suffix - 1 && strcmp(name + n - (sizeof suffix - 1), suffix) == 0))
+    if (name[0] == '.' || ends_with(name, "-chain") || ends_with(name, "-old-with-new") ||
+        ends_with(name, "-new-with-old"))
         return refuse(c, where, "name", "%s cannot name the CA's files", name);
     return TM_OK;
+}
+
+/* Is there a key of this label and token in the previous root, in the CAs before `index`, or, when
+ * it is asked for its second one, in that one? */
+static bool label_taken(const struct ca_ceremony *plan, size_t index, const char *label,
+                        bool second) {
+    const char *token = ca_at(plan, index)->token;
+    const struct ca_ceremony_previous *previous = &plan->previous_root;
+    if (previous->certificate && strcmp(previous->token, token) == 0 &&
+        strcmp(previous->key_label, label) == 0)
+        return true;
+    for (size_t i = 0; i < index; i++) {
+        const struct ca_ceremony_ca *other = ca_at(plan, i);
+        if (strcmp(other->token, token) == 0 &&
+            (strcmp(other->key_label, label) == 0 ||
+             (other->ocsp_key_label && strcmp(other->ocsp_key_label, label) == 0)))
+            return true;
+    }
+    return second && strcmp(ca_at(plan, index)->key_label, label) == 0;
 }
 
 /* Against the CAs before it: files and keys must not meet. */
 static enum tm_err check_apart(const struct check *c, const char *where, size_t index) {
     const struct ca_ceremony_ca *ca = ca_at(c->plan, index);
-    for (size_t i = 0; i < index; i++) {
-        const struct ca_ceremony_ca *other = ca_at(c->plan, i);
-        if (strcmp(other->name, ca->name) == 0)
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(ca_at(c->plan, i)->name, ca->name) == 0)
             return refuse(c, where, "name", "another CA is called %s", ca->name);
-        if (strcmp(other->token, ca->token) == 0 && strcmp(other->key_label, ca->key_label) == 0)
-            return refuse(c, where, "key_label", "another key of token %s is labelled %s",
-                          ca->token, ca->key_label);
+    if (label_taken(c->plan, index, ca->key_label, false))
+        return refuse(c, where, "key_label", "another key of token %s is labelled %s", ca->token,
+                      ca->key_label);
+    if (ca->ocsp_key_label && label_taken(c->plan, index, ca->ocsp_key_label, true))
+        return refuse(c, where, "ocsp_key_label", "another key of token %s is labelled %s",
+                      ca->token, ca->ocsp_key_label);
+    return TM_OK;
+}
+
+static enum tm_err check_scope(const struct check *c, const char *where,
+                               const struct ca_ceremony_ca *ca) {
+    const struct {
+        const char *key, *value;
+    } texts[] = {{"scope.product", ca->scope.product}, {"scope.factory", ca->scope.factory}};
+    for (size_t i = 0; i < 2; i++) {
+        const char *fault = texts[i].value
+                                ? ca_attribute_fault(ca_attribute_named("OU"), DER_UTF8_STRING,
+                                                     bytes_str(texts[i].value))
+                                : NULL;
+        if (fault)
+            return refuse(c, where, texts[i].key, "%s (RFC 5280, appendix A)", fault);
     }
+    if (ca->scope.year && ca->scope.year < 1000)
+        return refuse(c, where, "scope.year", "has four digits");
     return TM_OK;
 }
 
@@ -125,7 +167,7 @@ static enum tm_err check_validity(const struct check *c, const char *where,
 static enum tm_err check_root(const struct check *c) {
     const struct ca_ceremony_ca *root = &c->plan->root;
     if (!root->certificate) {
-        if (root->subject.count == 0)
+        if (root->subject.count == 0 && !c->plan->previous_root.certificate)
             return refuse(c, "root", "", "subject is missing");
         return check_validity(c, "root", root);
     }
@@ -148,6 +190,8 @@ static enum tm_err check_ca(const struct check *c, size_t index) {
     if (!err)
         err = check_subject(c, where, ca);
     if (!err)
+        err = check_scope(c, where, ca);
+    if (!err)
         err = check_apart(c, where, index);
     if (!err)
         err = index == 0 ? check_root(c) : check_validity(c, where, ca);
@@ -156,10 +200,46 @@ static enum tm_err check_ca(const struct check *c, size_t index) {
     return err;
 }
 
+static enum tm_err check_previous(const struct check *c) {
+    const struct ca_ceremony_previous *previous = &c->plan->previous_root;
+    if (!previous->certificate && !previous->token && !previous->key_label)
+        return TM_OK;
+    if (!previous->certificate || !previous->token || !previous->key_label)
+        return refuse(c, "previous_root", "", "token, key_label and certificate go together");
+    if (c->plan->root.certificate)
+        return refuse(
+            c, "previous_root", "",
+            "is followed by a root that is made here, and root.certificate names one that "
+            "exists");
+    if (!has_token(c->plan, previous->token))
+        return refuse(c, "previous_root", "token", "no token is called %s", previous->token);
+    return TM_OK;
+}
+
+/* What holds a key that exists is not made here. */
+static enum tm_err check_not_made(const struct check *c, const char *holder, const char *token) {
+    for (size_t t = 0; t < c->plan->tokens.count; t++)
+        if (strcmp(token_at(c->plan, t)->name, token) == 0 && token_at(c->plan, t)->init)
+            return refuse(c, holder, "token",
+                          "its key exists, and init: true would make the token %s", token);
+    return TM_OK;
+}
+
+static enum tm_err check_existing(const struct check *c) {
+    enum tm_err err = TM_OK;
+    if (c->plan->root.certificate)
+        err = check_not_made(c, "root", c->plan->root.token);
+    if (!err && c->plan->previous_root.certificate)
+        err = check_not_made(c, "previous_root", c->plan->previous_root.token);
+    return err;
+}
+
 /* A token that no CA uses is a mistake, and its PIN would be asked for nothing. */
 static enum tm_err check_used(const struct check *c) {
+    const struct ca_ceremony_previous *previous = &c->plan->previous_root;
     for (size_t t = 0; t < c->plan->tokens.count; t++) {
-        bool used = false;
+        bool used =
+            previous->certificate && strcmp(previous->token, token_at(c->plan, t)->name) == 0;
         for (size_t i = 0; i <= c->plan->intermediates.count; i++)
             used = used || strcmp(ca_at(c->plan, i)->token, token_at(c->plan, t)->name) == 0;
         char where[PLACE_MAX];
@@ -174,7 +254,11 @@ enum tm_err ca_ceremony_check(const struct ca_ceremony *plan, const char *text, 
                               const char *path, char error[CONF_ERROR_MAX]) {
     const struct check c = {plan, text, n, path, error};
     enum tm_err err = check_tokens(&c);
+    if (!err)
+        err = check_previous(&c);
     for (size_t i = 0; i <= plan->intermediates.count && !err; i++)
         err = check_ca(&c, i);
+    if (!err)
+        err = check_existing(&c);
     return err ? err : check_used(&c);
 }

@@ -16,9 +16,9 @@ enum tm_err ca_run_fail(const struct ca_run *run, enum tm_err err, const char *f
     return err;
 }
 
-enum tm_err ca_run_path(const struct ca_run *run, const struct ca_ceremony_ca *ca,
-                        const char *suffix, char ret[CA_RUN_PATH_MAX]) {
-    int n = snprintf(ret, CA_RUN_PATH_MAX, "%s/%s%s.pem", run->plan->out, ca->name, suffix);
+enum tm_err ca_run_path(const struct ca_run *run, const char *name, const char *suffix,
+                        char ret[CA_RUN_PATH_MAX]) {
+    int n = snprintf(ret, CA_RUN_PATH_MAX, "%s/%s%s.pem", run->plan->out, name, suffix);
     if (n < 0 || n >= CA_RUN_PATH_MAX)
         return ca_run_fail(run, TM_ELIMIT, "out: the path is too long");
     return TM_OK;
@@ -57,7 +57,7 @@ enum tm_err ca_run_record(const struct ca_run *run, const struct ca_transcript_e
     return err;
 }
 
-enum tm_err ca_run_fault(const struct ca_run *run, const struct ca_ceremony_ca *ca, enum tm_err err,
+enum tm_err ca_run_fault(const struct ca_run *run, const char *name, enum tm_err err,
                          const char *text) {
-    return ca_run_fail(run, err, "CA %s: %s", ca->name, text);
+    return ca_run_fail(run, err, "CA %s: %s", name, text);
 }

@@ -64,6 +64,7 @@ static const struct conf_row entry_rows[] = {
     TEXT(serial),
     TEXT(ca),
     TEXT(scope),
+    TEXT(purpose),
     TEXT(key_label),
     TEXT(key_type),
     TEXT(attributes),
@@ -122,7 +123,9 @@ static size_t whole_entries(const char *text, size_t n) {
     return n < 2 ? 0 : n;
 }
 
-static enum tm_err read_entries(ca_transcript *t, char error[CONF_ERROR_MAX]) {
+/* What is whole of it: *ret_whole octets of *ret_n. */
+static enum tm_err load_entries(ca_transcript *t, size_t *ret_whole, size_t *ret_n,
+                                char error[CONF_ERROR_MAX]) {
     AUTO_MEM char *text = NULL;
     size_t n;
     enum tm_err err = conf_read_file(t->path, &text, &n, error);
@@ -136,9 +139,37 @@ static enum tm_err read_entries(ca_transcript *t, char error[CONF_ERROR_MAX]) {
         err = conf_load_text(text, whole, t->path, document_rows, &t->read, sizeof t->read, error);
     else
         whole = 0; /* not even the first entry got there: begin anew */
+    *ret_whole = whole;
+    *ret_n = n;
+    return err;
+}
+
+static enum tm_err read_entries(ca_transcript *t, char error[CONF_ERROR_MAX]) {
+    size_t whole, n;
+    enum tm_err err = load_entries(t, &whole, &n, error);
     if (!err && whole < n && (ftruncate(t->fd, (off_t)whole) < 0 || fsync(t->fd) < 0))
         err = fault(t, TM_EIO, error, "%s", strerror(errno));
     return err;
+}
+
+enum tm_err ca_transcript_read(const char *path, struct conf_list *ret_entries,
+                               char error[CONF_ERROR_MAX]) {
+    ca_transcript t = {.path = (char *)(uintptr_t)path, .fd = -1};
+    size_t whole, n;
+    enum tm_err err = load_entries(&t, &whole, &n, error);
+    if (!err)
+        *ret_entries = t.read.entries;
+    return err;
+}
+
+void ca_transcript_free_entries(struct conf_list *entries) {
+    struct document document = {*entries};
+    conf_free(document_rows, &document, sizeof document);
+    *entries = (struct conf_list){0};
+}
+
+const char *ca_transcript_step_name(enum ca_step step) {
+    return step_words[step];
 }
 
 enum tm_err ca_transcript_open(const char *path, ca_transcript **ret_transcript,
@@ -185,6 +216,17 @@ const struct ca_transcript_entry *ca_transcript_find(const ca_transcript *t, enu
     for (size_t i = t->read.entries.count; i > 0; i--) {
         const struct ca_transcript_entry *e = &entries[i - 1];
         if (e->step == (unsigned)step && agrees(token, e->token) && agrees(ca, e->ca))
+            return e;
+    }
+    return NULL;
+}
+
+const struct ca_transcript_entry *ca_transcript_find_key(const ca_transcript *t, enum ca_step step,
+                                                         const char *ca, const char *key_label) {
+    const struct ca_transcript_entry *entries = t->read.entries.items;
+    for (size_t i = t->read.entries.count; i > 0; i--) {
+        const struct ca_transcript_entry *e = &entries[i - 1];
+        if (e->step == (unsigned)step && agrees(ca, e->ca) && agrees(key_label, e->key_label))
             return e;
     }
     return NULL;
@@ -274,5 +316,7 @@ enum tm_err ca_transcript_add(ca_transcript *t, const struct ca_transcript_entry
 
 void ca_transcript_line(const struct ca_transcript_entry *entry, char *ret, size_t cap) {
     const char *what = entry->ca ? entry->ca : entry->token;
-    (void)snprintf(ret, cap, "%s%s%s", step_words[entry->step], what ? ": " : "", what ? what : "");
+    (void)snprintf(ret, cap, "%s%s%s%s%s%s", step_words[entry->step], what ? ": " : "",
+                   what ? what : "", entry->purpose ? " (" : "",
+                   entry->purpose ? entry->purpose : "", entry->purpose ? ")" : "");
 }

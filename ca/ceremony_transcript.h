@@ -42,6 +42,7 @@ struct ca_transcript_entry {
     char *serial;
     char *ca;
     char *scope;
+    char *purpose; /* of a key that is not the CA's own */
     char *key_label;
     char *key_type;
     char *attributes;
@@ -70,11 +71,24 @@ MUST_USE enum tm_err ca_transcript_open(const char *path, struct ca_transcript *
                                         char error[CONF_ERROR_MAX]);
 void ca_transcript_close(struct ca_transcript *transcript); /* NULL-safe */
 
+/* Reads a transcript and changes nothing: an incomplete last entry is left out. Free it with
+ * ca_transcript_free_entries. *ret_entries: struct ca_transcript_entry. TM_EPARSE, TM_EIO. */
+MUST_USE enum tm_err ca_transcript_read(const char *path, struct conf_list *ret_entries,
+                                        char error[CONF_ERROR_MAX]);
+void ca_transcript_free_entries(struct conf_list *entries);
+/* "key generated". */
+const char *ca_transcript_step_name(enum ca_step step);
+
 /* The last entry of a step that was read when it was opened; `token` and `ca` must match unless
  * NULL. NULL: there is none. */
 const struct ca_transcript_entry *ca_transcript_find(const struct ca_transcript *transcript,
                                                      enum ca_step step, const char *token,
                                                      const char *ca);
+
+/* The same for one key: the last entry of a step with this CA and label. */
+const struct ca_transcript_entry *ca_transcript_find_key(const struct ca_transcript *transcript,
+                                                         enum ca_step step, const char *ca,
+                                                         const char *key_label);
 
 /* Appends an entry and syncs; the first one makes the file. */
 MUST_USE enum tm_err ca_transcript_add(struct ca_transcript *transcript,

@@ -74,7 +74,8 @@ static const char intermediates_yaml[] =
     "    key_label: factory-key\n"
     "    subject: [{type: O, value: Acme}, {type: CN, value: Acme Factory}]\n"
     "    years: 30\n"
-    "    scope: factory 1\n"
+    "    scope: {product: Kettle, factory: '1', year: 2026}\n"
+    "    ocsp_key_label: factory-ocsp\n"
     "  - name: legacy\n"
     "    token: works\n"
     "    key_label: legacy-key\n"
@@ -89,7 +90,8 @@ static const char quick_yaml[] = "intermediates:\n"
                                  "    key_label: factory-key\n"
                                  "    subject: [{type: CN, value: Acme Factory}]\n"
                                  "    years: 30\n"
-                                 "    scope: factory 1\n"
+                                 "    scope: {product: Kettle, factory: '1', year: 2026}\n"
+                                 "    ocsp_key_label: factory-ocsp\n"
                                  "  - name: legacy\n"
                                  "    token: works\n"
                                  "    key_label: legacy-key\n"
@@ -191,11 +193,11 @@ static void done(struct fixture *f) {
 
 /* ---- what a ceremony leaves ---- */
 
-static void check_extensions(X509 *certificate, long path_len) {
+static void check_extensions(X509 *certificate, long path_len, uint32_t usage) {
     assert_int_equal(X509_get_version(certificate), 2);
     assert_int_equal(X509_check_ca(certificate), 1);
     assert_int_equal(X509_get_pathlen(certificate), path_len);
-    assert_int_equal(X509_get_key_usage(certificate), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+    assert_int_equal(X509_get_key_usage(certificate), usage);
     static const int critical[] = {NID_basic_constraints, NID_key_usage};
     for (size_t i = 0; i < 2; i++) {
         int at = X509_get_ext_by_NID(certificate, critical[i], -1);
@@ -214,6 +216,9 @@ static void check_extensions(X509 *certificate, long path_len) {
     assert_string_equal(unit, "Environment test");
 }
 
+#define ROOT_USAGE (KU_KEY_CERT_SIGN | KU_CRL_SIGN)
+#define ISSUING_USAGE (ROOT_USAGE | KU_DIGITAL_SIGNATURE) /* it signs CMC responses, too */
+
 static void check_path(X509 *certificate, X509 *root) {
     AUTO(X509_STORE) store = X509_STORE_new();
     AUTO(X509_STORE_CTX) ctx = X509_STORE_CTX_new();
@@ -224,13 +229,28 @@ static void check_path(X509 *certificate, X509 *root) {
         fail_msg("%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 }
 
+/* All organizational units, each followed by a bar. */
+static void check_units(X509 *certificate, const char *wanted) {
+    const X509_NAME *subject = X509_get_subject_name(certificate);
+    char all[256] = "";
+    for (int at = -1;
+         (at = X509_NAME_get_index_by_NID(subject, NID_organizationalUnitName, at)) >= 0;) {
+        const ASN1_STRING *unit = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+        size_t n = strlen(all);
+        (void)snprintf(all + n, sizeof all - n, "%s|", (const char *)ASN1_STRING_get0_data(unit));
+    }
+    assert_string_equal(all, wanted);
+}
+
 static void check_certificates(struct fixture *f) {
     AUTO(X509) root = read_pem(f, "ca/root.pem");
     AUTO(X509) factory = read_pem(f, "ca/factory.pem");
     AUTO(X509) legacy = read_pem(f, "ca/legacy.pem");
-    check_extensions(root, 1);
-    check_extensions(factory, 0);
-    check_extensions(legacy, 0);
+    check_extensions(root, 1, ROOT_USAGE);
+    check_extensions(factory, 0, ISSUING_USAGE);
+    check_extensions(legacy, 0, ISSUING_USAGE);
+    check_units(factory, "Environment test|Product Kettle|Factory 1|Year 2026|");
+    check_units(legacy, "Environment test|");
     check_path(root, root);
     check_path(factory, root);
     check_path(legacy, root);
@@ -263,6 +283,19 @@ static void check_key(struct fixture *f, const char *token_label, const char *ke
     hsm_token_close(token);
 }
 
+/* A key that no certificate of the ceremony has. */
+static void check_ocsp_key(void) {
+    const struct hsm_token_config config = {SOFTHSM_MODULE, "acme-works"};
+    char text[HSM_TEXT_MAX];
+    struct hsm_token *token = NULL;
+    struct hsm_key *key = NULL;
+    assert_int_equal(hsm_token_open(&config, SOFTHSM_PIN, &token, text), TM_OK);
+    assert_int_equal(hsm_key_find(token, "factory-ocsp", &key, text), TM_OK);
+    assert_int_equal(hsm_key_describe(key).type, HSM_KEY_P256);
+    assert_false(hsm_key_describe(key).extractable);
+    hsm_token_close(token);
+}
+
 static void fingerprint(X509 *certificate, char ret[65]) {
     unsigned char hash[32];
     unsigned n = sizeof hash;
@@ -287,8 +320,9 @@ static void check_transcript(struct fixture *f) {
         assert_non_null(strstr(text, sha256));
     }
     assert_non_null(strstr(text, "host: \"vault \\\"1\\\"\""));
-    assert_non_null(strstr(text, "factory 1"));
-    assert_int_equal(count_of(text, "never extractable, local"), 3);
+    assert_non_null(strstr(text, "scope: \"product Kettle, factory 1, year 2026\""));
+    assert_non_null(strstr(text, "purpose: \"OCSP answers\""));
+    assert_int_equal(count_of(text, "never extractable, local"), 4);
     assert_int_equal(count_of(text, "step: ceremony finished"), 1);
     assert_null(strstr(text, SOFTHSM_PIN));
     assert_null(strstr(text, SOFTHSM_SO_PIN));
@@ -302,6 +336,7 @@ static void end_to_end(void **state) {
     check_key(f, "acme-root", "root-key", "ca/root.pem");
     check_key(f, "acme-works", "factory-key", "ca/factory.pem");
     check_key(f, "acme-works", "legacy-key", "ca/legacy.pem");
+    check_ocsp_key();
     check_transcript(f);
     AUTO_MEM char *before = read_text(f, "transcript.yaml");
     expect(f, run(f), TM_EEXISTS, "is finished");
@@ -390,7 +425,7 @@ static void an_existing_root_signs_more(void **state) {
     AUTO(X509) root = read_pem(f, "ca/root.pem");
     AUTO(X509) made = read_pem(f, "ca/next.pem");
     check_path(made, root);
-    check_extensions(made, 0);
+    check_extensions(made, 0, ISSUING_USAGE);
     check_key(f, "acme-works", "next-key", "ca/next.pem");
 }
 
@@ -550,6 +585,20 @@ static const struct bad_plan bad_plans[] = {
      .says = "root.subject.value: the environment is added"},
     {.root = ROOT(SUBJECT "  certificate: r.pem\n"),
      .says = "root.certificate: of a root that exists"},
+    {.root = ROOT("  certificate: r.pem\n"), .says = "root.token: its key exists, and init: true"},
+    {.root = ROOT("  years: 3\n") "previous_root: {token: vault, key_label: o}\n",
+     .says = ":12: previous_root: token, key_label and certificate go together"},
+    {.root = ROOT("  years: 3\n") "previous_root: {token: v, key_label: o, certificate: r.pem}\n",
+     .says = ":12: previous_root.token: no token is called v"},
+    {.root =
+         ROOT("  years: 3\n") "previous_root: {token: vault, key_label: k, certificate: r.pem}\n",
+     .says = "root.key_label: another key of token vault is labelled k"},
+    {.root =
+         ROOT("  years: 3\n") "previous_root: {token: vault, key_label: o, certificate: r.pem}\n",
+     .says = ":12: previous_root.token: its key exists, and init: true"},
+    {.root = ROOT("  certificate: r.pem\n") "previous_root: {token: vault, key_label: o, "
+                                            "certificate: r.pem}\n",
+     .says = ":12: previous_root: is followed by a root that is made here"},
     {.root = ROOT("  certificate: r.pem\n"),
      .intermediates = "",
      .says = "root.certificate: of a root that exists, and no"},
@@ -562,6 +611,21 @@ static const struct bad_plan bad_plans[] = {
     {.intermediates =
          "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n    path_len: 1\n"),
      .says = ":20: intermediates.path_len: must be less than the root's"},
+    {.intermediates =
+         "intermediates:\n" CA("a", "    key_label: i\n    ocsp_key_label: i\n    years: 3\n"),
+     .says = ":19: intermediates.ocsp_key_label: another key of token works is labelled i"},
+    {.intermediates =
+         "intermediates:\n" CA("a", "    key_label: i\n    ocsp_key_label: o\n    years: 3\n")
+             CA("b", "    key_label: o\n    years: 3\n"),
+     .says = "intermediates.key_label: another key of token works is labelled o"},
+    {.intermediates =
+         "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n    scope: {year: 26}\n"),
+     .says = "intermediates.scope.year: has four digits"},
+    {.intermediates =
+         "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n    scope: {line: 26}\n"),
+     .says = ":20: intermediates.scope.line: unknown key"},
+    {.intermediates = "intermediates:\n" CA("a-new-with-old", "    key_label: i\n    years: 3\n"),
+     .says = "a-new-with-old cannot name"},
     {.intermediates = "intermediates: [unclosed\n", .says = ":1"},
 };
 
@@ -679,6 +743,7 @@ static int run_with_fuse(struct fixture *f, int left) {
 
 static void check_interrupted(struct fixture *f) {
     check_certificates(f);
+    check_ocsp_key();
     check_key(f, "acme-root", "root-key", "ca/root.pem");
     check_key(f, "acme-works", "factory-key", "ca/factory.pem");
     check_transcript(f);
@@ -906,7 +971,7 @@ static void check_made_anew(struct fixture *f) {
     expect_factory_objects(1, 1);
     AUTO_MEM char *text = read_text(f, "transcript.yaml");
     assert_int_equal(count_of(text, "step: removing unfinished key\n"), 1);
-    assert_int_equal(count_of(text, "step: generating key\n"), 4);
+    assert_int_equal(count_of(text, "step: generating key\n"), 5);
     const char *removal = strstr(text, "step: removing unfinished key\n");
     assert_non_null(strstr(removal, "key_label: \"factory-key\""));
     assert_non_null(strstr(removal, "step: generating key\n"));
