@@ -25,7 +25,8 @@ AUTO_DEFINE(ca_crl, ca_crl_free)
 #define HEAD_MAX 9000                   /* octets: the issuer's name, and little else */
 #define TAIL_MAX (CA_CRL_URL_MAX + 256) /* octets of the extensions */
 #define ENTRY_MAX 128                   /* octets */
-#define STEP ((size_t)256 << 10)        /* octets that the file grows by */
+#define ROOM_MIN ((size_t)16 << 10)     /* octets: there may be many shards */
+#define STEP_MAX ((size_t)4 << 20)      /* octets that the file grows by at once, at most */
 
 struct ca_crl {
     const struct ca_issuer *issuer;
@@ -33,8 +34,8 @@ struct ca_crl {
     int64_t this_update_ms, next_update_ms;
     char url[CA_CRL_URL_MAX + 1]; /* "": none */
     int fd;
-    uint8_t *map;  /* IPC_TBS_FILE_MAX octets of address space, MAP_FAILED: none */
-    size_t room;   /* of them are backed by the file */
+    uint8_t *map;  /* of the whole file, MAP_FAILED: none */
+    size_t room;   /* octets of the file */
     size_t head_n; /* room before the entries */
     size_t n;      /* octets used, the head's room included */
     uint64_t count;
@@ -88,24 +89,38 @@ static void put_head(struct der_writer *w, const ca_crl *crl, size_t entries_n, 
 
 /* ---- the file ---- */
 
-static enum tm_err reserve(ca_crl *crl, size_t n) {
-    size_t room = crl->room;
-    while (room - crl->n < n)
-        room += STEP;
-    if (room == crl->room)
-        return TM_OK;
+static enum tm_err map(ca_crl *crl, size_t room) {
+    void *p = crl->map == MAP_FAILED
+                  ? mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, crl->fd, 0)
+                  : mremap(crl->map, crl->room, room, MREMAP_MAYMOVE);
+    if (p == MAP_FAILED) {
+        log_error("cannot map a CRL of %zu octets: %s", room, strerror(errno));
+        return TM_ENOMEM;
+    }
+    crl->map = p;
+    crl->room = room;
+    return TM_OK;
+}
+
+/* By fallocate, so that a lack of memory is an error here and not a signal when it is written. */
+static enum tm_err grow(ca_crl *crl, size_t room) {
+    int failed;
     if (room > IPC_TBS_FILE_MAX)
         return TM_ELIMIT;
-    int failed;
     do
         failed = fallocate(crl->fd, 0, (off_t)crl->room, (off_t)(room - crl->room));
     while (failed && errno == EINTR);
-    if (failed) {
-        log_error("a CRL cannot grow to %zu octets: %s", room, strerror(errno));
-        return errno == ENOSPC || errno == ENOMEM ? TM_EFULL : TM_EIO;
-    }
-    crl->room = room;
-    return TM_OK;
+    if (!failed)
+        return map(crl, room);
+    log_error("a CRL cannot grow to %zu octets: %s", room, strerror(errno));
+    return errno == ENOSPC || errno == ENOMEM ? TM_EFULL : TM_EIO;
+}
+
+static enum tm_err reserve(ca_crl *crl, size_t n) {
+    size_t room = crl->room ? crl->room : ROOM_MIN;
+    while (room - crl->n < n)
+        room += room < STEP_MAX ? room : STEP_MAX;
+    return room == crl->room ? TM_OK : grow(crl, room);
 }
 
 static enum tm_err append(ca_crl *crl, const struct der_writer *w) {
@@ -124,12 +139,6 @@ static enum tm_err open_file(ca_crl *crl) {
     enum tm_err err = memfile_new("crl", &crl->fd);
     if (err)
         return err;
-    crl->map = mmap(NULL, IPC_TBS_FILE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                    crl->fd, 0);
-    if (crl->map == MAP_FAILED) {
-        log_error("cannot map a CRL: %s", strerror(errno));
-        return TM_EIO;
-    }
     uint8_t memory[HEAD_MAX];
     struct der_writer w = der_writer_on(memory, sizeof memory);
     put_head(&w, crl, IPC_TBS_FILE_MAX, TAIL_MAX); /* so that no length takes more octets later */
@@ -221,7 +230,7 @@ static enum tm_err close_up(ca_crl *crl, size_t entries_n, size_t tail_n) {
 
 /* A memory file with a writable mapping cannot be sealed. */
 static enum tm_err seal(ca_crl *crl) {
-    (void)munmap(crl->map, IPC_TBS_FILE_MAX);
+    (void)munmap(crl->map, crl->room);
     crl->map = MAP_FAILED;
     if (ftruncate(crl->fd, (off_t)crl->n)) {
         log_error("a CRL's memory file cannot be cut: %s", strerror(errno));
@@ -252,7 +261,7 @@ void ca_crl_free(ca_crl *crl) {
     if (!crl)
         return;
     if (crl->map != MAP_FAILED)
-        (void)munmap(crl->map, IPC_TBS_FILE_MAX);
+        (void)munmap(crl->map, crl->room);
     if (crl->fd >= 0)
         (void)close(crl->fd);
     free(crl);

@@ -37,7 +37,7 @@ fault(char text[IPC_TEXT_MAX + 1], enum tm_err err, const char *format, ...) {
 
 /* ---- judging ---- */
 
-static enum pki_oid signature_for(const struct pki_spki *spki) {
+enum pki_oid ca_signature_for(const struct pki_spki *spki) {
     switch (spki->algorithm) {
     case PKI_OID_EC_PUBLIC_KEY:
         return spki->curve == PKI_OID_PRIME256V1  ? PKI_OID_ECDSA_SHA256
@@ -68,7 +68,7 @@ static enum tm_err judge(const char *path, struct ca_issuer *issuer, char text[I
         return fault(text, TM_EDENIED, "%.150s: no subjectKeyIdentifier (RFC 5280, 4.2.1.2)", path);
     if (pki_name_empty(issuer->view.subject))
         return fault(text, TM_EDENIED, "%.150s: the subject is empty (RFC 5280, 4.1.2.6)", path);
-    issuer->signature = signature_for(&issuer->view.spki);
+    issuer->signature = ca_signature_for(&issuer->view.spki);
     if (issuer->signature == PKI_OID_UNKNOWN)
         return fault(text, TM_EDENIED,
                      "%.150s: the key is not P-256, P-384, P-521, Ed25519 or RSA of 2048 bits and "
@@ -195,16 +195,19 @@ static const EVP_MD *digest_of(enum pki_oid signature) {
     }
 }
 
-enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
-                             struct bytes signature) {
+enum tm_err ca_key_verify(EVP_PKEY *key, enum pki_oid algorithm, struct bytes tbs,
+                          struct bytes signature) {
     AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-    bool good =
-        ctx &&
-        EVP_DigestVerifyInit(ctx, NULL, digest_of(issuer->signature), NULL, issuer->key) == 1 &&
-        EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) == 1;
+    bool good = ctx && EVP_DigestVerifyInit(ctx, NULL, digest_of(algorithm), NULL, key) == 1 &&
+                EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) == 1;
     if (!good)
         ERR_clear_error();
     return good ? TM_OK : TM_ECRYPTO;
+}
+
+enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
+                             struct bytes signature) {
+    return ca_key_verify(issuer->key, issuer->signature, tbs, signature);
 }
 
 enum pki_oid ca_issuer_digest(const struct ca_issuer *issuer) {

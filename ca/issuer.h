@@ -32,6 +32,11 @@ void ca_issuer_free(struct ca_issuer *issuer);
 /* Verifies a signature over tbs with the pinned key. TM_ECRYPTO when it is not good. */
 MUST_USE enum tm_err ca_issuer_verify(const struct ca_issuer *issuer, struct bytes tbs,
                                       struct bytes signature);
+/* The same for another key on the token, and the algorithm that keys of a kind sign with here;
+ * UNKNOWN: none. */
+MUST_USE enum tm_err ca_key_verify(EVP_PKEY *key, enum pki_oid algorithm, struct bytes tbs,
+                                   struct bytes signature);
+enum pki_oid ca_signature_for(const struct pki_spki *spki);
 /* The digest that goes with an issuer's signatures in CMS (RFC 5754; RFC 8419): PKI_OID_SHA256,
  * SHA384 or SHA512; and its value over `data`. EST_DIGEST_MAX octets are always enough. TM_ECRYPTO.
  */
