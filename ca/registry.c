@@ -52,6 +52,12 @@ static void act_end(struct act *act, enum tm_err result, const char *text) {
     free(act);
 }
 
+static void act_succeed(struct act *act) {
+    if (act->registry->revoked && act->certificate.status == CA_CERT_REVOKED)
+        act->registry->revoked(act->registry->arg, &act->certificate);
+    act_end(act, TM_OK, "");
+}
+
 static void act_durable(struct ca_batch *batch, enum tm_err result) {
     struct act *act = batch->arg;
     if (result == TM_ECONFLICT && ++act->attempts < ATTEMPTS_MAX)
@@ -59,7 +65,7 @@ static void act_durable(struct ca_batch *batch, enum tm_err result) {
     else if (result)
         act_end(act, result, "the registry did not take the change; nothing happened");
     else
-        act_end(act, TM_OK, "");
+        act_succeed(act);
 }
 
 static void act_run(struct act *act) {

@@ -28,6 +28,9 @@ struct ca_registry {
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: secrets do for HTTP Basic, not for CMC */
     int64_t (*now_ms)(void);
+    /* Called when a certificate is revoked, durably; NULL: nobody wants to know. */
+    void (*revoked)(void *arg, const struct ca_certificate *certificate);
+    void *arg;
 };
 
 /* Only tenant, id, sku, hardware_revision, batch and site of *device are read. actor: who, for

@@ -152,8 +152,6 @@ enum tm_err core_admin_new(struct loop *loop, int listen_fd, const struct core_a
     if (!admin)
         return TM_ENOMEM;
     admin->config = *config;
-    admin->registry = (struct ca_registry){
-        .store = config->store, .wrap = config->wrap, .now_ms = config->now_ms};
     admin->loop = loop;
     admin->listen_fd = listen_fd;
     enum tm_err err = loop_add(loop, listen_fd, EPOLLIN, accept_clients, admin, &admin->watch);

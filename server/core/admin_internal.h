@@ -20,7 +20,6 @@
 
 struct core_admin {
     struct core_admin_config config;
-    struct ca_registry registry;
     struct loop *loop;
     int listen_fd;
     struct loop_fd *watch;

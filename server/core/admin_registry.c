@@ -26,7 +26,7 @@ void admin_device_add(struct client *client, const struct ipc_admin_request *q) 
     TEXT_SET(device.batch, q->batch);
     TEXT_SET(device.site, q->site);
     admin_act_begins(client);
-    start_act(client, ca_registry_add(&client->admin->registry, &device, client->actor,
+    start_act(client, ca_registry_add(client->admin->config.registry, &device, client->actor,
                                       admin_registry_done, client));
 }
 
@@ -44,8 +44,8 @@ void admin_device_transition(struct client *client, const struct ipc_admin_reque
     }
     admin_act_begins(client);
     start_act(client,
-              ca_registry_transition(&client->admin->registry, q->tenant, q->device, to, q->reason,
-                                     client->actor, admin_registry_done, client));
+              ca_registry_transition(client->admin->config.registry, q->tenant, q->device, to,
+                                     q->reason, client->actor, admin_registry_done, client));
 }
 
 void admin_device_secret(struct client *client, const struct ipc_admin_request *q) {
@@ -55,7 +55,7 @@ void admin_device_secret(struct client *client, const struct ipc_admin_request *
         return;
     }
     admin_act_begins(client);
-    start_act(client, ca_registry_secret(&client->admin->registry, q->tenant, q->device,
+    start_act(client, ca_registry_secret(client->admin->config.registry, q->tenant, q->device,
                                          (int64_t)seconds * 1000, client->actor,
                                          admin_registry_done, client));
 }
@@ -74,6 +74,6 @@ void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q)
         return;
     }
     admin_act_begins(client);
-    start_act(client, ca_registry_revoke(&client->admin->registry, &serial, reason, q->reason,
+    start_act(client, ca_registry_revoke(client->admin->config.registry, &serial, reason, q->reason,
                                          client->actor, admin_registry_done, client));
 }

@@ -28,6 +28,7 @@ struct core {
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
     struct ca_service *service;
+    struct ca_registry registry;
     struct core_signer *signer;
     struct core_events *events; /* NULL: no bridge wants any */
     struct core_faces *faces;
@@ -193,9 +194,11 @@ static enum tm_err open_admin(struct core *core) {
     const struct conf *conf = core->role->conf;
     if (core->role->listen_fd < 0)
         return TM_OK;
+    core->registry = (struct ca_registry){
+        .store = core->store, .wrap = core->wrap, .now_ms = clock_wall_ms};
     struct core_admin_config config = {
         .store = core->store,
-        .wrap = core->wrap,
+        .registry = &core->registry,
         .service = core->service,
         .setup = &core->setup,
         .signer = core->signer,

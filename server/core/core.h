@@ -8,6 +8,8 @@
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
+ *   publish.h      CRLs and filters, made on the thread of worker.h
+ *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   signer_link.c  ca/signer.h over the link to the signer process
  *   admin.c        the administration socket
  *   admin_json.c   records as JSON, for people and scripts
@@ -23,14 +25,15 @@
 struct core_setup {
     struct ca_issuer *issuers;
     size_t issuer_count;
-    struct ca_profile *profiles; /* one per label, then one for the server's own certificate */
+    struct ca_profile *profiles; /* those of labels, of the server's own certificate and of OCSP */
     size_t profile_count;
     struct ca_tenant *tenants;
     struct bytes *anchors; /* owned DER per tenant */
     size_t tenant_count;
     struct ca_label *labels;
     size_t label_count;
-    struct ca_label server; /* valid when has_server */
+    const struct ca_profile *ocsp_profile; /* NULL: no status service */
+    struct ca_label server;                /* valid when has_server */
     bool has_server;
 };
 /* Logs what is wrong. TM_EPARSE, TM_EIO, TM_ENOMEM. */
@@ -92,7 +95,7 @@ void core_faces_pause(struct core_faces *faces);
 struct core_admin;
 struct core_admin_config {
     struct ca_store *store;
-    struct ca_wrap *wrap; /* NULL: secrets do not work for CMC */
+    const struct ca_registry *registry;
     const struct ca_service *service;
     const struct core_setup *setup;
     const struct core_signer *signer;

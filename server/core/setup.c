@@ -117,7 +117,7 @@ static enum tm_err load_label(const struct conf *conf, struct core_setup *setup,
 static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup) {
     const struct conf_label *items = conf->labels.items;
     setup->labels = calloc(conf->labels.count + 1, sizeof *setup->labels);
-    setup->profiles = calloc(conf->labels.count + 1, sizeof *setup->profiles);
+    setup->profiles = calloc(conf->labels.count + 2, sizeof *setup->profiles);
     if (!setup->labels || !setup->profiles)
         return TM_ENOMEM;
     bool any_default = false;
@@ -141,6 +141,16 @@ static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup
     return load_label(conf, setup, conf->tls.tenant, conf->tls.profile, &setup->server);
 }
 
+static enum tm_err load_ocsp_profile(const struct conf *conf, struct core_setup *setup) {
+    if (!conf->status.url)
+        return TM_OK;
+    enum tm_err err = load_profile(conf, setup, conf->status.ocsp_profile, &setup->ocsp_profile);
+    if (err || setup->ocsp_profile->kind == CA_KIND_OCSP)
+        return err;
+    log_error("status.ocsp_profile: %s is not of the kind ocsp", conf->status.ocsp_profile);
+    return TM_EPARSE;
+}
+
 enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
     memset(ret, 0, sizeof *ret);
     enum tm_err err = load_issuers(conf, ret);
@@ -148,6 +158,8 @@ enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
         err = load_tenants(conf, ret);
     if (!err)
         err = load_labels(conf, ret);
+    if (!err)
+        err = load_ocsp_profile(conf, ret);
     if (err)
         core_setup_free(ret);
     return err;

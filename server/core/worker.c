@@ -156,3 +156,7 @@ void core_worker_run(struct core_worker *worker, struct core_job *job) {
 bool core_job_stops(const struct core_job *job) {
     return atomic_load(&job->worker->stopping);
 }
+
+const atomic_bool *core_job_stop_flag(const struct core_job *job) {
+    return &job->worker->stopping;
+}

@@ -8,6 +8,7 @@
 #ifndef TOUCHMARK_SERVER_CORE_WORKER_H
 #define TOUCHMARK_SERVER_CORE_WORKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/loop.h"
@@ -31,5 +32,7 @@ void core_worker_free(struct core_worker *worker);
 void core_worker_run(struct core_worker *worker, struct core_job *job);
 /* Is the worker about to end? Any thread. */
 bool core_job_stops(const struct core_job *job);
+/* The same for who wants to look itself. */
+const atomic_bool *core_job_stop_flag(const struct core_job *job);
 
 #endif
