@@ -26,7 +26,9 @@ enum ca_change_kind {
     CA_PUT_ROW,         /* [the stored version is the row's version - 1; 0: there is none] */
     CA_END_ROW,         /* [the stored version is the row's] removes it */
     CA_COUNT_USE,       /* always: more uses of an issuer's key; makes the issuer's row if there is
-                           none. Not in one batch with another change of that row */
+                           none, and else leaves its version as it is: who changes the row need not
+                           race with issuance, for CA_PUT_ROW keeps what is counted in the stored
+                           row. Not in one batch with another change of that row */
 };
 
 struct ca_change {
@@ -54,7 +56,7 @@ struct ca_change {
         struct {
             const char *issuer;
             enum ca_use use;
-            uint32_t count; /* how many more */
+            uint32_t count; /* how many more, at least one */
         } use;
     } u;
 };

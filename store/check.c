@@ -135,6 +135,8 @@ enum tm_err store_check(struct store_reader *reader, void (*report)(void *arg, c
     walk(&c, STORE_DB_CERT, "certificates", store_check_certificate);
     walk(&c, STORE_DB_INTENT, "intents", store_check_intent);
     walk(&c, STORE_DB_KEY, "keys", store_check_key);
+    walk(&c, STORE_DB_REVOKED, "revoked certificates", store_check_revoked);
+    walk(&c, STORE_DB_ROW, "administrative rows", store_check_row);
     walk(&c, STORE_DB_TRANSACTION, "transactions", store_check_transaction);
     walk(&c, STORE_DB_LEAF, "audit leaves", store_check_leaf);
     store_check_tree(&c);

@@ -126,6 +126,7 @@ void store_check_certificate(struct store_checker *c, struct bytes key, struct b
     check_der(c, &record.certificate, serial.text);
     check_owner(c, &record.certificate, serial.text);
     check_told(c, &record, serial.text);
+    store_check_indexed(c, &record.certificate, serial.text);
 }
 
 /* ---- intents and keys ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The check's inside, shared by its parts: check.c walks the tables and has what all need;
- * check_device.c and check_audit.c judge what stands in them. Internal to store/.
+ * check_device.c, check_audit.c and check_row.c judge what stands in them. Internal to store/.
  */
 #ifndef TOUCHMARK_STORE_CHECKER_H
 #define TOUCHMARK_STORE_CHECKER_H
@@ -53,7 +53,11 @@ uint8_t store_leaf_event(const struct ca_certificate *certificate);
 typedef void store_check_fn(struct store_checker *c, struct bytes key, struct bytes value);
 
 store_check_fn store_check_device, store_check_certificate, store_check_intent, store_check_key,
-    store_check_transaction, store_check_leaf, store_check_cursor;
+    store_check_transaction, store_check_leaf, store_check_cursor, store_check_row,
+    store_check_revoked;
+/* Is a certificate that is revoked among the revoked? */
+void store_check_indexed(struct store_checker *c, const struct ca_certificate *certificate,
+                         const char *serial);
 /* After the last leaf. */
 void store_check_tree(struct store_checker *c);
 

@@ -9,13 +9,13 @@
 #include "base/log.h"
 #include "store/datafile.h"
 
-#define READERS_MAX 256 /* one is ours; the others are for LMDB's own tools, a backup say */
+#define READERS_MAX 256 /* a few are ours; the others are for LMDB's own tools, a backup say */
 #define MAP_UNIT 65536u /* octets: every page size divides it */
 #define HEADROOM_SHARE 8
 #define HEADROOM_MOST (64u << 20)
 
 static const char *const DB_NAMES[STORE_DB_COUNT] = {
-    "meta", "device", "cert", "intent", "key", "leaf", "transaction", "cursor",
+    "meta", "device", "cert", "intent", "key", "leaf", "transaction", "cursor", "row", "revoked",
 };
 
 enum tm_err store_lmdb_err(int rc, const char *what) {
@@ -60,10 +60,13 @@ static int open_databases(struct store_env *env, bool create) {
     int rc = mdb_txn_begin(env->env, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (rc)
         return rc;
+    env->whole = true;
     for (size_t i = 0; !rc && i < STORE_DB_COUNT; i++) {
         rc = mdb_dbi_open(txn, DB_NAMES[i], create ? MDB_CREATE : 0, &env->dbs[i]);
-        if (rc == MDB_NOTFOUND && i >= STORE_DB_SINCE_2)
+        if (rc == MDB_NOTFOUND && i >= STORE_DB_SINCE_2) {
+            env->whole = false;
             rc = 0;
+        }
     }
     if (rc) {
         mdb_txn_abort(txn);
@@ -108,6 +111,15 @@ static int open_lmdb(struct store_env *env, const char *path, uint64_t map_size,
     return rc;
 }
 
+/* A map that must grow is not kept waiting by reads that follow each other closely. */
+static void init_lock(pthread_rwlock_t *lock) {
+    pthread_rwlockattr_t attr;
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(lock, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
+}
+
 enum tm_err store_env_open(struct store_env *env, const char *path, uint64_t map_size,
                            uint64_t max_map_size, bool create, char text[IPC_TEXT_MAX + 1]) {
     if (max_map_size < STORE_MAP_LEAST || max_map_size > SIZE_MAX / 2 || map_size > max_map_size) {
@@ -125,22 +137,22 @@ enum tm_err store_env_open(struct store_env *env, const char *path, uint64_t map
                        mdb_strerror(rc));
         return rc == ENOENT ? TM_ENOTFOUND : rc == MDB_NOTFOUND ? TM_ECORRUPT : TM_EIO;
     }
-    (void)pthread_mutex_init(&env->map_lock, NULL);
+    init_lock(&env->map_lock);
     return TM_OK;
 }
 
 void store_env_close(struct store_env *env) {
     mdb_env_close(env->env);
-    (void)pthread_mutex_destroy(&env->map_lock);
+    (void)pthread_rwlock_destroy(&env->map_lock);
 }
 
 /* LMDB rounds a map that is too small up to what is in use. When it fails, the old map is gone
  * as well. */
 static enum tm_err set_map(struct store_env *env, uint64_t size) {
-    (void)pthread_mutex_lock(&env->map_lock);
+    (void)pthread_rwlock_wrlock(&env->map_lock);
     int rc = mdb_env_set_mapsize(env->env, size);
     env->lost = rc != 0;
-    (void)pthread_mutex_unlock(&env->map_lock);
+    (void)pthread_rwlock_unlock(&env->map_lock);
     return rc ? store_lmdb_err(rc, "replacing the map") : TM_OK;
 }
 
@@ -242,12 +254,12 @@ enum tm_err store_env_room(struct store_env *env, enum store_room *ret_room) {
 
 void store_env_size(struct store_env *env, uint64_t *ret_map_size, uint64_t *ret_used) {
     MDB_envinfo info;
-    (void)pthread_mutex_lock(&env->map_lock);
+    (void)pthread_rwlock_rdlock(&env->map_lock);
     if (env->lost) {
         info = (MDB_envinfo){0};
     } else
         (void)mdb_env_info(env->env, &info);
-    (void)pthread_mutex_unlock(&env->map_lock);
+    (void)pthread_rwlock_unlock(&env->map_lock);
     *ret_map_size = info.me_mapsize;
     *ret_used = (info.me_last_pgno + 1) * env->page_size;
 }

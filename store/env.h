@@ -8,8 +8,10 @@
  * reserved on the disk some way ahead of its last page, so that a full disk is noticed before a
  * transaction and not within its commit, and the same batches still fit then.
  *
- * The writer's thread grows the map; reads on the loop's thread hold map_lock while
- * they look into it. It is never held across a commit.
+ * The writer's thread grows the map, which takes map_lock for writing; reads hold it for reading
+ * while they look into the map, on the loop's thread and on those of scans. So they do not wait for
+ * each other, and a writer that waits for them is not passed by new ones. It is never held across a
+ * commit.
  */
 #ifndef TOUCHMARK_STORE_ENV_H
 #define TOUCHMARK_STORE_ENV_H
@@ -33,8 +35,11 @@ enum store_db {
     STORE_DB_LEAF,        /* sequence number, 8 octets big endian */
     STORE_DB_TRANSACTION, /* tenant NUL id: the device's newest */
     STORE_DB_CURSOR,      /* consumer's name */
+    STORE_DB_ROW,         /* table, one octet, and the row's own key (ca/rows.h) */
+    STORE_DB_REVOKED,     /* issuer NUL serial: an index of STORE_DB_CERT */
     STORE_DB_COUNT,
     STORE_DB_SINCE_2 = STORE_DB_TRANSACTION, /* these and later ones came with format 2 */
+    STORE_DB_SINCE_3 = STORE_DB_ROW,         /* and these with format 3 */
 };
 
 /* Keys in STORE_DB_META. */
@@ -49,13 +54,14 @@ struct store_env {
     uint64_t map_ordinary; /* octets */
     uint64_t map_most;
     uint64_t disk; /* octets of the file that have room on the disk */
-    pthread_mutex_t map_lock;
+    bool whole;    /* no database is missing */
+    pthread_rwlock_t map_lock;
     bool lost; /* the map could not be replaced: there is none; under map_lock */
 };
 
-/* Opens the folder's environment; `create` makes data file and databases. A store of format 1 lacks
- * the newer databases: store_format_raise makes them (store/format.h). A failed open leaves nothing
- * to close. */
+/* Opens the folder's environment; `create` makes data file and databases. A store of an older
+ * format lacks the newer databases: store_format_raise makes them (store/format.h). A failed open
+ * leaves nothing to close. */
 MUST_USE enum tm_err store_env_open(struct store_env *env, const char *path, uint64_t map_size,
                                     uint64_t max_map_size, bool create,
                                     char text[IPC_TEXT_MAX + 1]);

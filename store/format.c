@@ -2,6 +2,7 @@
 /* The format record, and stores of older formats: see store/format.h. */
 #include "store/format.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,37 +60,118 @@ enum tm_err store_format_check(struct store_reader *reader, const struct store_c
     return err;
 }
 
-static enum tm_err raise_now(struct store_env *env, struct ca_hasher *hasher,
-                             const struct store_format *format) {
+/* ---- raising ---- */
+
+struct raising {
+    struct store_env *env;
+    struct ca_hasher *hasher;
     MDB_txn *txn;
+    uint64_t indexed;
+    uint64_t damaged;
+};
+
+/* A disk that is full is no more than that here: the transaction has not promised anything. */
+static enum tm_err raise_err(int rc, const char *what) {
+    return rc == ENOSPC || rc == EDQUOT ? TM_EFULL : store_lmdb_err(rc, what);
+}
+
+static enum tm_err put_revoked(struct raising *r, const struct ca_certificate *certificate) {
+    uint8_t key_octets[STORE_KEY_MAX], value_octets[64];
+    struct buf key = BUF_ON(key_octets), value = BUF_ON(value_octets);
+    const struct ca_revoked revoked = store_revoked_of(certificate);
+    store_put_revoked_key(&key, certificate->issuer, &certificate->serial);
     enum tm_err err =
-        store_lmdb_err(mdb_txn_begin(env->env, NULL, 0, &txn), "beginning a transaction");
+        store_seal(r->hasher, buf_bytes(&key), &store_revoked_schema, &revoked, &value);
     if (err)
         return err;
-    err = store_env_complete(env, txn);
+    MDB_val k = {key.n, key.p}, v = {value.n, value.p};
+    r->indexed++;
+    return raise_err(mdb_put(r->txn, r->env->dbs[STORE_DB_REVOKED], &k, &v, 0),
+                     "indexing a revoked certificate");
+}
+
+/* Most certificates are not revoked: of those neither hash nor DER is looked at. A damaged record
+ * does not keep the store from being opened: no more than it does of this program's own format. */
+static enum tm_err index_certificate(struct raising *r, struct bytes key, struct bytes value) {
+    struct store_certificate record;
+    enum tm_err err = store_peek(value, &store_certificate_schema, &record);
+    if (!err && record.certificate.status != CA_CERT_REVOKED)
+        return TM_OK;
     if (!err)
-        err = store_format_put(env, txn, hasher, format);
+        err = store_unseal(r->hasher, key, value, &store_certificate_schema, &record);
+    if (err == TM_ECORRUPT) {
+        r->damaged++;
+        return TM_OK;
+    }
+    return err ? err : put_revoked(r, &record.certificate);
+}
+
+static enum tm_err index_revoked(struct raising *r) {
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    int rc = mdb_cursor_open(r->txn, r->env->dbs[STORE_DB_CERT], &cursor);
+    if (rc)
+        return store_lmdb_err(rc, "walking the certificates");
+    enum tm_err err = TM_OK;
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); !rc && !err;
+         rc = err ? 0 : mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
+        err = index_certificate(r, (struct bytes){k.mv_data, k.mv_size},
+                                (struct bytes){v.mv_data, v.mv_size});
+    mdb_cursor_close(cursor);
+    if (err || rc == MDB_NOTFOUND)
+        return err;
+    return store_lmdb_err(rc, "walking the certificates");
+}
+
+static enum tm_err raise_now(struct raising *r, const struct store_format *format) {
+    r->indexed = r->damaged = 0;
+    enum tm_err err =
+        store_lmdb_err(mdb_txn_begin(r->env->env, NULL, 0, &r->txn), "beginning a transaction");
+    if (err)
+        return err;
+    err = store_env_complete(r->env, r->txn);
+    if (!err)
+        err = index_revoked(r);
+    if (!err)
+        err = store_format_put(r->env, r->txn, r->hasher, format);
     if (err) {
-        mdb_txn_abort(txn);
+        mdb_txn_abort(r->txn);
         return err;
     }
     crash_point("store.before_raise");
-    return store_lmdb_err(mdb_txn_commit(txn), "raising the format");
+    return raise_err(mdb_txn_commit(r->txn), "raising the format");
+}
+
+/* In a map that grows like that of any batch; at last what is kept for revocations must do, also in
+ * a store that is full. */
+static enum tm_err raise_in_room(struct raising *r, const struct store_format *format) {
+    enum tm_err err = raise_now(r, format), grown = TM_OK;
+    while (err == TM_EFULL && !grown) {
+        grown = store_env_grow(r->env);
+        if (!grown)
+            err = raise_now(r, format);
+    }
+    if (grown != TM_EFULL)
+        return grown ? grown : err;
+    err = store_env_headroom(r->env, true);
+    if (!err)
+        err = raise_now(r, format);
+    enum tm_err closed = store_env_headroom(r->env, false);
+    return err ? err : closed;
 }
 
 enum tm_err store_format_raise(struct store_env *env, struct ca_hasher *hasher,
                                const struct store_format *format) {
     struct store_format raised = *format;
+    struct raising r = {.env = env, .hasher = hasher};
     raised.format = STORE_FORMAT;
-    enum tm_err err = raise_now(env, hasher, &raised);
-    if (err == TM_EFULL) { /* a few pages, once: also in a store that is full */
-        err = store_env_headroom(env, true);
-        if (!err)
-            err = raise_now(env, hasher, &raised);
-        enum tm_err closed = store_env_headroom(env, false);
-        err = err ? err : closed;
-    }
-    if (!err)
-        log_info("store: format %" PRIu32 " became format %d", format->format, STORE_FORMAT);
-    return err;
+    enum tm_err err = raise_in_room(&r, &raised);
+    if (err)
+        return err;
+    log_info("store: format %" PRIu32 " became format %d; %" PRIu64 " certificates are revoked",
+             format->format, STORE_FORMAT, r.indexed);
+    if (r.damaged)
+        log_error("store: %" PRIu64 " certificates fail their hash; check the store", r.damaged);
+    env->whole = true;
+    return TM_OK;
 }

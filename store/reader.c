@@ -6,15 +6,27 @@
 
 #include "store/group.h"
 
+static enum tm_err lock_map(struct store_env *env) {
+    (void)pthread_rwlock_rdlock(&env->map_lock);
+    if (!env->lost)
+        return TM_OK;
+    (void)pthread_rwlock_unlock(&env->map_lock);
+    return TM_EIO;
+}
+
 enum tm_err store_reader_init(struct store_reader *reader, struct store_env *env) {
     *reader = (struct store_reader){.env = env};
     enum tm_err err = ca_hasher_new(&reader->hasher);
     if (!err)
+        err = lock_map(env);
+    if (!err) {
         err = store_lmdb_err(mdb_txn_begin(env->env, NULL, MDB_RDONLY, &reader->txn),
                              "beginning to read");
-    if (!err)
-        mdb_txn_reset(reader->txn);
-    else
+        if (!err)
+            mdb_txn_reset(reader->txn);
+        (void)pthread_rwlock_unlock(&env->map_lock);
+    }
+    if (err)
         store_reader_deinit(reader);
     return err;
 }
@@ -27,18 +39,18 @@ void store_reader_deinit(struct store_reader *reader) {
 }
 
 enum tm_err store_reader_begin(struct store_reader *reader) {
-    (void)pthread_mutex_lock(&reader->env->map_lock);
-    enum tm_err err = reader->env->lost
-                          ? TM_EIO
-                          : store_lmdb_err(mdb_txn_renew(reader->txn), "beginning to read");
+    enum tm_err err = lock_map(reader->env);
     if (err)
-        (void)pthread_mutex_unlock(&reader->env->map_lock);
+        return err;
+    err = store_lmdb_err(mdb_txn_renew(reader->txn), "beginning to read");
+    if (err)
+        (void)pthread_rwlock_unlock(&reader->env->map_lock);
     return err;
 }
 
 void store_reader_end(struct store_reader *reader) {
     mdb_txn_reset(reader->txn);
-    (void)pthread_mutex_unlock(&reader->env->map_lock);
+    (void)pthread_rwlock_unlock(&reader->env->map_lock);
 }
 
 enum tm_err store_reader_record(struct store_reader *reader, enum store_db db, struct bytes key,
@@ -59,19 +71,9 @@ static enum tm_err read_one(struct store_reader *reader, enum store_db db, struc
     return err;
 }
 
-/* LMDB refuses keys of no or too many octets; nothing is stored under such. */
-static bool name_is_key(const char *name) {
-    size_t n = strnlen(name, IPC_NAME_MAX + 1);
-    return n > 0 && n <= IPC_NAME_MAX;
-}
-
-static bool serial_is_key(const struct ca_serial *serial) {
-    return serial->n > 0 && serial->n <= CA_SERIAL_MAX;
-}
-
 enum tm_err store_read_device(struct store_reader *reader, const char *tenant, const char *id,
                               struct ca_device *ret) {
-    if (!name_is_key(tenant) || !name_is_key(id))
+    if (!store_name_is_key(tenant) || !store_name_is_key(id))
         return TM_ENOTFOUND;
     uint8_t octets[STORE_KEY_MAX];
     struct buf key = BUF_ON(octets);
@@ -79,8 +81,7 @@ enum tm_err store_read_device(struct store_reader *reader, const char *tenant, c
     return read_one(reader, STORE_DB_DEVICE, buf_bytes(&key), &store_device_schema, ret);
 }
 
-/* Copies what is still in the map behind what the caller's buffer holds. */
-static enum tm_err copy_out(struct bytes from, struct buf *out, struct bytes *ret) {
+enum tm_err store_copy_out(struct bytes from, struct buf *out, struct bytes *ret) {
     if (out->full || out->cap - out->n < from.n)
         return TM_ELIMIT;
     *ret = (struct bytes){0}; /* a burned serial has no certificate */
@@ -93,7 +94,7 @@ static enum tm_err copy_out(struct bytes from, struct buf *out, struct bytes *re
 static enum tm_err hand_out(const struct store_certificate *record, struct ca_certificate *ret,
                             struct buf *der) {
     struct bytes copy;
-    enum tm_err err = copy_out(record->certificate.der, der, &copy);
+    enum tm_err err = store_copy_out(record->certificate.der, der, &copy);
     if (err)
         return err;
     *ret = record->certificate;
@@ -103,7 +104,7 @@ static enum tm_err hand_out(const struct store_certificate *record, struct ca_ce
 
 enum tm_err store_read_certificate(struct store_reader *reader, const struct ca_serial *serial,
                                    struct ca_certificate *ret, struct buf *der) {
-    if (!serial_is_key(serial))
+    if (!store_serial_is_key(serial))
         return TM_ENOTFOUND;
     enum tm_err err = store_reader_begin(reader);
     if (err)
@@ -123,7 +124,7 @@ static enum tm_err read_transaction(struct store_reader *reader, struct bytes ke
     enum tm_err err =
         store_reader_record(reader, STORE_DB_TRANSACTION, key, &store_transaction_schema, &record);
     if (!err)
-        err = copy_out(record.response, response, &record.response);
+        err = store_copy_out(record.response, response, &record.response);
     if (!err)
         *ret = record;
     return err;
@@ -131,7 +132,7 @@ static enum tm_err read_transaction(struct store_reader *reader, struct bytes ke
 
 enum tm_err store_read_transaction(struct store_reader *reader, const char *tenant, const char *id,
                                    struct ca_transaction *ret, struct buf *response) {
-    if (!name_is_key(tenant) || !name_is_key(id))
+    if (!store_name_is_key(tenant) || !store_name_is_key(id))
         return TM_ENOTFOUND;
     uint8_t octets[STORE_KEY_MAX];
     struct buf key = BUF_ON(octets);
@@ -146,7 +147,7 @@ enum tm_err store_read_transaction(struct store_reader *reader, const char *tena
 
 enum tm_err store_read_cursor(struct store_reader *reader, const char *consumer,
                               struct store_cursor *ret) {
-    if (!name_is_key(consumer))
+    if (!store_name_is_key(consumer))
         return TM_ENOTFOUND;
     return read_one(reader, STORE_DB_CURSOR, bytes_str(consumer), &store_cursor_schema, ret);
 }
@@ -181,10 +182,10 @@ enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *r
 /* ---- pages ---- */
 
 static bool serial_is_cursor(const struct ca_serial *serial) {
-    return serial->n == 0 || serial_is_key(serial);
+    return serial->n == 0 || store_serial_is_key(serial);
 }
 
-static int seek(MDB_cursor *cursor, struct bytes after, MDB_val *key, MDB_val *value) {
+int store_seek(MDB_cursor *cursor, struct bytes after, MDB_val *key, MDB_val *value) {
     if (after.n == 0)
         return mdb_cursor_get(cursor, key, value, MDB_FIRST);
     *key = (MDB_val){after.n, (void *)(uintptr_t)after.p};
@@ -194,15 +195,14 @@ static int seek(MDB_cursor *cursor, struct bytes after, MDB_val *key, MDB_val *v
     return mdb_cursor_get(cursor, key, value, MDB_NEXT);
 }
 
-/* The first record whose key is above `after`. */
-static enum tm_err next(struct store_reader *reader, enum store_db db, struct bytes after,
-                        struct bytes *ret_key, struct bytes *ret_value) {
+enum tm_err store_reader_next(struct store_reader *reader, enum store_db db, struct bytes after,
+                              struct bytes *ret_key, struct bytes *ret_value) {
     MDB_cursor *cursor;
     MDB_val key, value;
     int rc = mdb_cursor_open(reader->txn, reader->env->dbs[db], &cursor);
     if (rc)
         return store_lmdb_err(rc, "paging");
-    rc = seek(cursor, after, &key, &value);
+    rc = store_seek(cursor, after, &key, &value);
     mdb_cursor_close(cursor);
     if (rc)
         return store_lmdb_err(rc, "paging");
@@ -214,7 +214,7 @@ static enum tm_err next(struct store_reader *reader, enum store_db db, struct by
 static enum tm_err next_device(struct store_reader *reader, const char *tenant, struct bytes after,
                                struct ca_device *ret) {
     struct bytes key, value;
-    enum tm_err err = next(reader, STORE_DB_DEVICE, after, &key, &value);
+    enum tm_err err = store_reader_next(reader, STORE_DB_DEVICE, after, &key, &value);
     if (err)
         return err;
     size_t prefix = strlen(tenant) + 1; /* with the NUL that ends the tenant in a key */
@@ -225,7 +225,7 @@ static enum tm_err next_device(struct store_reader *reader, const char *tenant, 
 
 enum tm_err store_read_next_device(struct store_reader *reader, const char *tenant,
                                    char cursor[IPC_NAME_MAX + 1], struct ca_device *ret) {
-    if (!name_is_key(tenant))
+    if (!store_name_is_key(tenant))
         return TM_ENOTFOUND;
     uint8_t octets[STORE_KEY_MAX];
     struct buf after = BUF_ON(octets);
@@ -244,7 +244,7 @@ static enum tm_err next_certificate(struct store_reader *reader, struct bytes af
                                     struct ca_certificate *ret, struct buf *der) {
     struct bytes key, value;
     struct store_certificate record;
-    enum tm_err err = next(reader, STORE_DB_CERT, after, &key, &value);
+    enum tm_err err = store_reader_next(reader, STORE_DB_CERT, after, &key, &value);
     if (!err)
         err = store_unseal(reader->hasher, key, value, &store_certificate_schema, &record);
     return err ? err : hand_out(&record, ret, der);
@@ -265,7 +265,7 @@ enum tm_err store_read_next_certificate(struct store_reader *reader, struct ca_s
 static enum tm_err next_intent(struct store_reader *reader, struct bytes after,
                                struct ca_intent *ret) {
     struct bytes key, value;
-    enum tm_err err = next(reader, STORE_DB_INTENT, after, &key, &value);
+    enum tm_err err = store_reader_next(reader, STORE_DB_INTENT, after, &key, &value);
     return err ? err : store_unseal(reader->hasher, key, value, &store_intent_schema, ret);
 }
 

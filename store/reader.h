@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads of single records on the loop's thread. One read transaction is made at the start and
- * renewed for each read: it then sees whatever is committed, and holds no page back in between.
+ * Reads of single records. One read transaction is made at the start and renewed for each read: it
+ * then sees whatever is committed, and holds no page back in between. The store's own reader
+ * belongs to the loop's thread, that of a scan (store/scan.h) to whoever walks with it.
  */
 #ifndef TOUCHMARK_STORE_READER_H
 #define TOUCHMARK_STORE_READER_H
@@ -16,6 +17,7 @@ struct store_reader {
     MDB_txn *txn;
 };
 
+/* Opens no file. TM_ENOMEM, TM_EIO, TM_ECRYPTO. */
 MUST_USE enum tm_err store_reader_init(struct store_reader *reader, struct store_env *env);
 void store_reader_deinit(struct store_reader *reader); /* zeroed: nothing */
 
@@ -28,6 +30,17 @@ void store_reader_end(struct store_reader *reader);
 MUST_USE enum tm_err store_reader_record(struct store_reader *reader, enum store_db db,
                                          struct bytes key, const struct codec_schema *schema,
                                          void *ret_record);
+
+/* The first record whose key is above `after`, within begin and end; both borrow from the map.
+ * TM_ENOTFOUND at the end, TM_EIO. */
+MUST_USE enum tm_err store_reader_next(struct store_reader *reader, enum store_db db,
+                                       struct bytes after, struct bytes *ret_key,
+                                       struct bytes *ret_value);
+/* Moves the cursor to that record: LMDB's result. */
+int store_seek(MDB_cursor *cursor, struct bytes after, MDB_val *key, MDB_val *value);
+
+/* Copies what is still in the map behind what the caller's buffer holds. TM_ELIMIT. */
+MUST_USE enum tm_err store_copy_out(struct bytes from, struct buf *out, struct bytes *ret);
 
 /* The reads of ca/store.h, each within a begin and end of its own. */
 MUST_USE enum tm_err store_read_device(struct store_reader *reader, const char *tenant,
@@ -53,5 +66,9 @@ MUST_USE enum tm_err store_read_next_certificate(struct store_reader *reader,
                                                  struct ca_certificate *ret, struct buf *der);
 MUST_USE enum tm_err store_read_next_intent(struct store_reader *reader, struct ca_serial *cursor,
                                             struct ca_intent *ret);
+MUST_USE enum tm_err store_read_row(struct store_reader *reader, enum ca_table table, void *row,
+                                    struct buf *memory);
+MUST_USE enum tm_err store_read_next_row(struct store_reader *reader, enum ca_table table,
+                                         struct buf *cursor, void *ret_row, struct buf *memory);
 
 #endif

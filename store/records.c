@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The schemas of the records, their keys and the record hash: see store/records.h. */
+/* The schemas of the registry's records, all keys and the record hash: see store/records.h. */
 #include "store/records.h"
 
 #include <string.h>
 
-#define SCHEMA(symbol, label, number, version_, type_, rows)                                       \
-    const struct codec_schema symbol = {.name = (label),                                           \
-                                        .type = (number),                                          \
-                                        .version = (version_),                                     \
-                                        .size = sizeof(type_),                                     \
-                                        .fields = (rows),                                          \
-                                        .field_count = sizeof(rows) / sizeof((rows)[0])}
-
-#define SERIAL(t, f) CODEC_OCTETS(t, f.octets), CODEC_INT(CODEC_U8, t, f.n, CA_SERIAL_MAX)
+#include "store/schema.h"
 
 static const struct codec_field CERT_REF_FIELDS[] = {
     SERIAL(struct ca_cert_ref, serial),
@@ -36,6 +28,11 @@ static const struct codec_field DEVICE_FIELDS[] = {
     CODEC_STRING(struct ca_device, batch),
     CODEC_STRING(struct ca_device, site),
     CODEC_STRING(struct ca_device, station),
+    {.name = "job",
+     .type = CODEC_STR,
+     .since = 3,
+     .offset = offsetof(struct ca_device, job),
+     .max = IPC_NAME_MAX},
     CODEC_STRING(struct ca_device, operator_name),
     CODEC_STRING(struct ca_device, firmware),
     CODEC_INT(CODEC_U32, struct ca_device, provisioning_version, 0),
@@ -58,7 +55,7 @@ static const struct codec_field DEVICE_FIELDS[] = {
      .max = CA_PROOF_SIZE},
     CODEC_LIST(struct ca_device, certs, cert_count, CERT_REF_SCHEMA),
 };
-SCHEMA(store_device_schema, "device", STORE_TYPE_DEVICE, 2, struct ca_device, DEVICE_FIELDS);
+SCHEMA(store_device_schema, "device", STORE_TYPE_DEVICE, 3, struct ca_device, DEVICE_FIELDS);
 
 static const struct codec_field CERTIFICATE_FIELDS[] = {
     SERIAL(struct store_certificate, certificate.serial),
@@ -157,6 +154,23 @@ static const struct codec_field CURSOR_FIELDS[] = {
 };
 SCHEMA(store_cursor_schema, "cursor", STORE_TYPE_CURSOR, 1, struct store_cursor, CURSOR_FIELDS);
 
+static const struct codec_field REVOKED_FIELDS[] = {
+    CODEC_INT(CODEC_I64, struct ca_revoked, revoked_ms, 0),
+    CODEC_INT(CODEC_I64, struct ca_revoked, not_after_ms, 0),
+    CODEC_INT(CODEC_U8, struct ca_revoked, reason, 0),
+};
+SCHEMA(store_revoked_schema, "revoked certificate", STORE_TYPE_REVOKED, 1, struct ca_revoked,
+       REVOKED_FIELDS);
+
+bool store_name_is_key(const char *name) {
+    size_t n = strnlen(name, IPC_NAME_MAX + 1);
+    return n > 0 && n <= IPC_NAME_MAX;
+}
+
+bool store_serial_is_key(const struct ca_serial *serial) {
+    return serial->n > 0 && serial->n <= CA_SERIAL_MAX;
+}
+
 void store_put_device_key(struct buf *out, const char *tenant, const char *id) {
     buf_put(out, bytes_str(tenant));
     buf_put_u8(out, 0);
@@ -169,6 +183,24 @@ void store_put_leaf_key(struct buf *out, uint64_t sequence) {
 
 struct bytes store_serial_key(const struct ca_serial *serial) {
     return (struct bytes){serial->octets, serial->n};
+}
+
+struct ca_revoked store_revoked_of(const struct ca_certificate *certificate) {
+    return (struct ca_revoked){.serial = certificate->serial,
+                               .revoked_ms = certificate->revoked_ms,
+                               .not_after_ms = certificate->not_after_ms,
+                               .reason = certificate->revoked_reason};
+}
+
+void store_put_revoked_key(struct buf *out, const char *issuer, const struct ca_serial *serial) {
+    buf_put(out, bytes_str(issuer));
+    buf_put_u8(out, 0);
+    buf_put(out, store_serial_key(serial));
+}
+
+enum tm_err store_put_row_key(struct buf *out, enum ca_table table, const void *row) {
+    buf_put_u8(out, (uint8_t)table);
+    return ca_row_key(table, row, out);
 }
 
 static enum tm_err record_hash(struct ca_hasher *hasher, struct bytes key, struct bytes record,
@@ -204,17 +236,26 @@ struct bytes store_sealed_record(struct bytes value) {
     return (struct bytes){value.p + STORE_RECORD_HASH_SIZE, value.n - STORE_RECORD_HASH_SIZE};
 }
 
+/* A flipped octet in a page can make LMDB hand out any length: none is read before this. */
+static bool length_fits(struct bytes value) {
+    return value.n >= STORE_RECORD_HASH_SIZE && value.n <= STORE_RECORD_MAX;
+}
+
+enum tm_err store_peek(struct bytes value, const struct codec_schema *schema, void *ret_record) {
+    if (!length_fits(value))
+        return TM_ECORRUPT;
+    return codec_decode(schema, store_sealed_record(value), ret_record) ? TM_ECORRUPT : TM_OK;
+}
+
 enum tm_err store_unseal(struct ca_hasher *hasher, struct bytes key, struct bytes value,
                          const struct codec_schema *schema, void *ret_record) {
-    /* A flipped octet in a page can make LMDB hand out any length: none is read before this. */
-    if (key.n > STORE_KEY_MAX || value.n < STORE_RECORD_HASH_SIZE || value.n > STORE_RECORD_MAX)
+    if (key.n > STORE_KEY_MAX || !length_fits(value))
         return TM_ECORRUPT;
-    struct bytes record = store_sealed_record(value);
     uint8_t hash[CA_HASH_SIZE];
-    enum tm_err err = record_hash(hasher, key, record, hash);
+    enum tm_err err = record_hash(hasher, key, store_sealed_record(value), hash);
     if (err)
         return err;
     if (memcmp(hash, value.p, STORE_RECORD_HASH_SIZE) != 0)
         return TM_ECORRUPT;
-    return codec_decode(schema, record, ret_record) ? TM_ECORRUPT : TM_OK;
+    return store_peek(value, schema, ret_record);
 }

@@ -12,10 +12,10 @@
 
 #include "base/codec.h"
 #include "ca/hash.h"
-#include "ca/types.h"
+#include "ca/rows.h"
 #include "store/merkle.h"
 
-#define STORE_FORMAT 2            /* raised when an older program could not read the store */
+#define STORE_FORMAT 3            /* raised when an older program could not read the store */
 #define STORE_RECORD_HASH_SIZE 16 /* octets */
 #define STORE_RECORD_MAX 13312    /* octets of a stored value: a transaction with its response */
 #define STORE_KEY_MAX 255         /* octets of a key; LMDB takes 511 */
@@ -31,6 +31,13 @@ enum store_type {
     STORE_TYPE_FRONTIER,
     STORE_TYPE_TRANSACTION,
     STORE_TYPE_CURSOR,
+    STORE_TYPE_REVOKED,
+    STORE_TYPE_PENDING,
+    STORE_TYPE_ACT,
+    STORE_TYPE_PROFILE,
+    STORE_TYPE_ISSUER,
+    STORE_TYPE_PUBLISHED,
+    STORE_TYPE_KEYGEN,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -58,10 +65,29 @@ struct store_format {
 };
 
 /* For struct ca_device, store_certificate, ca_intent, store_owner, ca_leaf, store_format,
- * store_frontier, ca_transaction and store_cursor. */
+ * store_frontier, ca_transaction, store_cursor and ca_revoked (whose serial stands in its key
+ * alone). */
 extern const struct codec_schema store_device_schema, store_certificate_schema, store_intent_schema,
     store_owner_schema, store_leaf_schema, store_format_schema, store_frontier_schema,
-    store_transaction_schema, store_cursor_schema;
+    store_transaction_schema, store_cursor_schema, store_revoked_schema;
+
+/* A row of any table (ca/rows.h). */
+union store_row {
+    uint64_t version; /* the first member of every table's struct */
+    struct ca_pending pending;
+    struct ca_act act;
+    struct ca_profile_row profile;
+    struct ca_issuer_row issuer;
+    struct ca_published published;
+    struct ca_keygen keygen;
+};
+
+/* NULL: there is no such table. */
+const struct codec_schema *store_row_schema(enum ca_table table);
+
+/* LMDB refuses keys of no or too many octets: nothing is stored under such names and serials. */
+bool store_name_is_key(const char *name);
+bool store_serial_is_key(const struct ca_serial *serial);
 
 /* Appends tenant, NUL and device ID: a tenant's devices stand together, sorted by ID. The key of a
  * device and of its transaction. */
@@ -70,6 +96,14 @@ void store_put_device_key(struct buf *out, const char *tenant, const char *id);
 void store_put_leaf_key(struct buf *out, uint64_t sequence);
 /* The serial's own octets; borrows from it. */
 struct bytes store_serial_key(const struct ca_serial *serial);
+/* How the index of the revoked tells of a certificate. */
+struct ca_revoked store_revoked_of(const struct ca_certificate *certificate);
+/* Appends issuer, NUL and serial: what an issuer revoked stands together, sorted by serial. With a
+ * serial of no octets it is what they begin with. */
+void store_put_revoked_key(struct buf *out, const char *issuer, const struct ca_serial *serial);
+/* Appends the table's octet and the row's own key: a table's rows stand together. TM_ELIMIT and
+ * TM_EINVAL as ca_row_key. */
+MUST_USE enum tm_err store_put_row_key(struct buf *out, enum ca_table table, const void *row);
 
 /* Appends the stored value of a record. TM_ELIMIT and TM_EINVAL as codec_encode, TM_ECRYPTO. */
 MUST_USE enum tm_err store_seal(struct ca_hasher *hasher, struct bytes key,
@@ -80,6 +114,11 @@ MUST_USE enum tm_err store_seal(struct ca_hasher *hasher, struct bytes key,
  * the hash is another or the record cannot be one; *ret_record is then unspecified. */
 MUST_USE enum tm_err store_unseal(struct ca_hasher *hasher, struct bytes key, struct bytes value,
                                   const struct codec_schema *schema, void *ret_record);
+
+/* Decodes like store_unseal and trusts the hash: what BYTES members borrow is not even looked at.
+ * For walks over many records that judge few. TM_ECORRUPT: the record cannot be one. */
+MUST_USE enum tm_err store_peek(struct bytes value, const struct codec_schema *schema,
+                                void *ret_record);
 
 /* The encoded record within a stored value: of a leaf, the octets that the Merkle tree hashes. */
 struct bytes store_sealed_record(struct bytes value);

@@ -13,6 +13,7 @@
 #include "store/check.h"
 #include "store/datafile.h"
 #include "store/format.h"
+#include "store/scan.h"
 #include "store/writer.h"
 
 struct store {
@@ -80,6 +81,16 @@ static enum tm_err op_audit_head(struct ca_store *base, struct ca_audit_head *re
     return store_read_head(&store_of(base)->reader, ret);
 }
 
+static enum tm_err op_row(struct ca_store *base, enum ca_table table, void *row,
+                          struct buf *memory) {
+    return store_read_row(&store_of(base)->reader, table, row, memory);
+}
+
+static enum tm_err op_next_row(struct ca_store *base, enum ca_table table, struct buf *cursor,
+                               void *ret_row, struct buf *memory) {
+    return store_read_next_row(&store_of(base)->reader, table, cursor, ret_row, memory);
+}
+
 static enum tm_err op_next_device(struct ca_store *base, const char *tenant,
                                   char cursor[IPC_NAME_MAX + 1], struct ca_device *ret) {
     return store_read_next_device(&store_of(base)->reader, tenant, cursor, ret);
@@ -93,6 +104,10 @@ static enum tm_err op_next_certificate(struct ca_store *base, struct ca_serial *
 static enum tm_err op_next_intent(struct ca_store *base, struct ca_serial *cursor,
                                   struct ca_intent *ret) {
     return store_read_next_intent(&store_of(base)->reader, cursor, ret);
+}
+
+static enum tm_err op_scan_open(struct ca_store *base, struct ca_scan **ret_scan) {
+    return store_scan_open(&store_of(base)->env, ret_scan);
 }
 
 static enum tm_err op_check(struct ca_store *base, void (*report)(void *arg, const char *text),
@@ -109,9 +124,16 @@ static const struct ca_store_ops OPS = {
     .cursor = op_cursor,
     .leaf = op_leaf,
     .audit_head = op_audit_head,
+    .row = op_row,
     .next_device = op_next_device,
     .next_certificate = op_next_certificate,
     .next_intent = op_next_intent,
+    .next_row = op_next_row,
+    .scan_open = op_scan_open,
+    .scan_close = store_scan_close,
+    .scan_revoked = store_scan_revoked,
+    .scan_certificates = store_scan_certificates,
+    .scan_devices = store_scan_devices,
     .check = op_check,
 };
 
@@ -136,8 +158,14 @@ static enum tm_err settle_format(struct store *s, const struct store_config *con
                                  char text[IPC_TEXT_MAX + 1]) {
     struct store_format format;
     enum tm_err err = store_format_check(&s->reader, config, &format, text);
-    if (err || format.format == STORE_FORMAT)
+    if (err)
         return err;
+    if (format.format == STORE_FORMAT && !s->env.whole) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "the store %.160s lacks a database", config->path);
+        return TM_ECORRUPT;
+    }
+    if (format.format == STORE_FORMAT)
+        return TM_OK;
     err = store_format_raise(&s->env, s->reader.hasher, &format);
     if (err)
         (void)snprintf(text, IPC_TEXT_MAX + 1,

@@ -8,9 +8,10 @@
  * recover. A full map grows by itself up to max_map_size.
  *
  * A full store, be it the map at its maximum or the disk, answers TM_EFULL to what begins
- * something new; batches that end an intent, change a certificate's status, withdraw a device or
- * record that it has its certificate may use headroom kept for them. A batch that must change a
- * record which fails its hash ends with TM_ECORRUPT and changes nothing.
+ * something new; batches that end an intent, change a certificate's status, withdraw a device,
+ * record that it has its certificate, publish, carry out an act or count a use may use headroom
+ * kept for them (store/batch.h has the whole rule). A batch that must change a record which fails
+ * its hash ends with TM_ECORRUPT and changes nothing.
  *
  * A store of an older format is brought to this program's by store_open; older programs then refuse
  * it (store/format.h).
@@ -18,7 +19,8 @@
  * Everything is opened by store_open: afterwards no file is opened, mapped executable or
  * created, so the process may confine itself (the writer's thread exists by then; a filter must
  * cover it too). check() looks at one committed state, on the loop's thread: of a large store it
- * takes minutes, in which the loop serves nobody.
+ * takes minutes, in which the loop serves nobody. A scan gives at most STORE_SCAN_PAGE rows a page
+ * (store/scan.h), whatever it is asked for.
  */
 #ifndef TOUCHMARK_STORE_STORE_H
 #define TOUCHMARK_STORE_STORE_H

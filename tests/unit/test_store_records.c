@@ -66,7 +66,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {&store_device_schema, offsetof(struct samples, device),
-     "39dbc791cdfc819cd6f0a48d5abeff5c1f7311adb79f624ea24635891a83d86d"},
+     "d95321b6939eb7858c6541fcce546e5a43aa09f6b498bc7aac86dab766773e32"},
     {&store_certificate_schema, offsetof(struct samples, certificate),
      "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
     {&store_intent_schema, offsetof(struct samples, intent),

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the tables of fields become schemas: shared by the files that have some. Internal to store/.
+ */
+#ifndef TOUCHMARK_STORE_SCHEMA_H
+#define TOUCHMARK_STORE_SCHEMA_H
+
+#include "base/codec.h"
+
+#define SCHEMA(symbol, label, number, version_, type_, rows)                                       \
+    const struct codec_schema symbol = {.name = (label),                                           \
+                                        .type = (number),                                          \
+                                        .version = (version_),                                     \
+                                        .size = sizeof(type_),                                     \
+                                        .fields = (rows),                                          \
+                                        .field_count = sizeof(rows) / sizeof((rows)[0])}
+
+#define SERIAL(t, f) CODEC_OCTETS(t, f.octets), CODEC_INT(CODEC_U8, t, f.n, CA_SERIAL_MAX)
+
+#endif
