@@ -22,5 +22,7 @@ bool conf_lies_in(const char *path, const char *folder);
 
 /* check_status.c: the section `status`. */
 MUST_USE enum tm_err conf_check_status(const struct conf_check *c);
+/* check_officers.c: the section `officers`. */
+MUST_USE enum tm_err conf_check_officers(const struct conf_check *c);
 
 #endif

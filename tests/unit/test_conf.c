@@ -68,6 +68,9 @@ static char *edited(const char *from, const char *to) {
     return text;
 }
 
+/* Two officers in one line, what differs being given. */
+#define OFFICERS(a, b) "officers: [{role: officer, " a "}, {role: officer, " b "}]\ntls:\n"
+
 static void refuses_what_does_not_fit(void **state) {
     (void)state;
     static const struct {
@@ -137,6 +140,17 @@ static void refuses_what_does_not_fit(void **state) {
          "status: {url: 'http://s'}\n",
          ":12: issuers.name: \"manufacturing-7\" is what a shard of \"manufacturing\""},
         {"tls:\n", "mqtt: {broker: 'tcp://b'}\ntls:\n", ":2: mqtt.broker: \"tcp://b\" is not"},
+        {"tls:\n", OFFICERS("name: a, user: u", "name: a, user: v"),
+         ":2: officers.name: \"a\" is the name of an earlier officer"},
+        {"tls:\n", OFFICERS("name: a, user: u", "name: b, user: u"),
+         ":2: officers.user: \"u\" is the user of an earlier officer"},
+        {"tls:\n", OFFICERS("name: a, user: u, key: k", "name: b, user: v, key: ./k"),
+         ":2: officers.key: /etc/touchmark/k is the key of an earlier officer"},
+        {"tls:\n", OFFICERS("name: a, user: u, key: k", "name: b, user: v"),
+         ":2: officers: one key only"},
+        {"tls:\n", "officers: [{name: a, user: u, role: operator, key: k}]\ntls:\n",
+         ":2: officers.key: has no use: a signs nothing"},
+        {"tls:\n", "officers: [{name: a, role: auditor}]\ntls:\n", ":2: officers.user: is"},
         {"tls:\n", "mqtt: {broker: 'mqtt://'}\ntls:\n", ":2: mqtt.broker: \"mqtt://\" is not"},
         {"tls:\n", "mqtt: {broker: 'mqtt://a_b'}\ntls:\n", ":2: mqtt.broker: \"mqtt://a_b\" is"},
         {"tls:\n", "mqtt: {broker: 'mqtt://b:0'}\ntls:\n", ":2: mqtt.broker: \"mqtt://b:0\" is"},
@@ -195,6 +209,8 @@ static void takes_what_fits(void **state) {
         {"tls:\n", "status: {url: 'http://s.example:8080/a/b.c', dir: /s.d}\ntls:\n"},
         {"tls:\n", "status: {url: 'http://[2001:db8::1]', address: '::', port: 0}\ntls:\n"},
         {"tls:\n", "status: {dir: /var/lib/touchmark, crl_delay: 2h}\ntls:\n"}, /* nobody uses it */
+        {"tls:\n", OFFICERS("name: a, user: u", "name: b, user: v")},           /* nobody signs */
+        {"tls:\n", OFFICERS("name: a, user: u, key: k", "name: b, user: v, key: l")},
         {"tls:\n", "mqtt: {broker: ''}\ntls:\n"},
         {"tls:\n", "mqtt: {host_id: a/b}\ntls:\n"}, /* nobody uses it */
         {"tls:\n", "mqtt: {broker: 'mqtt://b', sparkplug: false, host_id: ''}\ntls:\n"},
