@@ -136,6 +136,9 @@ struct ca_store_ops {
     enum tm_err (*scan_devices)(struct ca_scan *scan, const char *tenant,
                                 char cursor[IPC_NAME_MAX + 1], struct ca_device *rows, size_t max,
                                 size_t *ret_n);
+    /* As `device`, by the scan's thread. */
+    enum tm_err (*scan_device)(struct ca_scan *scan, const char *tenant, const char *id,
+                               struct ca_device *ret);
 
     /* Everything that must agree, agrees: record hashes, device <-> certificate, intents,
      * keys, Merkle root over the leaves. `report` is called per fault with one sentence.

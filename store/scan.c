@@ -188,3 +188,8 @@ enum tm_err store_scan_devices(struct ca_scan *scan, const char *tenant,
         *ret_n = n;
     return err;
 }
+
+enum tm_err store_scan_device(struct ca_scan *scan, const char *tenant, const char *id,
+                              struct ca_device *ret) {
+    return store_read_device(&scan->reader, tenant, id, ret);
+}

@@ -27,5 +27,7 @@ MUST_USE enum tm_err store_scan_certificates(struct ca_scan *scan, struct ca_ser
 MUST_USE enum tm_err store_scan_devices(struct ca_scan *scan, const char *tenant,
                                         char cursor[IPC_NAME_MAX + 1], struct ca_device *rows,
                                         size_t max, size_t *ret_n);
+MUST_USE enum tm_err store_scan_device(struct ca_scan *scan, const char *tenant, const char *id,
+                                       struct ca_device *ret);
 
 #endif

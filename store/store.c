@@ -134,6 +134,7 @@ static const struct ca_store_ops OPS = {
     .scan_revoked = store_scan_revoked,
     .scan_certificates = store_scan_certificates,
     .scan_devices = store_scan_devices,
+    .scan_device = store_scan_device,
     .check = op_check,
 };
 
