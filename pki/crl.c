@@ -9,7 +9,10 @@
 
 #define VERSION_2 1 /* RFC 5280, 5.1.2.1: as it stands in DER */
 #define Y2050_MS INT64_C(2524608000000)
-#define SERIAL_MAX 20        /* octets: RFC 5280, 4.1.2.2 */
+#define SERIAL_MAX 20   /* octets: RFC 5280, 4.1.2.2 */
+#define REASON_UNUSED 7 /* CRLReason: RFC 5280, 5.3.1 */
+#define REASON_REMOVE 8 /* of delta CRLs only */
+#define REASON_LAST 10
 #define URI 0x86             /* GeneralName [6] */
 #define DISTRIBUTION_POINT 0 /* [0] of IssuingDistributionPoint, the only one that is taken */
 
