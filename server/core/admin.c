@@ -63,6 +63,8 @@ static const struct {
     [IPC_ADMIN_INTENT_LIST] = {admin_intent_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_AUDIT_LIST] = {admin_audit_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_AUDIT_HEAD] = {admin_audit_head, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_PUBLISH] = {admin_publish, CONF_ROLE_OPERATOR},
+    [IPC_ADMIN_PUBLISHED] = {admin_published, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_STORE_CHECK] = {admin_store_check, CONF_ROLE_AUDITOR},
 };
 

@@ -5,6 +5,7 @@
  *   admin.c            clients, who they are, which handler is whose
  *   admin_answer.c     answers and rows
  *   admin_registry.c   devices, secrets, single revocations
+ *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -70,5 +71,6 @@ typedef void admin_handler_fn(struct client *client, const struct ipc_admin_requ
 admin_handler_fn admin_device_add, admin_device_transition, admin_device_secret, admin_cert_revoke;
 admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_show,
     admin_cert_list, admin_intent_list, admin_audit_list, admin_audit_head, admin_store_check;
+admin_handler_fn admin_publish, admin_published;
 
 #endif

@@ -8,6 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/core/ocsp.h"
+#include "server/core/publish.h"
+#include "server/core/worker.h"
 #include "store/store.h"
 
 #define TICK_MS 100
@@ -29,6 +32,9 @@ struct core {
     struct ca_wrap *wrap; /* NULL: none is configured */
     struct ca_service *service;
     struct ca_registry registry;
+    struct core_worker *worker;
+    struct core_publish *publish; /* NULL: there is no status service */
+    struct core_ocsp *ocsp;       /* NULL: as before */
     struct core_signer *signer;
     struct core_events *events; /* NULL: no bridge wants any */
     struct core_faces *faces;
@@ -95,6 +101,10 @@ static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
     core_events_tick(core->events);
+    if (!core->draining) {
+        core_publish_tick(core->publish);
+        core_ocsp_tick(core->ocsp);
+    }
     if (core->draining && drained(core)) {
         role_exit(core->role);
         return;
@@ -165,6 +175,43 @@ static enum tm_err open_events(struct core *core) {
     return err;
 }
 
+static void revoked(void *arg, const struct ca_certificate *certificate) {
+    struct core *core = arg;
+    core_publish_revoked(core->publish, certificate);
+    core_ocsp_revoked(core->ocsp, certificate);
+}
+
+static enum tm_err open_status(struct core *core) {
+    const struct conf_status *conf = &core->role->conf->status;
+    if (!conf->url)
+        return TM_OK;
+    const struct core_publish_config publish = {.store = core->store,
+                                                .signer = core_signer_interface(core->signer),
+                                                .worker = core->worker,
+                                                .setup = &core->setup,
+                                                .conf = conf,
+                                                .now_ms = clock_wall_ms};
+    const struct core_ocsp_config ocsp = {.store = core->store,
+                                          .service = core->service,
+                                          .signer = core->signer,
+                                          .setup = &core->setup,
+                                          .conf = conf,
+                                          .now_ms = clock_wall_ms};
+    enum tm_err err = core_publish_new(&publish, &core->publish);
+    return err ? err : core_ocsp_new(&ocsp, &core->ocsp);
+}
+
+static enum tm_err open_faces(struct core *core) {
+    const struct core_faces_config config = {.loop = core->role->loop,
+                                             .setup = &core->setup,
+                                             .service = core->service,
+                                             .events = core->events,
+                                             .publish = core->publish,
+                                             .ocsp = core->ocsp,
+                                             .queue = core->role->conf->core.queue};
+    return core_faces_new(&config, &core->faces);
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
     core->config =
@@ -185,17 +232,21 @@ static enum tm_err open_service(struct core *core) {
     if (!err)
         err = open_events(core);
     if (!err)
-        err = core_faces_new(core->role->loop, &core->setup, core->service, core->events,
-                             conf->core.queue, &core->faces);
-    return err;
+        err = core_worker_new(core->role->loop, &core->worker);
+    if (!err)
+        err = open_status(core);
+    return err ? err : open_faces(core);
 }
 
 static enum tm_err open_admin(struct core *core) {
     const struct conf *conf = core->role->conf;
     if (core->role->listen_fd < 0)
         return TM_OK;
-    core->registry = (struct ca_registry){
-        .store = core->store, .wrap = core->wrap, .now_ms = clock_wall_ms};
+    core->registry = (struct ca_registry){.store = core->store,
+                                          .wrap = core->wrap,
+                                          .now_ms = clock_wall_ms,
+                                          .revoked = revoked,
+                                          .arg = core};
     struct core_admin_config config = {
         .store = core->store,
         .registry = &core->registry,
@@ -204,6 +255,8 @@ static enum tm_err open_admin(struct core *core) {
         .signer = core->signer,
         .faces = core->faces,
         .events = core->events,
+        .publish = core->publish,
+        .ocsp = core->ocsp,
         .bridge = conf->mqtt.broker != NULL,
         .environment = conf_environment_name(conf),
         .default_tenant = core->setup.tenant_count ? core->setup.tenants[0].name : "",
@@ -274,11 +327,15 @@ void core_stop(struct role *role) {
     loop_after_round(role->loop, NULL, NULL);
     if (core->service && ca_service_active(core->service))
         _exit(0); /* given up after the drain timeout: recovery settles what is open */
+    core_worker_free(core->worker);
+    core_publish_stop(core->publish);
     store_close(core->store);
     core_admin_free(core->admin);
     core_faces_free(core->faces);
     core_events_free(core->events);
     core_signer_free(core->signer);
+    core_ocsp_free(core->ocsp);
+    core_publish_free(core->publish);
     ca_service_free(core->service);
     ca_wrap_free(core->wrap);
     core_setup_free(&core->setup);

@@ -81,9 +81,19 @@ uint64_t core_events_next(const struct core_events *events);
 
 /* Faces: each link belongs to one face process. */
 struct core_faces;
-MUST_USE enum tm_err core_faces_new(struct loop *loop, const struct core_setup *setup,
-                                    struct ca_service *service, struct core_events *events,
-                                    size_t queue, struct core_faces **ret_faces);
+struct core_publish;
+struct core_ocsp;
+struct core_faces_config {
+    struct loop *loop;
+    const struct core_setup *setup;
+    struct ca_service *service;
+    struct core_events *events;   /* NULL: nobody wants any */
+    struct core_publish *publish; /* NULL: there is no status service */
+    struct core_ocsp *ocsp;       /* NULL: as before */
+    size_t queue;
+};
+MUST_USE enum tm_err core_faces_new(const struct core_faces_config *config,
+                                    struct core_faces **ret_faces);
 void core_faces_free(struct core_faces *faces);
 void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd);
 /* Is a face of this role there? */
@@ -101,6 +111,8 @@ struct core_admin_config {
     const struct core_signer *signer;
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */
+    struct core_publish *publish;     /* NULL: there is no status service */
+    const struct core_ocsp *ocsp;     /* NULL: as before */
     bool bridge;                      /* there should be one */
     const char *environment;
     const char *default_tenant; /* when a request names none */

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "server/core/core.h"
+#include "server/core/ocsp.h"
+#include "server/core/publish.h"
 
 struct face {
     struct core_faces *faces;
@@ -19,6 +21,8 @@ struct core_faces {
     const struct core_setup *setup;
     struct ca_service *service;
     struct core_events *events;
+    struct core_publish *publish;
+    struct core_ocsp *ocsp;
     size_t queue;
     struct face *first;
 };
@@ -30,6 +34,8 @@ static void face_free(struct face *face) {
     *at = face->next;
     ca_service_forget(face->faces->service, face);
     core_events_unlink(face->faces->events, face->link);
+    core_publish_unlink(face->faces->publish, face->link);
+    core_ocsp_unlink(face->faces->ocsp, face->link);
     ipc_link_close(face->link);
     free(face);
 }
@@ -87,6 +93,19 @@ static bool take_event_ack(const struct face *face, struct bytes message) {
            core_events_ack(face->faces->events, ack.sequence);
 }
 
+static bool take_published(const struct face *face, struct bytes message) {
+    struct ipc_published published;
+    return face->role == IPC_ROLE_STATUS &&
+           !codec_decode(&ipc_published_schema, message, &published) &&
+           core_publish_acknowledged(face->faces->publish, &published);
+}
+
+static bool take_ocsp_ask(const struct face *face, struct bytes message) {
+    struct ipc_ocsp_ask ask;
+    return face->role == IPC_ROLE_STATUS && !codec_decode(&ipc_ocsp_ask_schema, message, &ask) &&
+           core_ocsp_asked(face->faces->ocsp, &ask);
+}
+
 static bool take(struct face *face, struct bytes message) {
     switch (codec_peek(message)) {
     case IPC_TYPE_ENROLL:
@@ -97,6 +116,10 @@ static bool take(struct face *face, struct bytes message) {
         return take_birth(face, message);
     case IPC_TYPE_EVENT_ACK:
         return take_event_ack(face, message);
+    case IPC_TYPE_PUBLISHED:
+        return take_published(face, message);
+    case IPC_TYPE_OCSP_ASK:
+        return take_ocsp_ask(face, message);
     default:
         return false;
     }
@@ -122,13 +145,12 @@ static void face_closed(void *arg, struct ipc_link *link) {
 
 static const struct ipc_link_events face_events = {face_message, face_closed};
 
-enum tm_err core_faces_new(struct loop *loop, const struct core_setup *setup,
-                           struct ca_service *service, struct core_events *events, size_t queue,
-                           struct core_faces **ret_faces) {
+enum tm_err core_faces_new(const struct core_faces_config *config, struct core_faces **ret_faces) {
     struct core_faces *faces = calloc(1, sizeof *faces);
     if (!faces)
         return TM_ENOMEM;
-    *faces = (struct core_faces){loop, setup, service, events, queue, NULL};
+    *faces = (struct core_faces){config->loop,    config->setup, config->service, config->events,
+                                 config->publish, config->ocsp,  config->queue,   NULL};
     *ret_faces = faces;
     return TM_OK;
 }
@@ -139,6 +161,11 @@ void core_faces_free(struct core_faces *faces) {
     while (faces->first)
         face_free(faces->first);
     free(faces);
+}
+
+static void link_status(struct core_faces *faces, struct ipc_link *link) {
+    core_publish_link(faces->publish, link);
+    core_ocsp_link(faces->ocsp, link);
 }
 
 void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd) {
@@ -163,6 +190,8 @@ void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned in
         face_free(face);
     else if (peer == IPC_ROLE_BRIDGE)
         core_events_link(faces->events, face->link);
+    else if (peer == IPC_ROLE_STATUS)
+        link_status(faces, face->link);
 }
 
 bool core_faces_has(const struct core_faces *faces, enum ipc_role role) {

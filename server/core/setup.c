@@ -96,6 +96,12 @@ static enum tm_err load_profile(const struct conf *conf, struct core_setup *setu
         return err;
     }
     setup->profile_count++;
+    if (profile->keygen != CA_KEYGEN_OFF && !conf->core.wrap_key) {
+        log_error("profile: %s: server_keygen needs core.wrap_key, which seals the keys that may "
+                  "have to be given again",
+                  path);
+        return TM_EPARSE;
+    }
     if (strcmp(profile->name, name) != 0) {
         log_error("profile: %s calls itself %s; file and name must agree", path, profile->name);
         return TM_EPARSE;

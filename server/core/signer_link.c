@@ -4,14 +4,22 @@
  * they are answered: what is not sent yet, or was sent to a signer that died, goes out over
  * the next link under the same rising IDs.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/auto.h"
 #include "base/log.h"
 #include "server/core/core.h"
 
 #define FAILURES_MAX 3 /* signers that may fail on one ticket before it is given back */
+
+struct ocsp_key {
+    uint8_t *spki; /* NULL: none was shown */
+    size_t n;
+};
 
 struct core_signer {
     struct ca_signer base;
@@ -21,7 +29,8 @@ struct core_signer {
     void (*distrust)(void *arg);
     void *arg;
     struct ipc_link *link;
-    size_t keys_seen;
+    size_t keys_seen;           /* issuers' own */
+    struct ocsp_key *ocsp_keys; /* by issuer */
     uint64_t next_id;
     struct ca_ticket *first, **last; /* waiting for an answer, in the order of their IDs */
     size_t waiting;
@@ -54,6 +63,26 @@ static enum tm_err send_keygen(struct core_signer *s, const struct ca_ticket *ti
     return ipc_link_send(s->link, &ipc_keygen_ticket_schema, &message);
 }
 
+/* The link takes what it sends over, and the ticket may have to go out again. */
+static enum tm_err send_crl(struct core_signer *s, const struct ca_ticket *ticket) {
+    struct ipc_status_ticket message = {.id = ticket->id, .kind = IPC_STATUS_CRL};
+    TEXT_SET(message.issuer, ticket->issuer);
+    int fd = fcntl(ticket->content_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        log_error("a CRL cannot be given to the signer: %s", strerror(errno));
+        return TM_EIO;
+    }
+    return ipc_link_send_fd(s->link, &ipc_status_ticket_schema, &message, fd);
+}
+
+static enum tm_err send_status(struct core_signer *s, const struct ca_ticket *ticket,
+                               enum ipc_status_kind kind) {
+    struct ipc_status_ticket message = {
+        .id = ticket->id, .kind = (uint8_t)kind, .content = ticket->content};
+    TEXT_SET(message.issuer, ticket->issuer);
+    return ipc_link_send(s->link, &ipc_status_ticket_schema, &message);
+}
+
 static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
     switch (ticket->kind) {
     case CA_TICKET_CERTIFICATE:
@@ -63,9 +92,11 @@ static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ti
     case CA_TICKET_KEYGEN:
         return send_keygen(s, ticket);
     case CA_TICKET_CRL:
+        return send_crl(s, ticket);
     case CA_TICKET_OCSP:
+        return send_status(s, ticket, IPC_STATUS_OCSP);
     case CA_TICKET_FILTER:
-        break;
+        return send_status(s, ticket, IPC_STATUS_FILTER);
     }
     return TM_EINVAL;
 }
@@ -115,10 +146,18 @@ static struct ca_ticket **find(struct core_signer *s, uint64_t id) {
     return NULL;
 }
 
+static void forget_keys(struct core_signer *s) {
+    for (size_t i = 0; i < s->setup->issuer_count; i++) {
+        free(s->ocsp_keys[i].spki);
+        s->ocsp_keys[i] = (struct ocsp_key){0};
+    }
+    s->keys_seen = 0;
+}
+
 static void lose_link(struct core_signer *s) {
     ipc_link_close(s->link);
     s->link = NULL;
-    s->keys_seen = 0;
+    forget_keys(s);
     s->unsent = s->first;
 }
 
@@ -152,22 +191,41 @@ static bool take_signed(struct core_signer *s, struct bytes message) {
     return true;
 }
 
+/* The index of an issuer; issuer_count: there is none of this name. */
+static size_t issuer_index(const struct core_signer *s, const char *name) {
+    size_t i = 0;
+    while (i < s->setup->issuer_count && strcmp(s->setup->issuers[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static bool keep_ocsp_key(struct ocsp_key *kept, struct bytes spki) {
+    uint8_t *copy = spki.n ? malloc(spki.n) : NULL;
+    if (!copy)
+        return false;
+    memcpy(copy, spki.p, spki.n);
+    free(kept->spki);
+    *kept = (struct ocsp_key){copy, spki.n};
+    return true;
+}
+
 static bool take_key(struct core_signer *s, struct bytes message) {
     struct ipc_key key;
     if (codec_decode(&ipc_key_schema, message, &key))
         return false;
-    for (size_t i = 0; i < s->setup->issuer_count; i++) {
-        if (strcmp(s->setup->issuers[i].name, key.issuer) != 0)
-            continue;
-        if (!ca_issuer_has_key(&s->setup->issuers[i], key.spki)) {
-            log_error("the signer's key for issuer %s is not that of its certificate", key.issuer);
-            return false;
-        }
-        s->keys_seen++;
-        flush(s);
-        return true;
+    size_t i = issuer_index(s, key.issuer);
+    if (i == s->setup->issuer_count)
+        return false;
+    bool own = ca_issuer_has_key(&s->setup->issuers[i], key.spki);
+    if (key.ocsp)
+        return !own && keep_ocsp_key(&s->ocsp_keys[i], key.spki);
+    if (!own) {
+        log_error("the signer's key for issuer %s is not that of its certificate", key.issuer);
+        return false;
     }
-    return false;
+    s->keys_seen++;
+    flush(s);
+    return true;
 }
 
 static void signer_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
@@ -195,8 +253,11 @@ static const struct ipc_link_events signer_events = {signer_message, signer_clos
 enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup, size_t queue,
                             void (*on_distrust)(void *arg), void *arg,
                             struct core_signer **ret_signer) {
-    struct core_signer *s = calloc(1, sizeof *s);
+    AUTO_MEM struct core_signer *s = calloc(1, sizeof *s);
     if (!s)
+        return TM_ENOMEM;
+    s->ocsp_keys = calloc(setup->issuer_count + 1, sizeof *s->ocsp_keys);
+    if (!s->ocsp_keys)
         return TM_ENOMEM;
     s->base.ops = &ops;
     s->loop = loop;
@@ -205,7 +266,7 @@ enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup, s
     s->distrust = on_distrust;
     s->arg = arg;
     s->last = &s->first;
-    *ret_signer = s;
+    *ret_signer = TAKE(s);
     return TM_OK;
 }
 
@@ -213,6 +274,8 @@ void core_signer_free(struct core_signer *signer) {
     if (!signer)
         return;
     ipc_link_close(signer->link);
+    forget_keys(signer);
+    free(signer->ocsp_keys);
     free(signer);
 }
 
@@ -230,4 +293,13 @@ void core_signer_linked(struct core_signer *signer, int fd) {
 
 bool core_signer_ready(const struct core_signer *signer) {
     return signer->link && signer->keys_seen == signer->setup->issuer_count;
+}
+
+enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
+                                 struct bytes *ret_spki) {
+    size_t i = issuer_index(signer, issuer);
+    if (i == signer->setup->issuer_count || !signer->ocsp_keys[i].spki)
+        return TM_ENOTFOUND;
+    *ret_spki = (struct bytes){signer->ocsp_keys[i].spki, signer->ocsp_keys[i].n};
+    return TM_OK;
 }

@@ -17,13 +17,13 @@ struct core_walk {
     struct ca_store *store;
     struct core_worker *worker;
     struct ca_selection selection;
-    bool collect;             /* serials, a part of at most CORE_WALK_FOUND_MAX; else count all */
-    struct ca_serial cursor;  /* the last that was looked at; a part begins after it */
+    bool collect;            /* serials, a part of at most CORE_WALK_FOUND_MAX; else count all */
+    struct ca_serial cursor; /* the last that was looked at; a part begins after it */
     void (*done)(struct core_walk *walk); /* after each part, on the loop's thread */
     void *arg;
     /* What the part brought. */
     enum tm_err err;
-    bool end; /* there is no more */
+    bool end;         /* there is no more */
     uint64_t good;    /* counted */
     uint64_t revoked; /* counted */
     size_t found_count;
