@@ -292,19 +292,41 @@ static enum tm_err wait_fd(int fd, short events, int64_t deadline) {
     }
 }
 
-enum tm_err ipc_receive(int fd, uint8_t *buf, size_t cap, int timeout_ms,
-                        struct bytes *ret_message) {
+/* Takes the descriptor of a packet that has arrived out of its header. Another packet than was
+ * promised is dropped with it. */
+static enum tm_err take_packet(struct msghdr *header, int *ret_fd) {
+    int fd = ret_fd ? received_fd(header) : -1;
+    if (fd == -2)
+        return TM_EPARSE;
+    if (header->msg_flags & MSG_TRUNC) {
+        if (fd >= 0)
+            (void)close(fd);
+        return TM_ELIMIT;
+    }
+    if (ret_fd)
+        *ret_fd = fd;
+    return TM_OK;
+}
+
+static enum tm_err receive(int from, uint8_t *buf, size_t cap, int timeout_ms,
+                           struct bytes *ret_message, int *ret_fd) {
     int64_t deadline = timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms;
+    int flags = MSG_CMSG_CLOEXEC | (timeout_ms < 0 ? 0 : MSG_DONTWAIT);
     for (;;) {
         /* Try first, then wait: several threads may be woken for one packet. */
+        union fd_control control;
         struct iovec iov = {buf, cap};
         struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-        ssize_t n = recvmsg(fd, &header, timeout_ms < 0 ? 0 : MSG_DONTWAIT);
-        if (n > 0 && (header.msg_flags & MSG_TRUNC))
-            return TM_ELIMIT;
+        if (ret_fd) {
+            header.msg_control = control.room;
+            header.msg_controllen = sizeof control.room;
+        }
+        ssize_t n = recvmsg(from, &header, flags);
         if (n > 0) {
-            *ret_message = (struct bytes){buf, (size_t)n};
-            return TM_OK;
+            enum tm_err err = take_packet(&header, ret_fd);
+            if (!err)
+                *ret_message = (struct bytes){buf, (size_t)n};
+            return err;
         }
         if (n == 0 || errno == ECONNRESET)
             return TM_ECLOSED;
@@ -314,10 +336,20 @@ enum tm_err ipc_receive(int fd, uint8_t *buf, size_t cap, int timeout_ms,
             log_error("cannot receive a message: %s", strerror(errno));
             return TM_EIO;
         }
-        enum tm_err err = wait_fd(fd, POLLIN, deadline);
+        enum tm_err err = wait_fd(from, POLLIN, deadline);
         if (err)
             return err;
     }
+}
+
+enum tm_err ipc_receive(int fd, uint8_t *buf, size_t cap, int timeout_ms,
+                        struct bytes *ret_message) {
+    return receive(fd, buf, cap, timeout_ms, ret_message, NULL);
+}
+
+enum tm_err ipc_receive_fd(int fd, uint8_t *buf, size_t cap, int timeout_ms,
+                           struct bytes *ret_message, int *ret_fd) {
+    return receive(fd, buf, cap, timeout_ms, ret_message, ret_fd);
 }
 
 enum tm_err ipc_send(int fd, const struct codec_schema *schema, const void *obj) {

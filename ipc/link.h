@@ -51,6 +51,10 @@ MUST_USE enum tm_err ipc_pair(int ret_fds[2]);
  * threads may receive from and send to one socket at once: packets stay whole. */
 MUST_USE enum tm_err ipc_receive(int fd, uint8_t *buf, size_t cap, int timeout_ms,
                                  struct bytes *ret_message);
+/* The same with one descriptor, which is the caller's; -1: none came. Without this, what comes is
+ * closed unseen. TM_EPARSE: more than one came; they are closed. */
+MUST_USE enum tm_err ipc_receive_fd(int fd, uint8_t *buf, size_t cap, int timeout_ms,
+                                    struct bytes *ret_message, int *ret_fd);
 MUST_USE enum tm_err ipc_send(int fd, const struct codec_schema *schema, const void *obj);
 
 #endif

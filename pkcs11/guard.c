@@ -47,3 +47,16 @@ bool hsm_ceiling_take(struct hsm_ceiling *ceiling, int64_t now_mono_ms) {
     ceiling->total++;
     return true;
 }
+
+bool hsm_numbers_take(struct hsm_numbers *numbers, const uint8_t name[HSM_NAME_SIZE],
+                      uint64_t number) {
+    size_t i = 0;
+    while (i < numbers->count && memcmp(numbers->rows[i].name, name, HSM_NAME_SIZE) != 0)
+        i++;
+    if (i == numbers->room || (i < numbers->count && number <= numbers->rows[i].number))
+        return false;
+    if (i == numbers->count)
+        memcpy(numbers->rows[numbers->count++].name, name, HSM_NAME_SIZE);
+    numbers->rows[i].number = number;
+    return true;
+}

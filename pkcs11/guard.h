@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a signer keeps count of: which tickets of a link were redeemed, and how much was
- * signed. Plain values without a lock; the caller serialises.
+ * What a signer keeps count of: which tickets of a link were redeemed, which numbers were given
+ * out, and how much was signed. Plain values without a lock; the caller serialises.
  */
 #ifndef TOUCHMARK_PKCS11_GUARD_H
 #define TOUCHMARK_PKCS11_GUARD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -24,6 +25,28 @@ struct hsm_window {
 
 /* True at the first call with this id (1 or more) on this window, else false. */
 bool hsm_window_take(struct hsm_window *window, uint64_t id);
+
+/*
+ * The highest number that was taken under each name, by the SHA-256 of the name. Names are
+ * remembered for ever, so there can be no more than there is room for.
+ */
+#define HSM_NAME_SIZE 32
+
+struct hsm_number {
+    uint8_t name[HSM_NAME_SIZE];
+    uint64_t number;
+};
+
+struct hsm_numbers {
+    struct hsm_number *rows; /* the owner's memory */
+    size_t room;
+    size_t count;
+};
+
+/* True when the number is above all that were taken under this name, which it then is itself. False
+ * too for a new name when there is no room. */
+bool hsm_numbers_take(struct hsm_numbers *numbers, const uint8_t name[HSM_NAME_SIZE],
+                      uint64_t number);
 
 /* Ceilings: signatures in one second of the monotonic clock, and altogether. 0 = none. */
 struct hsm_ceiling {

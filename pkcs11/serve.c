@@ -2,7 +2,6 @@
 /* A signer thread: receive, redeem, check, sign, answer. */
 #include "pkcs11/serve.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,105 +38,59 @@ static bool is_below_ceiling(struct hsm_signer *signer) {
     return good;
 }
 
-static enum tm_err sign_watched(struct hsm_worker *worker, struct hsm_key *key,
-                                struct bytes message, struct buf *out) {
+static bool takes_number(struct hsm_signer *signer, const struct hsm_permit *permit) {
+    (void)pthread_mutex_lock(&signer->lock);
+    bool good =
+        !permit->numbered || hsm_numbers_take(&signer->numbers, permit->name, permit->number);
+    (void)pthread_mutex_unlock(&signer->lock);
+    return good;
+}
+
+/* Only the token can hang. Hashing a CRL of 40 MB takes longer than some signatures, and is done
+ * before it, unless the key is of a kind that the token hashes for. */
+static enum tm_err sign_watched(struct hsm_worker *worker, struct hsm_key *key, struct bytes tbs,
+                                struct buf *out) {
+    uint8_t memory[HSM_MESSAGE_MAX];
+    struct bytes message;
+    enum tm_err err = hsm_key_digest(key, tbs, memory, &message);
+    if (err)
+        return err;
     atomic_store(&worker->busy_since, clock_mono_ms());
-    enum tm_err err = hsm_key_sign(key, message, out);
+    err = hsm_key_sign_message(key, message, out);
     atomic_store(&worker->busy_since, 0);
     return err;
 }
 
-/* What a ticket of any kind asks for. */
-struct order {
-    enum ipc_type type;
-    union {
-        struct ipc_ticket certificate;
-        struct ipc_cmc_ticket cmc;
-        struct ipc_keygen_ticket keygen;
-    } u;
-};
-
-static enum tm_err read_order(struct bytes message, struct order *ret) {
-    ret->type = (enum ipc_type)codec_peek(message);
-    switch (ret->type) {
-    case IPC_TYPE_TICKET:
-        return codec_decode(&ipc_ticket_schema, message, &ret->u.certificate);
-    case IPC_TYPE_CMC_TICKET:
-        return codec_decode(&ipc_cmc_ticket_schema, message, &ret->u.cmc);
-    case IPC_TYPE_KEYGEN_TICKET:
-        return codec_decode(&ipc_keygen_ticket_schema, message, &ret->u.keygen);
-    default:
-        return TM_EPARSE;
-    }
-}
-
-static uint64_t id_of(const struct order *order) {
-    switch (order->type) {
-    case IPC_TYPE_CMC_TICKET:
-        return order->u.cmc.id;
-    case IPC_TYPE_KEYGEN_TICKET:
-        return order->u.keygen.id;
-    default:
-        return order->u.certificate.id;
-    }
-}
-
-/* Which octets are to be signed with which key, if they may be. */
-static enum tm_err judge(struct hsm_worker *worker, const struct order *order, size_t *ret_issuer,
-                         struct bytes *ret_message, char text[IPC_TEXT_MAX + 1]) {
-    const struct hsm_rules *rules = &worker->signer->rules;
-    if (order->type == IPC_TYPE_TICKET) {
-        *ret_message = order->u.certificate.tbs;
-        return hsm_ticket_check(rules, &order->u.certificate, ret_issuer, text);
-    }
-    struct buf attributes = BUF_ON(worker->attributes);
-    enum tm_err err = order->type == IPC_TYPE_CMC_TICKET
-                          ? hsm_cmc_ticket_check(rules, &order->u.cmc, clock_wall_ms(), ret_issuer,
-                                                 &attributes, text)
-                          : hsm_keygen_ticket_check(rules, &order->u.keygen, clock_wall_ms(),
-                                                    ret_issuer, &attributes, text);
-    *ret_message = buf_bytes(&attributes);
-    return err;
+static enum ipc_sign_status say(struct ipc_signed *answer, enum ipc_sign_status status,
+                                const char *text) {
+    TEXT_SET(answer->text, text);
+    return status;
 }
 
 /* Fills the answer to a ticket that was not seen before. */
-static enum ipc_sign_status work(struct hsm_worker *worker, const struct order *order,
-                                 struct ipc_signed *answer) {
+static enum ipc_sign_status work(struct hsm_worker *worker, struct ipc_signed *answer) {
     struct hsm_signer *signer = worker->signer;
-    size_t issuer;
-    struct bytes message;
-    if (judge(worker, order, &issuer, &message, answer->text))
+    struct hsm_permit permit;
+    if (hsm_order_judge(&worker->order, &signer->rules, clock_wall_ms(), &permit, answer->text))
         return IPC_SIGN_REFUSED;
-    if (!is_below_ceiling(signer)) {
-        (void)snprintf(answer->text, sizeof answer->text, "the signer's ceiling is reached");
-        return IPC_SIGN_CEILING;
-    }
+    if (!is_below_ceiling(signer))
+        return say(answer, IPC_SIGN_CEILING, "the signer's ceiling is reached");
+    if (!takes_number(signer, &permit))
+        return say(answer, IPC_SIGN_REFUSED, "its number is not above the last that was signed");
+    struct hsm_key *key =
+        permit.ocsp ? signer->ocsp_keys[permit.issuer] : signer->keys[permit.issuer];
     struct buf signature = BUF_ON(worker->signature);
-    if (sign_watched(worker, signer->keys[issuer], message, &signature)) {
-        (void)snprintf(answer->text, sizeof answer->text, "the token failed");
-        return IPC_SIGN_FAILED;
-    }
+    if (sign_watched(worker, key, permit.message, &signature))
+        return say(answer, IPC_SIGN_FAILED, "the token failed");
     answer->signature = buf_bytes(&signature);
     return IPC_SIGN_OK;
 }
 
-static void log_refused(const struct order *order, const char *text) {
-    if (order->type == IPC_TYPE_CMC_TICKET)
-        log_error("ticket %llu for %s, a CMC response, refused: %s",
-                  (unsigned long long)order->u.cmc.id, order->u.cmc.issuer, text);
-    else if (order->type == IPC_TYPE_KEYGEN_TICKET)
-        log_error("ticket %llu for %s, a generated key, refused: %s",
-                  (unsigned long long)order->u.keygen.id, order->u.keygen.issuer, text);
-    else
-        log_error("ticket %llu for %s under %s refused: %s",
-                  (unsigned long long)order->u.certificate.id, order->u.certificate.issuer,
-                  order->u.certificate.profile, text);
-}
-
-static void send_answer(struct hsm_worker *worker, struct hsm_link *link, const struct order *order,
+static void send_answer(struct hsm_worker *worker, struct hsm_link *link,
                         const struct ipc_signed *answer) {
     if (answer->status == IPC_SIGN_REFUSED)
-        log_refused(order, answer->text);
+        log_error("ticket %llu for %s, %s, refused: %s", (unsigned long long)answer->id,
+                  hsm_order_issuer(&worker->order), hsm_order_what(&worker->order), answer->text);
     enum tm_err err = ipc_send(link->socket, &ipc_signed_schema, answer);
     if (err && err != TM_ECLOSED)
         log_error("ticket %llu: no answer sent: %s", (unsigned long long)answer->id,
@@ -147,12 +100,11 @@ static void send_answer(struct hsm_worker *worker, struct hsm_link *link, const 
         hsm_signer_die(worker->signer, "the token failed to sign");
 }
 
-static void serve_ticket(struct hsm_worker *worker, struct hsm_link *link,
-                         const struct order *order) {
-    struct ipc_signed answer = {.id = id_of(order), .status = IPC_SIGN_REFUSED};
+static void serve_ticket(struct hsm_worker *worker, struct hsm_link *link) {
+    struct ipc_signed answer = {.id = hsm_order_id(&worker->order), .status = IPC_SIGN_REFUSED};
     switch (redeem(worker->signer, link, answer.id)) {
     case CLAIM_GOOD:
-        answer.status = (uint8_t)work(worker, order, &answer);
+        answer.status = (uint8_t)work(worker, &answer);
         crash_point("signer.signed");
         break;
     case CLAIM_USED:
@@ -161,26 +113,28 @@ static void serve_ticket(struct hsm_worker *worker, struct hsm_link *link,
     case CLAIM_STALE:
         return;
     }
-    send_answer(worker, link, order, &answer);
+    send_answer(worker, link, &answer);
 }
 
 /* False when the link has ended. A core that sends what is no ticket has lost its mind: its
  * link ends too. */
 static bool serve_one(struct hsm_worker *worker, struct hsm_link *link) {
     struct bytes message;
-    enum tm_err err = ipc_receive(link->socket, worker->in, sizeof worker->in, -1, &message);
+    int fd = -1;
+    enum tm_err err =
+        ipc_receive_fd(link->socket, worker->in, sizeof worker->in, -1, &message, &fd);
     if (err == TM_ECLOSED)
         return false;
-    struct order order;
     if (!err)
-        err = read_order(message, &order);
+        err = hsm_order_read(message, fd, &worker->order);
     if (err) {
         log_error("the core sent what is no ticket (%s): link closed", tm_err_name(err));
         (void)shutdown(link->socket, SHUT_RDWR);
         return false;
     }
     crash_point("signer.ticket_received");
-    serve_ticket(worker, link, &order);
+    serve_ticket(worker, link);
+    hsm_order_end(&worker->order);
     return true;
 }
 

@@ -7,10 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "est/wire/signed_data.h"
 #include "pkcs11/guard.h"
+#include "pkcs11/order.h"
 #include "pkcs11/signer.h"
-#include "pkcs11/ticket.h"
 
 /* One core's socket. Closed and freed by the last of its users, under the signer's lock. */
 struct hsm_link {
@@ -24,7 +23,7 @@ struct hsm_worker {
     pthread_t thread;
     _Atomic int64_t busy_since; /* monotonic ms at which the token was called, 0 = it is not */
     uint8_t in[IPC_MESSAGE_MAX];
-    uint8_t attributes[EST_SIGNED_ATTRIBUTES_MAX]; /* of a CMC or keygen ticket */
+    struct hsm_order order;
     uint8_t signature[IPC_SIGNATURE_MAX];
 };
 
@@ -32,6 +31,8 @@ struct hsm_signer {
     struct hsm_signer_config config;
     struct hsm_token *token;
     struct hsm_key **keys;            /* by issuer */
+    struct hsm_key **ocsp_keys;       /* by issuer; NULL: it has none */
+    struct hsm_ocsp_name *ocsp_names; /* by issuer */
     const struct ca_issuer **issuers; /* by issuer */
     struct hsm_rules rules;
     struct hsm_worker *workers; /* config.threads of them, worker_count run */
@@ -44,6 +45,7 @@ struct hsm_signer {
     struct hsm_link *link; /* NULL: no core */
     bool closing;
     struct hsm_ceiling ceiling;
+    struct hsm_numbers numbers; /* of CRLs and filters */
 };
 
 /* A thread's main: serves links until the signer closes. arg: struct hsm_worker. */

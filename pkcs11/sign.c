@@ -12,8 +12,6 @@
 #include "pkcs11/key.h"
 #include "pki/der.h"
 
-#define MESSAGE_MAX (19 + 64) /* DigestInfo prefix and the longest digest */
-
 static enum tm_err token_failed(const char *what, CK_RV rv) {
     char text[HSM_TEXT_MAX] = "";
     enum tm_err err = hsm_module_result(rv, what, text);
@@ -26,20 +24,20 @@ static enum tm_err odd_answer(const char *what) {
     return TM_ETOKEN;
 }
 
-/* What the token is to sign: prefix and digest, or the message itself. */
-static enum tm_err digest(const struct hsm_key *key, struct bytes tbs, uint8_t out[MESSAGE_MAX],
-                          struct bytes *ret_message) {
+/* Prefix and digest, or the message itself. */
+enum tm_err hsm_key_digest(const struct hsm_key *key, struct bytes tbs,
+                           uint8_t memory[HSM_MESSAGE_MAX], struct bytes *ret_message) {
     if (!key->md) {
         *ret_message = tbs;
         return TM_OK;
     }
     struct bytes prefix = key->scheme->prefix;
     if (prefix.n)
-        memcpy(out, prefix.p, prefix.n);
+        memcpy(memory, prefix.p, prefix.n);
     unsigned n = 0;
-    if (EVP_Digest(tbs.p, tbs.n, out + prefix.n, &n, key->md, NULL) != 1)
+    if (EVP_Digest(tbs.p, tbs.n, memory + prefix.n, &n, key->md, NULL) != 1)
         return TM_ECRYPTO;
-    *ret_message = (struct bytes){out, prefix.n + n};
+    *ret_message = (struct bytes){memory, prefix.n + n};
     return TM_OK;
 }
 
@@ -85,12 +83,8 @@ static enum tm_err put_signature(const struct hsm_key *key, struct bytes raw, st
     return TM_OK;
 }
 
-enum tm_err hsm_key_sign(struct hsm_key *key, struct bytes tbs, struct buf *out) {
-    uint8_t message_memory[MESSAGE_MAX], signature[1024];
-    struct bytes message;
-    enum tm_err err = digest(key, tbs, message_memory, &message);
-    if (err)
-        return err;
+enum tm_err hsm_key_sign_message(struct hsm_key *key, struct bytes message, struct buf *out) {
+    uint8_t signature[1024];
     struct hsm_sessions *sessions = &key->token->sessions;
     CK_SESSION_HANDLE session;
     CK_RV rv = hsm_sessions_take(sessions, &session);
@@ -104,4 +98,11 @@ enum tm_err hsm_key_sign(struct hsm_key *key, struct bytes tbs, struct buf *out)
     }
     hsm_sessions_put(sessions, session);
     return put_signature(key, (struct bytes){signature, n}, out);
+}
+
+enum tm_err hsm_key_sign(struct hsm_key *key, struct bytes tbs, struct buf *out) {
+    uint8_t memory[HSM_MESSAGE_MAX];
+    struct bytes message;
+    enum tm_err err = hsm_key_digest(key, tbs, memory, &message);
+    return err ? err : hsm_key_sign_message(key, message, out);
 }

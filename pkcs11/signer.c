@@ -12,20 +12,28 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ca/ocsp.h"
 #include "ipc/link.h"
 #include "pkcs11/serve.h"
 
 typedef struct hsm_signer hsm_signer;
 AUTO_DEFINE(hsm_signer, hsm_signer_close)
 
+static enum tm_err find_labelled(const struct hsm_signer_issuer *wanted, const char *label,
+                                 hsm_signer *signer, struct hsm_key **ret_key,
+                                 char text[HSM_TEXT_MAX]) {
+    char reason[HSM_TEXT_MAX];
+    enum tm_err err = hsm_key_find(signer->token, label, ret_key, reason);
+    if (err)
+        (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: %.150s", wanted->issuer->name, reason);
+    return err;
+}
+
 static enum tm_err find_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
                             size_t index, char text[HSM_TEXT_MAX]) {
-    char reason[HSM_TEXT_MAX];
-    enum tm_err err = hsm_key_find(signer->token, wanted->key_label, &signer->keys[index], reason);
-    if (err) {
-        (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: %.150s", wanted->issuer->name, reason);
+    enum tm_err err = find_labelled(wanted, wanted->key_label, signer, &signer->keys[index], text);
+    if (err)
         return err;
-    }
     if (!ca_issuer_has_key(wanted->issuer, hsm_key_spki(signer->keys[index]))) {
         (void)snprintf(text, HSM_TEXT_MAX,
                        "issuer %s: the token's key \"%.64s\" is not the one in its certificate",
@@ -33,6 +41,40 @@ static enum tm_err find_key(const struct hsm_signer_issuer *wanted, hsm_signer *
         return TM_EDENIED;
     }
     signer->issuers[index] = wanted->issuer;
+    return TM_OK;
+}
+
+/* Who may say what is revoked must not be able to issue: RFC 6960, 4.2.2.2. */
+static bool is_issuers(const hsm_signer *signer, const struct hsm_key *key) {
+    for (size_t i = 0; i < signer->config.issuer_count; i++)
+        if (ca_issuer_has_key(signer->issuers[i], hsm_key_spki(key)))
+            return true;
+    return false;
+}
+
+/* After all issuers' keys were found. */
+static enum tm_err find_ocsp_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
+                                 size_t index, char text[HSM_TEXT_MAX]) {
+    struct hsm_key **key = &signer->ocsp_keys[index];
+    struct pki_spki spki;
+    if (!wanted->ocsp_key_label)
+        return TM_OK;
+    enum tm_err err = find_labelled(wanted, wanted->ocsp_key_label, signer, key, text);
+    if (err)
+        return err;
+    if (is_issuers(signer, *key)) {
+        (void)snprintf(text, HSM_TEXT_MAX,
+                       "issuer %s: the OCSP key \"%.64s\" is a CA's own key (RFC 6960, 4.2.2.2)",
+                       wanted->issuer->name, wanted->ocsp_key_label);
+        return TM_EDENIED;
+    }
+    if (pki_spki_parse(hsm_key_spki(*key), &spki) ||
+        ca_ocsp_key_hash(&spki, signer->ocsp_names[index].key_hash)) {
+        (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: the OCSP key cannot be hashed",
+                       wanted->issuer->name);
+        return TM_ECRYPTO;
+    }
+    signer->ocsp_names[index].there = true;
     return TM_OK;
 }
 
@@ -61,6 +103,14 @@ static void init_monotonic(pthread_cond_t *cond) {
     (void)pthread_condattr_destroy(&attributes);
 }
 
+/* Of each issuer the full CRL, its shards and the filter have numbers that rise. */
+static size_t count_series(const struct hsm_signer_config *config) {
+    size_t count = 0;
+    for (size_t i = 0; i < config->issuer_count; i++)
+        count += 2 + config->issuers[i].issuer->crl_shards;
+    return count;
+}
+
 static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer **ret_signer) {
     AUTO(hsm_signer) signer = calloc(1, sizeof *signer);
     if (!signer)
@@ -74,10 +124,18 @@ static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer
     signer->keys = calloc(config->issuer_count, sizeof(struct hsm_key *));
     signer->issuers = calloc(config->issuer_count, sizeof(struct ca_issuer *));
     signer->workers = calloc(config->threads, sizeof *signer->workers);
-    if (!signer->keys || !signer->issuers || !signer->workers)
+    signer->ocsp_keys = calloc(config->issuer_count, sizeof(struct hsm_key *));
+    signer->ocsp_names = calloc(config->issuer_count, sizeof *signer->ocsp_names);
+    signer->numbers.room = count_series(config);
+    signer->numbers.rows = calloc(signer->numbers.room, sizeof *signer->numbers.rows);
+    if (!signer->keys || !signer->issuers || !signer->workers || !signer->ocsp_keys ||
+        !signer->ocsp_names || !signer->numbers.rows)
         return TM_ENOMEM;
-    signer->rules = (struct hsm_rules){signer->issuers, config->issuer_count, config->profiles,
-                                       config->profile_count};
+    signer->rules = (struct hsm_rules){.issuers = signer->issuers,
+                                       .issuer_count = config->issuer_count,
+                                       .profiles = config->profiles,
+                                       .profile_count = config->profile_count,
+                                       .ocsp = signer->ocsp_names};
     *ret_signer = TAKE(signer);
     return TM_OK;
 }
@@ -99,20 +157,35 @@ enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *
         err = check_token(config, signer, text);
     for (size_t i = 0; i < config->issuer_count && !err; i++)
         err = find_key(&config->issuers[i], signer, i, text);
+    for (size_t i = 0; i < config->issuer_count && !err; i++)
+        err = find_ocsp_key(&config->issuers[i], signer, i, text);
     if (!err)
         *ret_signer = TAKE(signer);
     return err;
 }
 
+static enum tm_err tell_key(const hsm_signer *signer, int socket, struct ipc_key *key,
+                            size_t issuer, const struct hsm_key *held) {
+    if (!held)
+        return TM_OK;
+    key->spki = hsm_key_spki(held);
+    memcpy(key->issuer, signer->issuers[issuer]->name, sizeof key->issuer);
+    enum tm_err err = ipc_send(socket, &ipc_key_schema, key);
+    key->index++;
+    return err;
+}
+
+/* The OCSP keys first: who has seen every issuer's has then seen all. */
 static enum tm_err tell_keys(const hsm_signer *signer, int socket) {
+    struct ipc_key key = {.count = (uint16_t)signer->config.issuer_count, .ocsp = true};
     enum tm_err err = TM_OK;
-    for (size_t i = 0; i < signer->config.issuer_count && !err; i++) {
-        struct ipc_key key = {.index = (uint16_t)i,
-                              .count = (uint16_t)signer->config.issuer_count,
-                              .spki = hsm_key_spki(signer->keys[i])};
-        memcpy(key.issuer, signer->issuers[i]->name, sizeof key.issuer);
-        err = ipc_send(socket, &ipc_key_schema, &key);
-    }
+    for (size_t i = 0; i < signer->config.issuer_count; i++)
+        key.count = (uint16_t)(key.count + (signer->ocsp_keys[i] != NULL));
+    for (size_t i = 0; i < signer->config.issuer_count && !err; i++)
+        err = tell_key(signer, socket, &key, i, signer->ocsp_keys[i]);
+    key.ocsp = false;
+    for (size_t i = 0; i < signer->config.issuer_count && !err; i++)
+        err = tell_key(signer, socket, &key, i, signer->keys[i]);
     return err;
 }
 
@@ -219,6 +292,9 @@ void hsm_signer_close(hsm_signer *signer) {
     (void)pthread_cond_destroy(&signer->ended);
     (void)pthread_mutex_destroy(&signer->lock);
     free(signer->keys);
+    free(signer->ocsp_keys);
+    free(signer->ocsp_names);
+    free(signer->numbers.rows);
     free(signer->issuers);
     free(signer->workers);
     free(signer);

@@ -4,7 +4,8 @@
  * each against the profile it names, sign on the token, and answer on the same socket. It
  * signs tickets, never bytes: the TBS is parsed again here and held against the profile
  * and issuer the signer was started with; of a PKIResponse (CMC) it makes the signed attributes
- * itself. It owns the PIN and the token and nothing else.
+ * itself; a CRL, an OCSP answer and a filter's header are parsed whole, and numbers only rise. It
+ * owns the PIN and the token and nothing else.
  *
  * When a signature takes longer than the watchdog allows, or the token fails, the
  * process is beyond repair (libp11): `dead` is called, and the process must exit so that
@@ -42,15 +43,15 @@ struct hsm_signer_config {
 };
 
 /* Opens the token, finds every issuer's key and compares it with the pinned certificate
- * (a wrong key is refused: TM_EDENIED). Starts no thread. `pin` is wiped by the caller. What the
- * config points to stays the caller's and must outlive the signer. A module can hang here; only
- * whoever started the process can help then. */
+ * (a wrong key is refused: TM_EDENIED, as is an OCSP key that is an issuer's). Starts no thread.
+ * `pin` is wiped by the caller. What the config points to stays the caller's and must outlive the
+ * signer. A module can hang here; only whoever started the process can help then. */
 MUST_USE enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *pin,
                                      struct hsm_signer **ret_signer, char text[HSM_TEXT_MAX]);
 /* Serves a core over `socket` (taken over) until hsm_signer_link is called again or the
- * signer closes; first sends one ipc_key per issuer. Starts the threads at first. Tickets of the
- * old link that no thread has begun are dropped. TM_ECLOSED: this core is gone already, the old
- * link stays. */
+ * signer closes; first sends one ipc_key per key, the issuers' own last. Starts the threads at
+ * first. Tickets of the old link that no thread has begun are dropped. TM_ECLOSED: this core is
+ * gone already, the old link stays. */
 MUST_USE enum tm_err hsm_signer_link(struct hsm_signer *signer, int socket);
 /* Is no signature running longer than the watchdog? Call it every 100 ms or so; calls `dead` if one
  * is. */

@@ -19,9 +19,9 @@ __attribute__((format(printf, 2, 3))) static enum tm_err refuse(char text[IPC_TE
     return TM_EDENIED;
 }
 
-static bool find_issuer(const struct hsm_rules *rules, const char *name, size_t *ret_index) {
+bool hsm_rules_find(const struct hsm_rules *rules, const char *issuer, size_t *ret_index) {
     for (size_t i = 0; i < rules->issuer_count; i++) {
-        if (strcmp(rules->issuers[i]->name, name) == 0) {
+        if (strcmp(rules->issuers[i]->name, issuer) == 0) {
             *ret_index = i;
             return true;
         }
@@ -60,7 +60,7 @@ static enum tm_err check_leaf(struct bytes tbs, const struct ca_issuer *issuer,
 enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_ticket *ticket,
                              size_t *ret_issuer, char text[IPC_TEXT_MAX + 1]) {
     size_t index;
-    if (!find_issuer(rules, ticket->issuer, &index))
+    if (!hsm_rules_find(rules, ticket->issuer, &index))
         return refuse(text, "no issuer %s here", ticket->issuer);
     const struct ca_profile *profile = find_profile(rules, ticket->profile);
     if (!profile)
@@ -88,7 +88,7 @@ enum tm_err hsm_cmc_ticket_check(const struct hsm_rules *rules, const struct ipc
                                  int64_t now_ms, size_t *ret_issuer, struct buf *out,
                                  char text[IPC_TEXT_MAX + 1]) {
     size_t index;
-    if (!find_issuer(rules, ticket->issuer, &index))
+    if (!hsm_rules_find(rules, ticket->issuer, &index))
         return refuse(text, "no issuer %s here", ticket->issuer);
     if (!is_now(ticket->signing_time_ms, now_ms))
         return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");

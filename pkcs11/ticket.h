@@ -14,6 +14,14 @@
 
 #include "ca/issuer.h"
 #include "ca/profile.h"
+#include "pkcs11/guard.h"
+#include "pki/ocsp.h"
+
+/* How an issuer's OCSP key is named in answers. */
+struct hsm_ocsp_name {
+    bool there;
+    uint8_t key_hash[PKI_OCSP_KEY_HASH_SIZE];
+};
 
 /* What the signer was started with. */
 struct hsm_rules {
@@ -21,7 +29,11 @@ struct hsm_rules {
     size_t issuer_count;
     const struct ca_profile *profiles;
     size_t profile_count;
+    const struct hsm_ocsp_name *ocsp; /* by issuer; NULL: no issuer has an OCSP key */
 };
+
+/* Is there an issuer of this name? */
+bool hsm_rules_find(const struct hsm_rules *rules, const char *issuer, size_t *ret_index);
 
 /* TM_OK and the issuer's index; TM_EDENIED and in text which rule the ticket breaks. */
 MUST_USE enum tm_err hsm_ticket_check(const struct hsm_rules *rules,
@@ -43,5 +55,25 @@ MUST_USE enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
                                              const struct ipc_keygen_ticket *ticket, int64_t now_ms,
                                              size_t *ret_issuer, struct buf *out,
                                              char text[IPC_TEXT_MAX + 1]);
+
+/* What a ticket may have signed, and by which key. */
+struct hsm_permit {
+    size_t issuer;
+    bool ocsp;            /* by the issuer's OCSP key, not its own */
+    struct bytes message; /* borrowed from what was checked */
+    bool numbered;        /* only if its number is above those before under its name */
+    uint8_t name[HSM_NAME_SIZE];
+    uint64_t number;
+};
+
+/* From the start of a walk over all certificates to the ticket for what came of it. */
+#define HSM_STATUS_AGE_MS INT64_C(1800000)
+
+/* The same for what says which certificates are good. `file` is the content of a CRL's memory file.
+ * A filter's header begins with 0x54 and a CRL with 0x30, so that neither can be the other. */
+MUST_USE enum tm_err hsm_status_ticket_check(const struct hsm_rules *rules,
+                                             const struct ipc_status_ticket *ticket,
+                                             struct bytes file, int64_t now_ms,
+                                             struct hsm_permit *ret, char text[IPC_TEXT_MAX + 1]);
 
 #endif

@@ -5,7 +5,6 @@
  * enough: what is signed are attributes that say that the digest is an AsymmetricKeyPackage's.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "est/wire/signed_data.h"
 #include "pkcs11/ticket.h"
@@ -30,10 +29,8 @@ enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
                                     const struct ipc_keygen_ticket *ticket, int64_t now_ms,
                                     size_t *ret_issuer, struct buf *out,
                                     char text[IPC_TEXT_MAX + 1]) {
-    size_t i = 0;
-    while (i < rules->issuer_count && strcmp(rules->issuers[i]->name, ticket->issuer) != 0)
-        i++;
-    if (i == rules->issuer_count)
+    size_t i;
+    if (!hsm_rules_find(rules, ticket->issuer, &i))
         return refuse(text, "no such issuer here");
     if (ticket->signing_time_ms < now_ms - HSM_CMC_SKEW_MS ||
         ticket->signing_time_ms > now_ms + HSM_CMC_SKEW_MS)

@@ -90,6 +90,15 @@ struct hsm_key_info hsm_key_describe(const struct hsm_key *key);
  * signature (ECDSA: DER, RSA: PKCS#1 v1.5). Appends to out. TM_ETOKEN: the token failed, or what it
  * gave cannot be a signature by this key; the result was logged. TM_ELIMIT: out is too small. */
 MUST_USE enum tm_err hsm_key_sign(struct hsm_key *key, struct bytes tbs, struct buf *out);
+/* The same in two steps, of which only the second calls the token: what the token is to sign, in
+ * `memory` where the key's kind hashes outside (all but Ed25519, which gets tbs itself).
+ * TM_ECRYPTO.
+ */
+#define HSM_MESSAGE_MAX (19 + 64) /* DigestInfo prefix and the longest digest */
+MUST_USE enum tm_err hsm_key_digest(const struct hsm_key *key, struct bytes tbs,
+                                    uint8_t memory[HSM_MESSAGE_MAX], struct bytes *ret_message);
+MUST_USE enum tm_err hsm_key_sign_message(struct hsm_key *key, struct bytes message,
+                                          struct buf *out);
 
 /* Reads a PIN: a file (a regular one whose mode gives group and others nothing), or
  * "credential:NAME" below $CREDENTIALS_DIRECTORY, or an open descriptor ("fd:N", closed here, so

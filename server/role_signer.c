@@ -69,12 +69,15 @@ static void drain(struct role *role) {
     role_exit(role);
 }
 
-static const char *key_label_of(const struct conf *conf, const char *issuer) {
+static struct hsm_signer_issuer keys_of(const struct conf *conf, const struct ca_issuer *issuer) {
     const struct conf_issuer *items = conf->issuers.items;
+    struct hsm_signer_issuer keys = {.issuer = issuer, .key_label = ""};
     for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(items[i].name, issuer) == 0)
-            return items[i].key_label;
-    return "";
+        if (strcmp(items[i].name, issuer->name) == 0) {
+            keys.key_label = items[i].key_label;
+            keys.ocsp_key_label = items[i].ocsp_key_label;
+        }
+    return keys;
 }
 
 static enum tm_err configure(struct signer *signer) {
@@ -86,9 +89,7 @@ static enum tm_err configure(struct signer *signer) {
     if (!signer->issuers)
         return TM_ENOMEM;
     for (size_t i = 0; i < signer->setup.issuer_count; i++)
-        signer->issuers[i] = (struct hsm_signer_issuer){
-            .issuer = &signer->setup.issuers[i],
-            .key_label = key_label_of(conf, signer->setup.issuers[i].name)};
+        signer->issuers[i] = keys_of(conf, &signer->setup.issuers[i]);
     signer->config = (struct hsm_signer_config){
         .token = {.module = conf->signer.module, .label = conf->signer.token},
         .issuers = signer->issuers,

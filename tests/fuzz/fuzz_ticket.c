@@ -169,7 +169,8 @@ static void try_certificate(const struct hsm_rules *rules, struct bytes in) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     load_once();
     const struct ca_issuer *issuers[] = {&issuer};
-    const struct hsm_rules rules = {issuers, 1, &profile, 1};
+    const struct hsm_rules rules = {
+        .issuers = issuers, .issuer_count = 1, .profiles = &profile, .profile_count = 1};
     const struct bytes in = {data, size};
     if (codec_peek(in) == IPC_TYPE_CMC_TICKET)
         try_cmc(&rules, in);

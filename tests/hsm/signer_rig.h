@@ -111,7 +111,7 @@ static struct signer_rig *rig_open_for(const char *key_type) {
                              error))
         fail_msg("%s", error);
     rig_make_device_key(rig);
-    rig->entry = (struct hsm_signer_issuer){&rig->issuer, "factory-key"};
+    rig->entry = (struct hsm_signer_issuer){.issuer = &rig->issuer, .key_label = "factory-key"};
     rig->config = (struct hsm_signer_config){.token = {SOFTHSM_MODULE, "works"},
                                              .issuers = &rig->entry,
                                              .issuer_count = 1,
