@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "admin/ceremony_internal.h"
 #include "admin/command.h"
 #include "base/auto.h"
 #include "ca/ceremony.h"
@@ -19,16 +20,24 @@
 typedef struct ca_keystore ca_keystore;
 AUTO_DEFINE(ca_keystore, hsm_keystore_free)
 
+enum mode { HOLD, CHECK, REHEARSE, SHOW };
+
 struct options {
     const char *file;
-    bool check;
+    enum mode mode;
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
     case 'c':
-        options->check = true;
+        options->mode = CHECK;
+        return 0;
+    case 'r':
+        options->mode = REHEARSE;
+        return 0;
+    case 's':
+        options->mode = SHOW;
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
@@ -46,6 +55,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
 static void print_ca(const struct ca_ceremony_ca *ca, bool root) {
     printf("%s %s: key \"%s\" on token %s%s\n", root ? "root" : "intermediate", ca->name,
            ca->key_label, ca->token, ca->certificate ? ", exists already" : "");
+    if (ca->ocsp_key_label)
+        printf("  and key \"%s\" for OCSP answers\n", ca->ocsp_key_label);
 }
 
 static void print_plan(const struct ca_ceremony *plan) {
@@ -57,6 +68,9 @@ static void print_plan(const struct ca_ceremony *plan) {
         printf("token %s: label \"%s\" in %s%s\n", tokens[i].name, tokens[i].label,
                tokens[i].module, tokens[i].init ? ", made here" : "");
     print_ca(&plan->root, true);
+    if (plan->previous_root.certificate)
+        printf("  follows %s: %s-old-with-new.pem, %s-new-with-old.pem\n",
+               plan->previous_root.certificate, plan->root.name, plan->root.name);
     for (size_t i = 0; i < plan->intermediates.count; i++)
         print_ca(&intermediates[i], false);
 }
@@ -78,17 +92,18 @@ static void user_name(char *ret, size_t cap) {
     (void)snprintf(ret, cap, "%s (uid %u)", user ? user->pw_name : "?", (unsigned)getuid());
 }
 
-static int hold(const struct ca_ceremony *plan, const char *file) {
-    char host_name[256] = "", user[128], error[CONF_ERROR_MAX];
+enum tm_err ceremony_hold(const struct ca_ceremony *plan, const char *file,
+                          char error[CONF_ERROR_MAX]) {
+    char host_name[256] = "", user[128];
     AUTO(ca_keystore) keystore = NULL;
     if (!hide_memory()) {
-        fprintf(stderr, "touchmark ceremony: cannot protect this process's memory: %s\n",
-                strerror(errno));
-        return ADMIN_EXIT_REFUSED;
+        (void)snprintf(error, CONF_ERROR_MAX, "cannot protect this process's memory: %s",
+                       strerror(errno));
+        return TM_EIO;
     }
     if (hsm_keystore_new(&keystore)) {
-        fprintf(stderr, "touchmark ceremony: out of memory\n");
-        return ADMIN_EXIT_REFUSED;
+        (void)snprintf(error, CONF_ERROR_MAX, "out of memory");
+        return TM_ENOMEM;
     }
     (void)gethostname(host_name, sizeof host_name - 1);
     user_name(user, sizeof user);
@@ -97,7 +112,12 @@ static int hold(const struct ca_ceremony *plan, const char *file) {
                                           .program = "touchmark " TOUCHMARK_VERSION,
                                           .input = file,
                                           .step = print_step};
-    if (ca_ceremony_run(plan, keystore, &host, error)) {
+    return ca_ceremony_run(plan, keystore, &host, error);
+}
+
+static int hold(const struct ca_ceremony *plan, const char *file) {
+    char error[CONF_ERROR_MAX];
+    if (ceremony_hold(plan, file, error)) {
         fprintf(stderr, "touchmark ceremony: %s\n", error);
         return ADMIN_EXIT_REFUSED;
     }
@@ -105,11 +125,35 @@ static int hold(const struct ca_ceremony *plan, const char *file) {
     return EX_OK;
 }
 
+static int run_plan(const struct options *options) {
+    struct ca_ceremony plan;
+    char error[CONF_ERROR_MAX];
+    if (ca_ceremony_load(options->file, &plan, error)) {
+        fprintf(stderr, "touchmark ceremony: %s\n", error);
+        return EX_CONFIG;
+    }
+    int code = EX_OK;
+    if (options->mode == CHECK)
+        print_plan(&plan);
+    else
+        code = options->mode == REHEARSE ? ceremony_rehearse(&plan, options->file)
+                                         : hold(&plan, options->file);
+    ca_ceremony_free(&plan);
+    return code;
+}
+
 int ceremony_command(int argc, char **argv) {
     static const struct argp_option rows[] = {
         {.name = "check",
          .key = 'c',
          .doc = "Check the file and say what would be made; opens no token"},
+        {.name = "rehearse",
+         .key = 'r',
+         .doc = "Hold it on SoftHSM tokens that are removed afterwards, as environment test"},
+        {.name = "show",
+         .key = 's',
+         .doc =
+             "FILE is a transcript: print it for people, and hold it against the files it names"},
         {0}};
     static const struct argp argp = {
         .options = rows,
@@ -120,19 +164,8 @@ int ceremony_command(int argc, char **argv) {
                "goes on when the same file is given again. PINs come from where the file says, "
                "never from this command line."};
     struct options options = {0};
-    struct ca_ceremony plan;
-    char error[CONF_ERROR_MAX], name[] = "touchmark ceremony";
+    char name[] = "touchmark ceremony";
     argv[0] = name; /* argp names the program by it */
     (void)argp_parse(&argp, argc, argv, 0, NULL, &options);
-    if (ca_ceremony_load(options.file, &plan, error)) {
-        fprintf(stderr, "touchmark ceremony: %s\n", error);
-        return EX_CONFIG;
-    }
-    int code = EX_OK;
-    if (options.check)
-        print_plan(&plan);
-    else
-        code = hold(&plan, options.file);
-    ca_ceremony_free(&plan);
-    return code;
+    return options.mode == SHOW ? ceremony_show(options.file) : run_plan(&options);
 }

@@ -2,6 +2,7 @@
 /* The key ceremony on a real SoftHSM: end to end, refusals, and killed after every step. */
 #include "ceremony_rig.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 
 #include <openssl/evp.h>
@@ -850,14 +851,16 @@ static void leave(int code, void *arg) {
     _exit(code);
 }
 
-static int command(struct fixture *f, const char *option, char output[4096]) {
+#define OUTPUT_MAX 16384
+
+static int command_on(const char *file_path, const char *option, char output[OUTPUT_MAX]) {
     int fds[2];
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        char word[] = "ceremony", file[128], flag[32];
-        (void)snprintf(file, sizeof file, "%s", f->file);
+        char word[] = "ceremony", file[160], flag[32];
+        (void)snprintf(file, sizeof file, "%s", file_path);
         (void)snprintf(flag, sizeof flag, "%s", option);
         char *argv[] = {word, flag, file, NULL};
         (void)dup2(fds[1], STDOUT_FILENO);
@@ -867,7 +870,7 @@ static int command(struct fixture *f, const char *option, char output[4096]) {
     }
     assert_int_equal(close(fds[1]), 0);
     size_t n = 0;
-    for (ssize_t got; (got = read(fds[0], output + n, 4095 - n)) > 0;)
+    for (ssize_t got; (got = read(fds[0], output + n, OUTPUT_MAX - 1 - n)) > 0;)
         n += (size_t)got;
     output[n] = '\0';
     assert_int_equal(close(fds[0]), 0);
@@ -877,9 +880,13 @@ static int command(struct fixture *f, const char *option, char output[4096]) {
     return WEXITSTATUS(status);
 }
 
+static int command(struct fixture *f, const char *option, char output[OUTPUT_MAX]) {
+    return command_on(f->file, option, output);
+}
+
 static void the_command_says_what_it_does(void **state) {
     struct fixture *f = *state;
-    char output[4096];
+    char output[OUTPUT_MAX];
     write_usual_plan(f);
     assert_int_equal(command(f, "--check", output), 0);
     assert_non_null(strstr(output, "intermediate factory: key \"factory-key\" on token works"));
@@ -894,6 +901,180 @@ static void the_command_says_what_it_does(void **state) {
     assert_int_equal(command(f, "--", output), 78);
     assert_non_null(strstr(output, "ceremony.yaml:1: environment"));
     assert_int_equal(command(f, "--nonsense", output), 64);
+}
+
+/* ---- rehearsals ---- */
+
+static size_t files_in(const char *path) {
+    DIR *folder = opendir(path);
+    size_t count = 0;
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    assert_int_equal(closedir(folder), 0);
+    return count - 2;
+}
+
+/* Rehearses, and looks that nothing of the fixture is touched and nothing is left in the folder
+ * for temporary files. */
+static int rehearse(struct fixture *f, char output[OUTPUT_MAX]) {
+    char temporary[160], tokens[160];
+    path_of(f, "tmp", temporary);
+    path_of(f, "tokens", tokens);
+    (void)mkdir(temporary, 0700);
+    assert_int_equal(setenv("TMPDIR", temporary, 1), 0);
+    size_t tokens_before = files_in(tokens);
+    int code = command(f, "--rehearse", output);
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    assert_int_equal(files_in(temporary), 0);
+    assert_int_equal(files_in(tokens), tokens_before);
+    assert_false(exists(f, "transcript.yaml"));
+    return code;
+}
+
+static void a_rehearsal_leaves_nothing(void **state) {
+    struct fixture *f = *state;
+    char output[OUTPUT_MAX];
+    /* Tokens of other makers, PINs from a terminal: on the day. */
+    write_plan(f, "environment: prod\n",
+               "tokens:\n"
+               "  - {name: vault, module: /opt/hsm/p11.so, label: same, pin: prompt}\n"
+               "  - {name: works, module: /opt/other/p11.so, label: same, pin: prompt}\n",
+               root_yaml, quick_yaml);
+    assert_int_equal(rehearse(f, output), 0);
+    assert_non_null(strstr(output, "certificate written: legacy\n"));
+    assert_non_null(strstr(output, "ca/factory.pem: CN=Acme Factory,OU=Year 2026,OU=Factory 1,"
+                                   "OU=Product Kettle,OU=Environment test, until "));
+    assert_non_null(strstr(output, "key \"factory-ocsp\" on token works: P-256 for CA factory, "
+                                   "OCSP answers\n"));
+    assert_false(exists(f, "ca"));
+}
+
+static void a_rehearsal_refuses_what_the_day_would(void **state) {
+    struct fixture *f = *state;
+    char output[OUTPUT_MAX];
+    write_plan(f, "environment: test\n", tokens_yaml, ROOT(SUBJECT "  years: 3\n"), quick_yaml);
+    assert_int_equal(rehearse(f, output), 1);
+    assert_non_null(strstr(output, "rehearsal: CA factory would outlive its root"));
+    char path[160];
+    path_of(f, "ca", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    path_of(f, "ca/legacy.pem", path);
+    write_text(path, "");
+    write_quick_plan(f);
+    assert_int_equal(rehearse(f, output), 1);
+    assert_non_null(strstr(output, "ca/legacy.pem exists already"));
+}
+
+/* With the first ceremony's tokens in the safe: certificates are all it needs. */
+static void roots_that_exist_are_stood_in_for(void **state) {
+    struct fixture *f = *state;
+    char output[OUTPUT_MAX], path[160], moved[160];
+    write_quick_plan(f);
+    done(f);
+    path_of(f, "transcript.yaml", path);
+    path_of(f, "first.yaml", moved);
+    assert_int_equal(rename(path, moved), 0);
+    static const char tokens[] =
+        "tokens:\n"
+        "  - {name: vault, module: /opt/hsm/p11.so, label: acme-root, pin: prompt}\n"
+        "  - {name: works, module: /opt/hsm/p11.so, label: acme-works, pin: prompt}\n";
+    static const char next[] = "intermediates:\n"
+                               "  - name: next\n"
+                               "    token: works\n"
+                               "    key_label: next-key\n"
+                               "    subject: [{type: CN, value: Acme Factory 2}]\n"
+                               "    years: 20\n";
+    write_plan(f, "environment: test\n", tokens,
+               "root: {name: root, token: vault, key_label: root-key, certificate: ca/root.pem}\n",
+               next);
+    assert_int_equal(rehearse(f, output), 0);
+    assert_non_null(strstr(output, "ca/next.pem: CN=Acme Factory 2"));
+    write_plan(f, "environment: test\n", tokens,
+               "root: {name: root-2, token: vault, key_label: root-key-2, years: 30}\n"
+               "previous_root: {token: vault, key_label: root-key, certificate: ca/root.pem}\n",
+               next);
+    assert_int_equal(rehearse(f, output), 0);
+    assert_non_null(strstr(output, "ca/root-2-new-with-old.pem: CN=Acme Root,OU=Environment test,"
+                                   "O=Acme, until "));
+    write_plan(f, "environment: prod\n", tokens,
+               "root: {name: root, token: vault, key_label: root-key, certificate: ca/root.pem}\n",
+               next);
+    assert_int_equal(rehearse(f, output), 1);
+    assert_non_null(strstr(output, "is not of the environment prod"));
+}
+
+/* ---- transcripts ---- */
+
+static int show(const struct fixture *f, const char *name, char output[OUTPUT_MAX]) {
+    char path[160];
+    path_of(f, name, path);
+    return command_on(path, "--show", output);
+}
+
+static void a_transcript_is_held_against_its_files(void **state) {
+    struct fixture *f = *state;
+    char output[OUTPUT_MAX], path[160], other[160];
+    write_quick_plan(f);
+    done(f);
+    assert_int_equal(show(f, "transcript.yaml", output), 0);
+    assert_int_equal(count_of(output, "ca/root.pem: as recorded\n"), 1);
+    assert_int_equal(count_of(output, ": as recorded\n"), 3);
+    assert_non_null(strstr(output, "key \"factory-ocsp\" of CA factory for OCSP answers on token "
+                                   "works: P-256\n"));
+    assert_non_null(strstr(output, "certificate factory: product Kettle, factory 1, year 2026\n"));
+    assert_non_null(strstr(output, "ceremony finished\n"));
+    /* Another certificate in the place of one that was made. */
+    path_of(f, "ca/legacy.pem", path);
+    path_of(f, "legacy.kept", other);
+    assert_int_equal(rename(path, other), 0);
+    assert_int_equal(show(f, "transcript.yaml", output), 0);
+    assert_non_null(strstr(output, "ca/legacy.pem: not here\n"));
+    AUTO_MEM char *factory = read_text(f, "ca/factory.pem");
+    write_text(path, factory);
+    assert_int_equal(show(f, "transcript.yaml", output), 1);
+    assert_non_null(strstr(output, "ca/legacy.pem: NOT WHAT WAS RECORDED\n"));
+}
+
+/* On the auditor's machine it all lies elsewhere. */
+static void a_transcript_finds_files_that_moved_with_it(void **state) {
+    struct fixture *f = *state;
+    char output[OUTPUT_MAX], path[160], moved[160];
+    write_quick_plan(f);
+    done(f);
+    path_of(f, "audit", moved);
+    assert_int_equal(mkdir(moved, 0700), 0);
+    path_of(f, "transcript.yaml", path);
+    path_of(f, "audit/t.yaml", moved);
+    assert_int_equal(rename(path, moved), 0);
+    path_of(f, "ca", path);
+    path_of(f, "audit/ca", moved);
+    assert_int_equal(rename(path, moved), 0);
+    assert_int_equal(show(f, "audit/t.yaml", output), 0);
+    assert_int_equal(count_of(output, ": as recorded\n"), 3);
+    assert_int_equal(count_of(output, "audit/ca/"), 3);
+}
+
+static void an_unfinished_transcript_says_so(void **state) {
+    struct fixture *f = *state;
+    char output[OUTPUT_MAX], path[160];
+    write_quick_plan(f);
+    run_until(f, "certificate written: root");
+    path_of(f, "transcript.yaml", path);
+    FILE *out = fopen(path, "a");
+    assert_non_null(out);
+    assert_true(fputs("  - step: torn", out) >= 0);
+    assert_int_equal(fclose(out), 0);
+    AUTO_MEM char *before = read_text(f, "transcript.yaml");
+    assert_int_equal(show(f, "transcript.yaml", output), 1);
+    assert_non_null(strstr(output, "the ceremony is NOT FINISHED\n"));
+    AUTO_MEM char *after = read_text(f, "transcript.yaml");
+    assert_string_equal(before, after);
+    done(f);
+    assert_int_equal(show(f, "transcript.yaml", output), 0);
+    assert_non_null(strstr(output, "ceremony resumed on "));
+    assert_int_equal(show(f, "ceremony.yaml", output), 1);
+    assert_non_null(strstr(output, "is no transcript"));
 }
 
 static void the_sample_is_a_good_plan(void **state) {
@@ -932,6 +1113,13 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_foreign_public_key_is_in_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(a_label_that_becomes_occupied_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(the_command_says_what_it_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rehearsal_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rehearsal_refuses_what_the_day_would, setup, teardown),
+        cmocka_unit_test_setup_teardown(roots_that_exist_are_stood_in_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_transcript_is_held_against_its_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_transcript_finds_files_that_moved_with_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_unfinished_transcript_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(the_sample_is_a_good_plan, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
