@@ -143,6 +143,8 @@ void ca_acts_stop(struct ca_acts *acts);
 void ca_acts_free(struct ca_acts *acts);
 /* Before ca_acts_resume. TM_EEXISTS, TM_ELIMIT. */
 MUST_USE enum tm_err ca_acts_add(struct ca_acts *acts, const struct ca_act_kind *kind);
+/* NULL: there is none. */
+const struct ca_act_kind *ca_act_kind_named(const struct ca_acts *acts, const char *name);
 /* Goes on with what was running when an earlier process ended. */
 MUST_USE enum tm_err ca_acts_resume(struct ca_acts *acts);
 

@@ -62,8 +62,6 @@ void ca_act_id_text(const uint8_t id[CA_ACT_ID_SIZE], char ret[CA_ACT_ID_TEXT]);
 /* A leaf on an act: its reason is "<id> <words>". */
 void ca_act_leaf(const struct ca_act *act, enum ca_event event, int64_t now_ms, const char *actor,
                  const char *words, struct ca_leaf *ret);
-/* NULL: there is none. */
-const struct ca_act_kind *ca_act_kind_named(const struct ca_acts *acts, const char *name);
 
 /* ---- act_propose.c, act_run.c ---- */
 

@@ -109,6 +109,15 @@ void ca_refusals_flush(struct ca_service *s, int64_t now_ms) {
         s->refusals_counted = 0;
 }
 
+void ca_service_refused_admin(struct ca_service *service, const char *actor, const char *text) {
+    int64_t now_ms = service->config->now_ms();
+    struct ca_leaf leaf = {.event = CA_EVENT_REFUSED, .time_ms = now_ms};
+    TEXT_SET(leaf.actor, actor);
+    TEXT_SET(leaf.reason, text);
+    if (ca_refusal_admit(service, now_ms) && !submit_lone(service, &leaf))
+        service->refusals_counted++;
+}
+
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused) {
     int64_t now_ms = service->config->now_ms();
     service->counts.outcomes[refused->outcome]++;

@@ -68,6 +68,8 @@ void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth,
                       struct ipc_offer *ret);
 /* Records a refusal that a face made itself. */
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused);
+/* Records a refusal at the administration socket. */
+void ca_service_refused_admin(struct ca_service *service, const char *actor, const char *text);
 
 /* What became of requests since the start, by outcome, and serials burned. */
 struct ca_service_counts {

@@ -63,6 +63,12 @@ static const struct {
     [IPC_ADMIN_INTENT_LIST] = {admin_intent_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_AUDIT_LIST] = {admin_audit_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_AUDIT_HEAD] = {admin_audit_head, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_ACT_PROPOSE] = {admin_act_propose, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_ACT_LIST] = {admin_act_list, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_ACT_SHOW] = {admin_act_show, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_ACT_SIGN] = {admin_act_sign, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_ACT_WITHDRAW] = {admin_act_withdraw, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_REVOKE_PREVIEW] = {admin_revoke_preview, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_PUBLISH] = {admin_publish, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_PUBLISHED] = {admin_published, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_STORE_CHECK] = {admin_store_check, CONF_ROLE_AUDITOR},
@@ -76,8 +82,8 @@ static void dispatch(struct client *client, struct ipc_admin_request *q) {
     if (q->verb > IPC_ADMIN_VERB_LAST || !handlers[q->verb].fn)
         admin_refuse(client, "this server does not know that command");
     else if (client->role < handlers[q->verb].role)
-        admin_refuse_format(client, "this takes the role %s; yours is %s",
-                            role_words[handlers[q->verb].role], role_words[client->role]);
+        admin_deny_format(client, "this takes the role %s; yours is %s",
+                          role_words[handlers[q->verb].role], role_words[client->role]);
     else
         handlers[q->verb].fn(client, q);
 }
@@ -98,6 +104,9 @@ static void client_message(void *arg, struct ipc_link *link, struct bytes messag
     if (codec_decode(&ipc_admin_request_schema, message, &request))
         admin_refuse(client,
                      "this is no request that the server can read; are both of one version?");
+    else if (client->stranger)
+        admin_deny_format(client, "uid %lu is not one of the officers in the configuration",
+                          (unsigned long)client->uid);
     else if (!known_tenant(client->admin, request.tenant))
         admin_refuse(client, "there is no such tenant in the server's configuration");
     else
@@ -111,6 +120,19 @@ static void client_closed(void *arg, struct ipc_link *link) {
 
 static const struct ipc_link_events client_events = {client_message, client_closed};
 
+/* Who it is, and what it may do. touchmarkd's own user and root are nobody in particular. */
+static void client_name(struct client *client, uid_t uid) {
+    const struct core_setup *setup = client->admin->config.setup;
+    client->uid = uid;
+    client->officer = core_officer_of(setup, uid);
+    client->stranger = setup->officer_count && !client->officer;
+    client->role = client->officer ? client->officer->role : CONF_ROLE_OFFICER;
+    if (client->officer)
+        ca_officer_actor(client->officer, client->actor);
+    else
+        (void)snprintf(client->actor, sizeof client->actor, "uid:%lu", (unsigned long)uid);
+}
+
 static void client_new(struct core_admin *admin, int fd) {
     struct ucred peer;
     socklen_t n = sizeof peer;
@@ -123,8 +145,7 @@ static void client_new(struct core_admin *admin, int fd) {
         return;
     }
     client->admin = admin;
-    client->role = CONF_ROLE_OFFICER;
-    (void)snprintf(client->actor, sizeof client->actor, "uid:%lu", (unsigned long)peer.uid);
+    client_name(client, peer.uid);
     if (ipc_link_open(admin->loop, fd, ADMIN_ROWS_MAX + 16, &client_events, client,
                       &client->link)) {
         free(client);

@@ -77,6 +77,20 @@ void admin_registry_done(void *arg, enum tm_err result, const char *text,
                       secret ? bytes_str(secret) : (struct bytes){0}, (struct bytes){0});
 }
 
+void admin_deny(struct client *client, const char *text) {
+    ca_service_refused_admin(client->admin->config.service, client->actor, text);
+    admin_refuse(client, text);
+}
+
+void admin_deny_format(struct client *client, const char *format, ...) {
+    char text[IPC_TEXT_MAX + 1];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    admin_deny(client, text);
+}
+
 void admin_refuse_format(struct client *client, const char *format, ...) {
     char text[IPC_TEXT_MAX + 1];
     va_list args;

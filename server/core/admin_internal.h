@@ -4,6 +4,7 @@
  *
  *   admin.c            clients, who they are, which handler is whose
  *   admin_answer.c     answers and rows
+ *   admin_acts.c       acts that take two officers
  *   admin_registry.c   devices, secrets, single revocations
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
@@ -32,6 +33,9 @@ struct client {
     struct core_admin *admin;
     struct client *prev, *next;
     struct ipc_link *link;
+    const struct ca_officer *officer; /* NULL: the configuration names none */
+    bool stranger;                    /* it names some, and this is none of them */
+    uid_t uid;
     enum conf_officer_role role;  /* what it may do */
     char actor[IPC_TEXT_MAX + 1]; /* for the audit: "uid:1000", "alice uid:1000" */
     unsigned acts;                /* changes under way that will answer to this client */
@@ -49,6 +53,10 @@ void admin_send(struct client *client, const struct ipc_admin_reply *reply);
 /* Says no: one sentence. */
 void admin_refuse(struct client *client, const char *text);
 void admin_refuse_format(struct client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same to who may not, or is wrong about an act; this goes into the audit. */
+void admin_deny(struct client *client, const char *text);
+void admin_deny_format(struct client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Takes the reference to object over. */
 void admin_send_object(struct client *client, json_t *object, bool more, const char *cursor,
@@ -72,5 +80,7 @@ admin_handler_fn admin_device_add, admin_device_transition, admin_device_secret,
 admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_show,
     admin_cert_list, admin_intent_list, admin_audit_list, admin_audit_head, admin_store_check;
 admin_handler_fn admin_publish, admin_published;
+admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
+    admin_act_withdraw, admin_revoke_preview;
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/core/acts.h"
 #include "server/core/ocsp.h"
 #include "server/core/publish.h"
 #include "server/core/worker.h"
@@ -33,6 +34,7 @@ struct core {
     struct ca_service *service;
     struct ca_registry registry;
     struct core_worker *worker;
+    struct core_acts acts;
     struct core_publish *publish; /* NULL: there is no status service */
     struct core_ocsp *ocsp;       /* NULL: as before */
     struct core_signer *signer;
@@ -201,6 +203,22 @@ static enum tm_err open_status(struct core *core) {
     return err ? err : core_ocsp_new(&ocsp, &core->ocsp);
 }
 
+static enum tm_err open_acts(struct core *core) {
+    core->registry = (struct ca_registry){.store = core->store,
+                                          .wrap = core->wrap,
+                                          .now_ms = clock_wall_ms,
+                                          .revoked = revoked,
+                                          .arg = core};
+    const struct core_acts_config config = {.loop = core->role->loop,
+                                            .store = core->store,
+                                            .worker = core->worker,
+                                            .registry = &core->registry,
+                                            .setup = &core->setup,
+                                            .environment = conf_environment_name(core->role->conf),
+                                            .now_ms = clock_wall_ms};
+    return core_acts_open(&config, &core->acts);
+}
+
 static enum tm_err open_faces(struct core *core) {
     const struct core_faces_config config = {.loop = core->role->loop,
                                              .setup = &core->setup,
@@ -235,6 +253,8 @@ static enum tm_err open_service(struct core *core) {
         err = core_worker_new(core->role->loop, &core->worker);
     if (!err)
         err = open_status(core);
+    if (!err)
+        err = open_acts(core);
     return err ? err : open_faces(core);
 }
 
@@ -242,15 +262,11 @@ static enum tm_err open_admin(struct core *core) {
     const struct conf *conf = core->role->conf;
     if (core->role->listen_fd < 0)
         return TM_OK;
-    core->registry = (struct ca_registry){.store = core->store,
-                                          .wrap = core->wrap,
-                                          .now_ms = clock_wall_ms,
-                                          .revoked = revoked,
-                                          .arg = core};
     struct core_admin_config config = {
         .store = core->store,
         .registry = &core->registry,
         .service = core->service,
+        .acts = &core->acts,
         .setup = &core->setup,
         .signer = core->signer,
         .faces = core->faces,
@@ -271,6 +287,8 @@ static void started_durable(struct ca_batch *batch, enum tm_err result) {
     enum tm_err err = result ? result : open_admin(core);
     if (!err)
         err = role_ready(core->role);
+    if (!err)
+        err = ca_acts_resume(core->acts.acts);
     if (err) {
         log_error("the core cannot serve: %s", tm_err_name(err));
         _exit(ROLE_EXIT_FAILED);
@@ -329,6 +347,7 @@ void core_stop(struct role *role) {
         _exit(0); /* given up after the drain timeout: recovery settles what is open */
     core_worker_free(core->worker);
     core_publish_stop(core->publish);
+    core_acts_stop(&core->acts);
     store_close(core->store);
     core_admin_free(core->admin);
     core_faces_free(core->faces);
@@ -336,6 +355,7 @@ void core_stop(struct role *role) {
     core_signer_free(core->signer);
     core_ocsp_free(core->ocsp);
     core_publish_free(core->publish);
+    core_acts_free(&core->acts);
     ca_service_free(core->service);
     ca_wrap_free(core->wrap);
     core_setup_free(&core->setup);

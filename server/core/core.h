@@ -11,12 +11,15 @@
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   signer_link.c  ca/signer.h over the link to the signer process
+ *   acts.h         acts that take two officers, and who carries them out
+ *   officers.c     who may use the administration socket
  *   admin.c        the administration socket
  *   admin_json.c   records as JSON, for people and scripts
  */
 #ifndef TOUCHMARK_SERVER_CORE_CORE_H
 #define TOUCHMARK_SERVER_CORE_CORE_H
 
+#include "ca/officer.h"
 #include "ca/registry.h"
 #include "ca/service.h"
 #include "server/role.h"
@@ -35,10 +38,17 @@ struct core_setup {
     const struct ca_profile *ocsp_profile; /* NULL: no status service */
     struct ca_label server;                /* valid when has_server */
     bool has_server;
+    struct ca_officer *officers;
+    size_t officer_count; /* 0: whoever reaches the administration socket may use it */
 };
 /* Logs what is wrong. TM_EPARSE, TM_EIO, TM_ENOMEM. */
 MUST_USE enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret);
 void core_setup_free(struct core_setup *setup);
+/* The officers of it: core_setup_load does it. */
+MUST_USE enum tm_err core_officers_load(const struct conf *conf, struct core_setup *setup);
+void core_officers_free(struct core_setup *setup);
+/* NULL: there is none with this system user. */
+const struct ca_officer *core_officer_of(const struct core_setup *setup, uid_t uid);
 
 /* The signer over its link. Tickets wait while there is no link and are sent again over a new one.
  */
@@ -106,7 +116,8 @@ struct core_admin;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
-    const struct ca_service *service;
+    struct ca_service *service;
+    struct core_acts *acts;
     const struct core_setup *setup;
     const struct core_signer *signer;
     const struct core_faces *faces;

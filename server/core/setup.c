@@ -166,6 +166,8 @@ enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
         err = load_labels(conf, ret);
     if (!err)
         err = load_ocsp_profile(conf, ret);
+    if (!err)
+        err = core_officers_load(conf, ret);
     if (err)
         core_setup_free(ret);
     return err;
@@ -178,6 +180,7 @@ void core_setup_free(struct core_setup *setup) {
         ca_profile_free(&setup->profiles[i]);
     for (size_t i = 0; setup->anchors && i < setup->tenant_count; i++)
         free((void *)(uintptr_t)setup->anchors[i].p);
+    core_officers_free(setup);
     free(setup->issuers);
     free(setup->profiles);
     free(setup->tenants);

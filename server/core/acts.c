@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See acts.h. */
+#include "server/core/acts.h"
+
+enum tm_err core_acts_open(const struct core_acts_config *config, struct core_acts *ret) {
+    const struct ca_acts_config acts = {.store = config->store,
+                                        .loop = config->loop,
+                                        .environment = config->environment,
+                                        .officers = config->setup->officers,
+                                        .officer_count = config->setup->officer_count,
+                                        .now_ms = config->now_ms};
+    const struct core_revoke_config revoke = {.loop = config->loop,
+                                              .store = config->store,
+                                              .worker = config->worker,
+                                              .registry = config->registry};
+    enum tm_err err = ca_acts_new(&acts, &ret->acts);
+    return err ? err : core_revoke_new(&revoke, ret->acts, &ret->revoke);
+}
+
+void core_acts_stop(struct core_acts *acts) {
+    ca_acts_stop(acts->acts);
+    core_revoke_stop(acts->revoke);
+}
+
+void core_acts_free(struct core_acts *acts) {
+    core_revoke_free(acts->revoke);
+    ca_acts_free(acts->acts);
+}
