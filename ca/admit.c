@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "ca/cmc.h"
+#include "ca/keygen.h"
 
 /* Copies the octets of *data to the payload and points *data there. */
 static void keep(struct ca_request *r, size_t *at, struct bytes *data) {
@@ -74,11 +75,15 @@ static struct ca_request *admit(struct ca_service *service, const struct ipc_enr
     if (service->active >= service->config->queue)
         return NULL;
     struct ca_request *r = request_new(service, message);
-    if (r && message->operation == IPC_OP_FULLCMC && ca_cmc_new(r)) {
-        ca_request_free(r);
+    if (!r)
         return NULL;
-    }
-    return r;
+    enum tm_err err = message->operation == IPC_OP_FULLCMC        ? ca_cmc_new(r)
+                      : message->operation == IPC_OP_SERVERKEYGEN ? ca_keygen_new(r)
+                                                                  : TM_OK;
+    if (!err)
+        return r;
+    ca_request_free(r);
+    return NULL;
 }
 
 /* NULL: it was turned away. */
@@ -105,7 +110,7 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
         return;
     TEXT_SET(r->local, "touchmarkd");
     r->label = find_label(r, &refusal);
-    if (r->label)
+    if (r->label && (!r->generated || ca_keygen_offered(r, &refusal)))
         ca_request_run(r);
     else
         ca_request_refuse(r, &refusal);

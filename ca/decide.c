@@ -8,6 +8,7 @@
 
 #include "ca/build.h"
 #include "ca/cmc.h"
+#include "ca/keygen.h"
 #include "ca/lifecycle.h"
 #include "pki/name.h"
 
@@ -20,7 +21,7 @@ static struct bytes csr_san(const struct pki_csr *csr) {
 
 static bool operation_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
-    bool any = r->message.operation == IPC_OP_FULLCMC; /* it has one form for both */
+    bool any = r->cmc || r->generated; /* they have one form for both */
     if (r->message.operation == IPC_OP_REENROLL || (any && r->who.renews)) {
         if (!profile->reenroll) {
             return ca_refuse(ret, IPC_WRONG_CREDENTIAL,
@@ -132,11 +133,12 @@ static bool extensions_fit(struct ca_request *r, struct ca_refusal *ret) {
     return ca_check_extensions(&r->csr, profile, buf_bytes(&own_san), ret);
 }
 
-/* A Full PKI Request links identity and possession by its signature over both (RFC 5272, 5); a
- * value of a TLS session in it is verified all the same. */
-static bool links_itself(const struct ca_request *r) {
+/* A Full PKI Request links identity and possession by its signature over both (RFC 5272, 5), and of
+ * a key that is made here nobody has possession yet; a value of a TLS session in either is verified
+ * all the same. */
+static bool needs_no_link(const struct ca_request *r) {
     const struct pki_csr *csr = &r->csr;
-    return r->cmc && !csr->challenge_password.n && !csr->otp_challenge.n &&
+    return (r->cmc || r->generated) && !csr->challenge_password.n && !csr->otp_challenge.n &&
            !csr->revocation_challenge.n && !csr->est_identity_linking.n;
 }
 
@@ -148,11 +150,11 @@ static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
         return ca_refuse(ret, IPC_BAD_CSR,
                          "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");
     }
-    return ca_check_key(&r->csr, profile, ret) &&
+    return (r->generated ? ca_keygen_fits(r, ret) : ca_check_key(&r->csr, profile, ret)) &&
            ca_check_link(&r->csr, profile, r->message.tls_exporter, r->message.tls_unique,
-                         links_itself(r), ret) &&
+                         needs_no_link(r), ret) &&
            names_fit(r, ret) && extensions_fit(r, ret) &&
-           ca_check_pop(r->service->checker, &r->csr, ret);
+           (r->generated || ca_check_pop(r->service->checker, &r->csr, ret));
 }
 
 /* What makes two requests the same: key, subject and proven identity; not the request's bytes,
@@ -172,13 +174,21 @@ static bool make_key(struct ca_request *r) {
                             bytes_str(r->label->profile->name),
                             identity,
                             r->csr.spki.whole,
-                            r->csr.subject};
+                            r->csr.subject,
+                            {0},
+                            {0},
+                            {0}};
+    _Static_assert(sizeof parts / sizeof parts[0] == 7 + CA_KEYGEN_PARTS, "room for those");
+    if (r->generated)
+        ca_keygen_parts(r, &parts[7]);
     return !ca_hash(r->service->hasher, parts, sizeof parts / sizeof parts[0], r->key);
 }
 
 /* ---- repeat, issue or no ---- */
 
-static const struct ca_cert_ref *find_repeat(const struct ca_request *r) {
+static const struct ca_cert_ref *find_repeat(struct ca_request *r) {
+    if (r->generated)
+        return ca_keygen_repeat(r);
     const struct ca_profile *profile = r->label->profile;
     for (size_t i = 0; i < r->device.cert_count; i++) {
         const struct ca_cert_ref *ref = &r->device.certs[i];
@@ -264,6 +274,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
         return CA_DECIDE_REFUSE;
     }
     if (r->cmc && !ca_cmc_transaction_fits(r, ret))
+        return CA_DECIDE_REFUSE;
+    if (r->generated && !ca_keygen_load(r, ret))
         return CA_DECIDE_REFUSE;
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)

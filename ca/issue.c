@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ca/build.h"
 #include "ca/cmc.h"
+#include "ca/keygen.h"
 
 static struct bytes tbs_of(const struct ca_request *r) {
     return (struct bytes){r->tbs, r->tbs_n};
@@ -26,7 +27,7 @@ static bool assemble(struct ca_request *r, struct bytes signature) {
     return !ca_hash(r->service->hasher, &r->certificate.der, 1, r->certificate.fingerprint);
 }
 
-static void sign_failed(struct ca_request *r, enum ipc_sign_status status) {
+void ca_sign_failed(struct ca_request *r, enum ipc_sign_status status) {
     switch (status) {
     case IPC_SIGN_REFUSED:
         (void)ca_refuse(&r->end, IPC_FAILED, "the signer refused the certificate");
@@ -47,7 +48,7 @@ static void sign_failed(struct ca_request *r, enum ipc_sign_status status) {
  * will be told are one (requirement F3). */
 static void response_signed(struct ca_request *r, enum ipc_sign_status status) {
     if (status != IPC_SIGN_OK) {
-        sign_failed(r, status);
+        ca_sign_failed(r, status);
         return;
     }
     ca_cmc_fill_transaction(r, &r->intent.serial);
@@ -61,7 +62,7 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
     struct ca_request *r = ticket->arg;
     crash_point("core.signed");
     if (status != IPC_SIGN_OK) {
-        sign_failed(r, status);
+        ca_sign_failed(r, status);
         return;
     }
     /* After a reset a stale handle can name another key of the token: nothing is recorded that
@@ -71,7 +72,7 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
                  "the signer's signature does not verify with issuer %s; the signer is restarted",
                  r->label->tenant->issuer->name);
         r->service->signer->ops->distrust(r->service->signer);
-        sign_failed(r, IPC_SIGN_FAILED);
+        ca_sign_failed(r, IPC_SIGN_FAILED);
         return;
     }
     crash_point("core.verified");
@@ -82,6 +83,8 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
     }
     if (r->cmc)
         ca_cmc_sign(r, IPC_ISSUED, "", r->certificate.der, true, response_signed);
+    else if (r->generated)
+        ca_keygen_finish(r);
     else
         ca_record(r);
 }
@@ -210,6 +213,10 @@ void ca_issue(struct ca_request *r) {
     changes[CHANGE_INTENT] = (struct ca_change){.kind = CA_PUT_INTENT, .u.intent = &r->intent};
     changes[CHANGE_KEY] = (struct ca_change){
         .kind = CA_CLAIM_KEY, .u.key = {.tenant = r->label->tenant->name, .device = r->device.id}};
+    if (r->generated && !ca_keygen_make(r, &r->end)) {
+        ca_request_refuse(r, &r->end);
+        return;
+    }
     if (!fill_intent(r) ||
         ca_hash(r->service->hasher, &r->csr.spki.whole, 1, changes[CHANGE_KEY].u.key.spki_hash)) {
         (void)ca_refuse(&r->end, IPC_FAILED, "the server has no randomness");

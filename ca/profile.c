@@ -29,6 +29,7 @@ static const enum pki_oid purposes[] = {PKI_OID_KP_CLIENT_AUTH, PKI_OID_KP_SERVE
                                         PKI_OID_KP_OCSP_SIGNING};
 static const char *const credential_words[] = {"secret", "idevid", "ldevid", "foreign", NULL};
 static const char *const link_words[] = {"off", "optional", "required", NULL};
+static const char *const keygen_words[] = {"off", "tls", "encrypted", NULL};
 static const char *const existing_words[] = {"refuse", "supersede", NULL};
 
 #define AT(member) offsetof(struct ca_profile, member)
@@ -209,6 +210,14 @@ const struct conf_row ca_profile_rows[] = {
      .offset = AT(approval),
      .preset = "false",
      .help = "An officer has to approve each request."},
+    {.key = "server_keygen",
+     .type = CONF_ENUM,
+     .offset = AT(keygen),
+     .words = keygen_words,
+     .preset = "off",
+     .help =
+         "Keys made by the server (serverkeygen): given under TLS alone unless the request wants "
+         "more, or only encrypted to the client's certificate. Needs core.wrap_key."},
     {0},
 };
 

@@ -13,6 +13,9 @@
 
 enum ca_profile_kind { CA_KIND_IDEVID, CA_KIND_LDEVID, CA_KIND_TLS_SERVER, CA_KIND_OCSP };
 enum ca_profile_link { CA_LINK_OFF, CA_LINK_OPTIONAL, CA_LINK_REQUIRED };
+/* Private keys that are made here (RFC 7030, 4.4): none; protected by TLS unless the request wants
+ * more; only encrypted to the client. */
+enum ca_profile_keygen { CA_KEYGEN_OFF, CA_KEYGEN_TLS, CA_KEYGEN_ENCRYPTED };
 enum ca_profile_existing { CA_EXISTING_REFUSE, CA_EXISTING_SUPERSEDE };
 
 /* Bits of ca_profile.keys (and the order of their words). */
@@ -20,6 +23,10 @@ enum ca_profile_existing { CA_EXISTING_REFUSE, CA_EXISTING_SUPERSEDE };
 #define CA_KEY_P384 2u
 #define CA_KEY_ED25519 4u
 #define CA_KEY_RSA2048 8u /* RSA of 2048 to 4096 bits */
+
+/* Those that serverkeygen makes. RSA is not among them: to find its primes takes a tenth of a
+ * second and more, in which the core would do nothing else. */
+#define CA_KEYS_GENERATED (CA_KEY_P256 | CA_KEY_P384 | CA_KEY_ED25519)
 
 /* Bits of ca_profile.credentials. */
 #define CA_CRED_SECRET 1u  /* one-time enrollment secret */
@@ -61,6 +68,7 @@ struct ca_profile {
     int64_t grace;        /* ms after notAfter in which the certificate still renews itself */
     int64_t retry_window; /* ms in which the same request gets the same certificate */
     bool approval;        /* an officer has to approve: 202 (no approvals yet: always pending) */
+    unsigned keygen;      /* enum ca_profile_keygen */
     uint8_t hash[CA_HASH_SIZE];
 };
 

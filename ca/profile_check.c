@@ -217,9 +217,21 @@ static bool renewal_good(const struct check *c) {
     return true;
 }
 
+static bool keygen_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    if (p->keygen == CA_KEYGEN_OFF)
+        return true;
+    if (!(p->keys & CA_KEYS_GENERATED))
+        return wrong(c, "server_keygen: p256, p384 and ed25519 keys are made here, and keys names "
+                        "none of them; an RSA key is made in the device");
+    if (!p->credentials)
+        return wrong(c, "server_keygen: credentials must name who may ask (RFC 7030, 4.4)");
+    return true;
+}
+
 bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX]) {
     const struct check c = {profile, text};
     return subject_good(&c) && names_good(&c) && usage_good(&c) && purposes_good(&c) &&
            validity_good(&c) && urls_good(&c) && credentials_good(&c) && states_good(&c) &&
-           renewal_good(&c) && ocsp_good(&c);
+           renewal_good(&c) && ocsp_good(&c) && keygen_good(&c);
 }

@@ -8,6 +8,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "ca/cmc.h"
+#include "ca/keygen.h"
 
 /* ---- burning: the intent ends without a certificate ---- */
 
@@ -163,6 +164,9 @@ void ca_record(struct ca_request *r) {
     if (r->cmc)
         r->batch.changes[r->batch.count++] =
             (struct ca_change){.kind = CA_PUT_TRANSACTION, .u.transaction = &r->cmc->transaction};
+    if (r->generated)
+        r->batch.changes[r->batch.count++] = (struct ca_change){
+            .kind = CA_PUT_ROW, .u.row = {.table = CA_TABLE_KEYGEN, .row = &r->generated->row}};
     enum tm_err err = r->service->store->ops->submit(r->service->store, &r->batch);
     crash_point("core.record_submitted");
     if (err)

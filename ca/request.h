@@ -12,6 +12,7 @@
  *   issue.c     intent, build, lint, ticket, verification
  *   record.c    the record of what came of it
  *   cmc.h       what a request that came as CMC has beside all this
+ *   keygen.h    the same for one that wants its key made here
  *   refusal.c   refusals and their audit leaves
  *   recover.c   open intents of an earlier process
  */
@@ -37,10 +38,12 @@ struct ca_identity {
 };
 
 struct ca_cmc;
+struct ca_generated;
 
 struct ca_request {
     struct ca_service *service;
     struct ca_cmc *cmc;             /* operation FULLCMC; else NULL */
+    struct ca_generated *generated; /* operation SERVERKEYGEN; else NULL */
     struct ca_request *prev, *next; /* all that are under way */
     struct ca_request *waiting;     /* requests for the same device, behind this one */
     struct ca_request *bucket_next; /* the device table's */
@@ -100,6 +103,11 @@ struct ca_service {
     int64_t refusal_second;
     uint32_t refusal_leaves;
     uint32_t refusals_counted;
+
+    /* The walk over generated keys: where it is, and when the next one begins. */
+    int64_t sweep_at_ms;
+    size_t sweep_n;
+    uint8_t sweep_key[CA_ROW_KEY_MAX];
 };
 
 /* identity.c: fills who and, for a known device, device. false = `ret` says why not. */
@@ -118,6 +126,8 @@ MUST_USE bool ca_server_names_fit(struct ca_request *r, struct ca_refusal *ret);
 
 /* issue.c: from the decision on; answers by ca_request_end. */
 void ca_issue(struct ca_request *r);
+/* The signer did not sign: burns the intent's serial and answers. */
+void ca_sign_failed(struct ca_request *r, enum ipc_sign_status status);
 
 /* record.c */
 /* The certificate that was made and verified; answers when it is durable. */

@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "ca/cmc.h"
+#include "ca/keygen.h"
 
 #define BUSY_RETRY_S 2 /* base of Retry-After; jitter of as much again is added */
 #define UNAVAILABLE_RETRY_S 5
@@ -34,8 +35,18 @@ static enum tm_err open_anchors(struct ca_service *s) {
     return TM_OK;
 }
 
+/* A key that is made here has to be given again when its answer got lost. */
+static bool wrap_suffices(const struct ca_service_config *config) {
+    for (size_t i = 0; i < config->label_count; i++)
+        if (config->labels[i].profile->keygen != CA_KEYGEN_OFF && !config->wrap)
+            return false;
+    return true;
+}
+
 enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_store *store,
                            struct ca_signer *signer, struct ca_service **ret) {
+    if (!wrap_suffices(config))
+        return TM_EINVAL;
     struct ca_service *s = calloc(1, sizeof *s);
     if (!s)
         return TM_ENOMEM;
@@ -159,6 +170,10 @@ static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *t
         reply.cmc = r->cmc->done ? ca_cmc_response(r) : (struct bytes){0};
     else
         reply.certificate = certificate;
+    if (r->generated && certificate.n) {
+        reply.key = ca_keygen_part(r->generated);
+        reply.key_encrypted = r->generated->recipient.wanted;
+    }
     TEXT_SET(reply.text, text);
     ca_reply_fn *fn = r->reply;
     r->reply = NULL;
@@ -176,6 +191,7 @@ void ca_request_free(struct ca_request *r) {
     s->active--;
     bytes_wipe((void *)(uintptr_t)r->message.secret.p, r->message.secret.n);
     ca_cmc_free(r->cmc);
+    ca_keygen_free(r->generated);
     free(r);
 }
 
@@ -237,6 +253,7 @@ void ca_request_run(struct ca_request *r) {
     }
     if (!r->holds_device && !take_device(r))
         return;
+    ca_keygen_delivered(r);
     if (r->cmc)
         run_cmc(r);
     else
@@ -273,4 +290,5 @@ void ca_service_tick(struct ca_service *service) {
                (struct bytes){0});
     }
     ca_refusals_flush(service, service->config->now_ms());
+    ca_keygen_sweep(service, service->config->now_ms());
 }

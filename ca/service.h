@@ -33,13 +33,14 @@ struct ca_service_config {
     const struct ca_label *server;    /* for IPC_ORIGIN_LOCAL: tenant and profile; NULL = none */
     struct conf_strings server_names; /* DNS names and addresses that ORIGIN_LOCAL may ask for */
     size_t queue;                     /* requests under way at once */
-    struct ca_wrap *wrap; /* seals secrets' MAC keys; NULL: CMC takes no one-time secrets */
+    struct ca_wrap *wrap; /* seals secrets' MAC keys, and private keys that are made here; NULL: CMC
+                             takes no one-time secrets, and no profile may make keys */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
 };
 
-/* All pointers must outlive the service. */
+/* All pointers must outlive the service. TM_EINVAL: a profile makes keys, and there is no wrap. */
 MUST_USE enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_store *store,
                                     struct ca_signer *signer, struct ca_service **ret);
 void ca_service_free(struct ca_service *service); /* nothing may be under way */

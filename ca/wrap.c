@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@
 #define NONCE_SIZE 12
 #define TAG_SIZE 16
 #define VALUE_SIZE 32
-_Static_assert(NONCE_SIZE + VALUE_SIZE + TAG_SIZE == CA_PROOF_SIZE, "ca/types.h says otherwise");
+_Static_assert(NONCE_SIZE + TAG_SIZE == CA_WRAP_OVERHEAD, "ca/wrap.h says otherwise");
+_Static_assert(VALUE_SIZE + CA_WRAP_OVERHEAD == CA_PROOF_SIZE, "ca/types.h says otherwise");
 
 AUTO_DEFINE(EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
 
@@ -105,49 +107,85 @@ void ca_wrap_free(struct ca_wrap *wrap) {
 
 /* ---- sealing ---- */
 
-static bool bind_names(EVP_CIPHER_CTX *ctx, const char *tenant, const char *device,
-                       const uint8_t salt[16]) {
+static bool bind(EVP_CIPHER_CTX *ctx, const struct bytes *bound, size_t count) {
     int n;
-    return EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)tenant, (int)strlen(tenant) + 1) == 1 &&
-           EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)device, (int)strlen(device) + 1) == 1 &&
-           EVP_CipherUpdate(ctx, NULL, &n, salt, 16) == 1;
+    for (size_t i = 0; i < count; i++)
+        if (EVP_CipherUpdate(ctx, NULL, &n, bound[i].p, (int)bound[i].n) != 1)
+            return false;
+    return true;
+}
+
+enum tm_err ca_wrap_seal_octets(struct ca_wrap *wrap, const struct bytes *bound, size_t count,
+                                struct bytes value, struct buf *out) {
+    AUTO(EVP_CIPHER_CTX) ctx = EVP_CIPHER_CTX_new();
+    int n = 0, rest = 0;
+    if (out->full || value.n > INT_MAX || out->cap - out->n < CA_WRAP_OVERHEAD ||
+        out->cap - out->n - CA_WRAP_OVERHEAD < value.n)
+        return TM_ELIMIT;
+    uint8_t *nonce = out->p + out->n, *text = nonce + NONCE_SIZE;
+    bool good =
+        ctx && RAND_bytes(nonce, NONCE_SIZE) == 1 &&
+        EVP_EncryptInit_ex2(ctx, EVP_aes_256_gcm(), wrap->key, nonce, NULL) == 1 &&
+        bind(ctx, bound, count) && EVP_EncryptUpdate(ctx, text, &n, value.p, (int)value.n) == 1 &&
+        (size_t)n == value.n && EVP_EncryptFinal_ex(ctx, text + n, &rest) == 1 && rest == 0 &&
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, text + n) == 1;
+    if (!good)
+        return TM_ECRYPTO;
+    out->n += value.n + CA_WRAP_OVERHEAD;
+    return TM_OK;
+}
+
+enum tm_err ca_wrap_unseal_octets(struct ca_wrap *wrap, const struct bytes *bound, size_t count,
+                                  struct bytes sealed, struct buf *out) {
+    AUTO(EVP_CIPHER_CTX) ctx = EVP_CIPHER_CTX_new();
+    int n = 0, rest = 0;
+    if (sealed.n < CA_WRAP_OVERHEAD || sealed.n > INT_MAX)
+        return TM_ECRYPTO;
+    size_t size = sealed.n - CA_WRAP_OVERHEAD;
+    if (out->full || out->cap - out->n < size)
+        return TM_ELIMIT;
+    uint8_t tag[TAG_SIZE], *value = out->p + out->n;
+    memcpy(tag, sealed.p + NONCE_SIZE + size, TAG_SIZE);
+    bool good =
+        ctx && EVP_DecryptInit_ex2(ctx, EVP_aes_256_gcm(), wrap->key, sealed.p, NULL) == 1 &&
+        bind(ctx, bound, count) &&
+        EVP_DecryptUpdate(ctx, value, &n, sealed.p + NONCE_SIZE, (int)size) == 1 &&
+        (size_t)n == size && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
+        EVP_DecryptFinal_ex(ctx, value + n, &rest) == 1 && rest == 0;
+    if (!good) {
+        bytes_wipe(value, size);
+        return TM_ECRYPTO;
+    }
+    out->n += size;
+    return TM_OK;
+}
+
+static struct bytes name_of(const char *name) {
+    return (struct bytes){(const uint8_t *)name, strlen(name) + 1};
 }
 
 enum tm_err ca_wrap_seal(struct ca_wrap *wrap, const char *tenant, const char *device,
                          const uint8_t salt[16], const uint8_t key[32],
                          uint8_t ret[CA_PROOF_SIZE]) {
+    const struct bytes bound[] = {name_of(tenant), name_of(device), {salt, 16}};
     uint8_t sealed[CA_PROOF_SIZE];
-    AUTO(EVP_CIPHER_CTX) ctx = EVP_CIPHER_CTX_new();
-    int n = 0, rest = 0;
-    bool good = ctx && RAND_bytes(sealed, NONCE_SIZE) == 1 &&
-                EVP_EncryptInit_ex2(ctx, EVP_aes_256_gcm(), wrap->key, sealed, NULL) == 1 &&
-                bind_names(ctx, tenant, device, salt) &&
-                EVP_EncryptUpdate(ctx, sealed + NONCE_SIZE, &n, key, VALUE_SIZE) == 1 &&
-                n == VALUE_SIZE && EVP_EncryptFinal_ex(ctx, sealed + NONCE_SIZE + n, &rest) == 1 &&
-                rest == 0 &&
-                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE,
-                                    sealed + NONCE_SIZE + VALUE_SIZE) == 1;
-    if (!good)
-        return TM_ECRYPTO;
-    memcpy(ret, sealed, sizeof sealed);
-    return TM_OK;
+    struct buf out = BUF_ON(sealed);
+    enum tm_err err = ca_wrap_seal_octets(wrap, bound, 3, (struct bytes){key, VALUE_SIZE}, &out);
+    if (!err)
+        memcpy(ret, sealed, sizeof sealed);
+    return err;
 }
 
 enum tm_err ca_wrap_unseal(struct ca_wrap *wrap, const char *tenant, const char *device,
                            const uint8_t salt[16], const uint8_t proof[CA_PROOF_SIZE],
                            uint8_t ret[32]) {
-    uint8_t value[VALUE_SIZE], tag[TAG_SIZE];
-    AUTO(EVP_CIPHER_CTX) ctx = EVP_CIPHER_CTX_new();
-    int n = 0, rest = 0;
-    memcpy(tag, proof + NONCE_SIZE + VALUE_SIZE, TAG_SIZE);
-    bool good = ctx && EVP_DecryptInit_ex2(ctx, EVP_aes_256_gcm(), wrap->key, proof, NULL) == 1 &&
-                bind_names(ctx, tenant, device, salt) &&
-                EVP_DecryptUpdate(ctx, value, &n, proof + NONCE_SIZE, VALUE_SIZE) == 1 &&
-                n == VALUE_SIZE &&
-                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
-                EVP_DecryptFinal_ex(ctx, value + n, &rest) == 1 && rest == 0;
-    if (good)
+    const struct bytes bound[] = {name_of(tenant), name_of(device), {salt, 16}};
+    uint8_t value[VALUE_SIZE];
+    struct buf out = BUF_ON(value);
+    enum tm_err err =
+        ca_wrap_unseal_octets(wrap, bound, 3, (struct bytes){proof, CA_PROOF_SIZE}, &out);
+    if (!err)
         memcpy(ret, value, sizeof value);
     bytes_wipe(value, sizeof value);
-    return good ? TM_OK : TM_ECRYPTO;
+    return err;
 }

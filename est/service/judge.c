@@ -8,7 +8,6 @@ static const struct operation {
     enum est_operation est;
     enum ipc_operation ipc;
     bool get;                 /* GET and HEAD, else POST */
-    const char *unavailable;  /* why it is not served, NULL = it is */
     const char *content_type; /* of a request's body, NULL = has none */
     const char *other_type;   /* the sentence for another one */
 } operations[] = {
@@ -18,9 +17,8 @@ static const struct operation {
      .other_type = "Content-Type must be application/pkcs10 (RFC 7030, 4.2.1)."},
     {EST_SIMPLEREENROLL, IPC_OP_REENROLL, .content_type = "application/pkcs10",
      .other_type = "Content-Type must be application/pkcs10 (RFC 7030, 4.2.2)."},
-    {EST_SERVERKEYGEN, IPC_OP_SERVERKEYGEN,
-     .unavailable = "serverkeygen is not implemented here: make the key in the device and use "
-                    "simpleenroll."},
+    {EST_SERVERKEYGEN, IPC_OP_SERVERKEYGEN, .content_type = "application/pkcs10",
+     .other_type = "Content-Type must be application/pkcs10 (RFC 7030, 4.4.1)."},
     {EST_FULLCMC, IPC_OP_FULLCMC, .content_type = "application/pkcs7-mime; smime-type=CMC-request",
      .other_type = "Content-Type must be application/pkcs7-mime; smime-type=CMC-request (RFC 7030, "
                    "4.3.1)."},
@@ -98,8 +96,6 @@ struct judgement judge_head(const struct catalog *catalog, const struct est_requ
         return j;
     const struct operation *operation = find_operation(path.operation);
     j = judge_method(j, operation, request->method);
-    if (!j.outcome && operation->unavailable)
-        return refuse(j, IPC_NOT_IMPLEMENTED, operation->unavailable);
     if (!j.outcome && operation->content_type &&
         !est_media_type_is(request->content_type, operation->content_type))
         return refuse(j, IPC_BAD_CONTENT_TYPE, operation->other_type);

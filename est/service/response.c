@@ -62,3 +62,11 @@ void response_der(struct est_response *response, unsigned status, const char *ty
     if (err || response->body.full)
         response_text(response, IPC_FAILED, "The answer is too large for this server.", 0);
 }
+
+/* Parts are wrapped for everybody: a MIME line of base64 has at most 76 characters (RFC 2045, 6.8).
+ */
+void response_key(struct est_response *response, const struct est_serverkeygen *parts) {
+    start_body(response, 200, EST_SERVERKEYGEN_TYPE, 0);
+    if (est_serverkeygen_write(parts, &response->body))
+        response_text(response, IPC_FAILED, "The answer is too large for this server.", 0);
+}

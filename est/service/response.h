@@ -5,6 +5,7 @@
 #define TOUCHMARK_EST_SERVICE_RESPONSE_H
 
 #include "est/service/service.h"
+#include "est/wire/serverkeygen.h"
 
 /* A refusal or a request for patience: the outcome's status, `text` and LF as text/plain.
  * retry_after_s 0 = no Retry-After. */
@@ -15,6 +16,9 @@ void response_text(struct est_response *response, enum ipc_outcome outcome, cons
  * it does not fit. `type` must be constant; retry_after_s as above. */
 void response_der(struct est_response *response, unsigned status, const char *type,
                   struct bytes der, uint32_t retry_after_s, const char *user_agent);
+
+/* 200 with a private key and its certificate (RFC 7030, 4.4.2); FAILED when they do not fit. */
+void response_key(struct est_response *response, const struct est_serverkeygen *parts);
 
 /* A status without a body. */
 void response_empty(struct est_response *response, unsigned status);

@@ -238,7 +238,8 @@ enum est_next est_service_request(struct est_service *service, const struct est_
     return EST_ASK_CORE;
 }
 
-/* RFC 7030, 4.2.3: a certs-only message that holds the issued certificate and no other. */
+/* RFC 7030, 4.2.3 and 4.4.2: a certs-only message that holds the issued certificate and no other,
+ * and before it the key if it was made here. */
 static void answer_issued(const struct ipc_reply *reply, const char *user_agent,
                           struct est_response *response) {
     uint8_t memory[IPC_CERT_MAX + CERTS_ONLY_OVERHEAD];
@@ -247,8 +248,12 @@ static void answer_issued(const struct ipc_reply *reply, const char *user_agent,
         response_text(response, IPC_FAILED, "The certificate cannot be sent.", 0);
         return;
     }
-    response_der(response, 200, "application/pkcs7-mime; smime-type=certs-only",
-                 buf_bytes(&message), 0, user_agent);
+    const struct est_serverkeygen parts = {reply->key_encrypted, reply->key, buf_bytes(&message)};
+    if (reply->key.n > 0)
+        response_key(response, &parts);
+    else
+        response_der(response, 200, "application/pkcs7-mime; smime-type=certs-only",
+                     buf_bytes(&message), 0, user_agent);
 }
 
 static bool is_wait(enum ipc_outcome outcome) {

@@ -81,7 +81,8 @@ enum est_next est_service_request(struct est_service *service, const struct est_
                                   struct est_response *response, struct ipc_refused *ret_refused);
 
 /* The core's answer, for the client that asked with this User-Agent (NULL = none). Its
- * retry_after_s is passed on as it is. */
+ * retry_after_s is passed on as it is. With a private key in it the body is the caller's to wipe.
+ */
 void est_service_reply(struct est_service *service, const struct ipc_reply *reply,
                        const char *user_agent, struct est_response *response);
 /* No answer came (timeout, core down, too many): 503 with Retry-After and jitter. */

@@ -39,6 +39,10 @@ bool est_label_valid(const char *label);
  * except those that `expect` names with its value, compared without case too. False for a malformed
  * header and for NULL. */
 bool est_media_type_is(const char *header, const char *expect);
+/* The value of a parameter of such a header, as it stands in its quotes. TM_EPARSE; TM_ENOTFOUND;
+ * TM_ELIMIT: cap is too small for it and its NUL. */
+MUST_USE enum tm_err est_media_type_parameter(const char *header, const char *name, char *ret,
+                                              size_t cap);
 
 /* "Basic <token>" (RFC 7617): user and password into the caller's buffers, NUL-
  * terminated user, not empty, printable ASCII; password octets appended to out (wipe it).

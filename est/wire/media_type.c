@@ -117,3 +117,20 @@ bool est_media_type_is(const char *header, const char *expect) {
             return false;
     return true;
 }
+
+enum tm_err est_media_type_parameter(const char *header, const char *name, char *ret, size_t cap) {
+    struct bytes type;
+    struct parameter parameter;
+    if (!header || take_type(&header, &type) != TM_OK || !well_formed(header))
+        return TM_EPARSE;
+    while (next_parameter(&header, &parameter) == TM_OK) {
+        if (!equal_without_case(parameter.name, bytes_str(name)))
+            continue;
+        if (parameter.value.n >= cap)
+            return TM_ELIMIT;
+        memcpy(ret, parameter.value.p, parameter.value.n);
+        ret[parameter.value.n] = '\0';
+        return TM_OK;
+    }
+    return TM_ENOTFOUND;
+}

@@ -286,6 +286,8 @@ static void take_reply(void *arg, struct front_call *call, const struct ipc_repl
     struct est_response response = new_response(http);
     est_service_reply(http->service, reply, request->user_agent, &response);
     respond_late(request, &response);
+    if (reply->key.n)
+        bytes_wipe(http->body, sizeof http->body);
 }
 
 static void give_up(void *arg, struct front_call *call) {

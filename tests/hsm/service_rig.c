@@ -106,6 +106,17 @@ static const char idevid_yaml[] =
     "credentials: [secret, idevid, ldevid]\n"                                                      \
     "states: [registered, manufactured, activated]\nnext_state: activated\n"                       \
     "existing: supersede\nreenroll: true\nrenew_by_enroll: true\ngrace: 30d\nretry_window: 24h\n"
+#define KEYGEN_YAML                                                                                \
+    "kind: ldevid\nsubject:\n  - {type: CN, value: \"{id}\"}\next_key_usage: [clientAuth]\n"       \
+    "validity: 365d\ncredentials: [secret, idevid, ldevid]\nexisting: supersede\n"                 \
+    "states: [registered, manufactured, activated]\nnext_state: activated\nreenroll: true\n"       \
+    "retry_window: 24h\n"
+static const char keygen_yaml[] =
+    KEYGEN_YAML "keys: [p256, p384, ed25519]\nkey_usage: [digitalSignature]\nserver_keygen: tls\n";
+static const char sealed_yaml[] = KEYGEN_YAML
+    "keys: [p256, p384]\nkey_usage: [digitalSignature, keyAgreement]\nserver_keygen: encrypted\n";
+static const char rsa_yaml[] =
+    KEYGEN_YAML "keys: [rsa2048]\nkey_usage: [digitalSignature, keyEncipherment]\n";
 static const char ldevid_yaml[] = LDEVID_YAML "link: optional\n";
 static const char strict_yaml[] = LDEVID_YAML "link: required\n";
 
@@ -120,13 +131,16 @@ static void load_profile(struct rig *rig, size_t i, const char *path, const char
 
 static void make_labels(struct rig *rig) {
     struct core_setup *s = &rig->setup;
-    s->profiles = calloc(3, sizeof *s->profiles);
+    s->profiles = calloc(6, sizeof *s->profiles);
     s->tenants = calloc(2, sizeof *s->tenants);
     s->anchors = calloc(2, sizeof *s->anchors);
-    s->labels = calloc(4, sizeof *s->labels);
+    s->labels = calloc(7, sizeof *s->labels);
     load_profile(rig, 0, "idevid.yaml", idevid_yaml);
     load_profile(rig, 1, "ldevid.yaml", ldevid_yaml);
     load_profile(rig, 2, "strict.yaml", strict_yaml);
+    load_profile(rig, 3, "keygen.yaml", keygen_yaml);
+    load_profile(rig, 4, "sealed.yaml", sealed_yaml);
+    load_profile(rig, 5, "rsa.yaml", rsa_yaml);
     s->tenants[0] = (struct ca_tenant){.name = "acme", .issuer = &s->issuers[0]};
     s->tenants[1] = (struct ca_tenant){.name = "other", .issuer = &s->issuers[0]};
     s->tenant_count = 2;
@@ -134,7 +148,10 @@ static void make_labels(struct rig *rig) {
     s->labels[1] = (struct ca_label){"ldevid", &s->tenants[0], &s->profiles[1], true};
     s->labels[2] = (struct ca_label){"strict", &s->tenants[0], &s->profiles[2], false};
     s->labels[3] = (struct ca_label){"elsewhere", &s->tenants[1], &s->profiles[1], false};
-    s->label_count = 4;
+    s->labels[4] = (struct ca_label){"keygen", &s->tenants[0], &s->profiles[3], false};
+    s->labels[5] = (struct ca_label){"sealed", &s->tenants[0], &s->profiles[4], false};
+    s->labels[6] = (struct ca_label){"rsa", &s->tenants[0], &s->profiles[5], false};
+    s->label_count = 7;
 }
 
 /* ---- the signer ---- */
@@ -409,6 +426,11 @@ static void take_answer(void *arg, const struct ipc_reply *reply) {
     if (reply->cmc.n)
         memcpy(answer->cmc, reply->cmc.p, reply->cmc.n);
     answer->cmc_n = reply->cmc.n;
+    assert_true(reply->key.n <= sizeof answer->key);
+    if (reply->key.n)
+        memcpy(answer->key, reply->key.p, reply->key.n);
+    answer->key_n = reply->key.n;
+    answer->key_encrypted = reply->key_encrypted;
     answer->done = true;
 }
 
@@ -431,14 +453,19 @@ void rig_send_cmc(struct rig *rig, const char *label, struct bytes message, stru
 }
 
 void rig_send(struct rig *rig, const struct rig_request *request, struct rig_answer *answer) {
-    uint8_t *der;
-    size_t n = rig_make_csr(request, (struct bytes){0}, &der);
+    uint8_t *der = NULL;
     struct ipc_enroll message = {.id = next_id(),
-                                 .operation = request->reenroll ? IPC_OP_REENROLL : IPC_OP_ENROLL,
+                                 .operation = request->keygen     ? IPC_OP_SERVERKEYGEN
+                                              : request->reenroll ? IPC_OP_REENROLL
+                                                                  : IPC_OP_ENROLL,
                                  .origin = IPC_ORIGIN_HTTPS,
                                  .peer_leaf = request->certificate,
                                  .tls_exporter = request->exporter,
-                                 .csr = {der, n}};
+                                 .csr = request->csr};
+    if (!message.csr.n) {
+        message.csr.n = rig_make_csr(request, (struct bytes){0}, &der);
+        message.csr.p = der;
+    }
     (void)snprintf(message.label, sizeof message.label, "%s", request->label);
     (void)snprintf(message.remote, sizeof message.remote, "192.0.2.1:4711");
     if (request->user)

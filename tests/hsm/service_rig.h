@@ -31,7 +31,9 @@ struct rig {
 };
 
 /* One tenant "acme" with labels idevid, ldevid (default) and strict (PoP linking required); another
- * tenant "other" with label elsewhere. The service's wall clock is rig_now_ms, which the test
+ * tenant "other" with label elsewhere. Beside them labels whose keys are made by the server: keygen
+ * (existing ones are superseded), sealed (encrypted only; its certificates agree on keys), and rsa,
+ * whose certificates encipher keys. The service's wall clock is rig_now_ms, which the test
  * moves. */
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
@@ -59,6 +61,9 @@ struct rig_answer {
     size_t der_n;
     uint8_t cmc[IPC_CMC_MAX]; /* Full PKI Response */
     size_t cmc_n;
+    uint8_t key[IPC_PRIVATE_KEY_MAX]; /* made by the server */
+    size_t key_n;
+    bool key_encrypted;
 };
 
 struct rig_request {
@@ -71,6 +76,8 @@ struct rig_request {
     const char *dns;       /* dNSName asked for, NULL = none */
     const char *challenge; /* challengePassword, NULL = none */
     struct bytes exporter;
+    bool keygen;      /* serverkeygen */
+    struct bytes csr; /* sent as it is; empty: made of the above */
 };
 /* Sends; the answer comes while the loop runs. */
 void rig_send(struct rig *rig, const struct rig_request *request, struct rig_answer *answer);

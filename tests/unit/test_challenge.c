@@ -147,6 +147,40 @@ static void test_sealed_values_open_nowhere_else(void **state) {
     ca_wrap_free(other);
 }
 
+static void test_sealed_octets(void **state) {
+    const struct place *place = *state;
+    const struct bytes names[] = {bytes_str("a"), bytes_str("bc")},
+                       others[] = {bytes_str("x"), names[1]};
+    static uint8_t octets[5000], room[5000 + CA_WRAP_OVERHEAD], back[5000];
+    struct buf sealed = BUF_ON(room), opened = BUF_ON(back), small = {back, 4999, 0, false};
+    char text[IPC_TEXT_MAX + 1];
+    struct ca_wrap *wrap;
+    memset(octets, 7, sizeof octets);
+    assert_int_equal(ca_wrap_open(place->path, &wrap, text), TM_OK);
+    assert_int_equal(ca_wrap_seal_octets(wrap, names, 2, BYTES_OF(octets), &sealed), TM_OK);
+    assert_int_equal(sealed.n, sizeof room);
+    assert_null(memmem(room, sizeof room, octets, 16));
+    assert_int_equal(ca_wrap_unseal_octets(wrap, others, 2, buf_bytes(&sealed), &opened),
+                     TM_ECRYPTO);
+    assert_int_equal(ca_wrap_unseal_octets(wrap, names, 1, buf_bytes(&sealed), &opened),
+                     TM_ECRYPTO);
+    assert_int_equal(ca_wrap_unseal_octets(wrap, names, 2, buf_bytes(&sealed), &small), TM_ELIMIT);
+    assert_int_equal(
+        ca_wrap_unseal_octets(wrap, names, 2, (struct bytes){room, CA_WRAP_OVERHEAD - 1}, &opened),
+        TM_ECRYPTO);
+    room[sizeof room / 2] ^= 1;
+    assert_int_equal(ca_wrap_unseal_octets(wrap, names, 2, buf_bytes(&sealed), &opened),
+                     TM_ECRYPTO);
+    assert_int_equal(back[0] | back[4999], 0); /* what was not verified does not stay */
+    room[sizeof room / 2] ^= 1;
+    assert_int_equal(ca_wrap_unseal_octets(wrap, names, 2, buf_bytes(&sealed), &opened), TM_OK);
+    assert_int_equal(opened.n, sizeof octets);
+    assert_memory_equal(back, octets, sizeof octets);
+    sealed = (struct buf){room, sizeof room - 1, 0, false};
+    assert_int_equal(ca_wrap_seal_octets(wrap, names, 2, BYTES_OF(octets), &sealed), TM_ELIMIT);
+    ca_wrap_free(wrap);
+}
+
 static void write_file(const char *path, size_t n, mode_t mode) {
     static const uint8_t octets[64];
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -178,6 +212,7 @@ int main(void) {
         cmocka_unit_test(test_nobody_elses),
         PLACED(test_sealed_values_open_again),
         PLACED(test_sealed_values_open_nowhere_else),
+        PLACED(test_sealed_octets),
         PLACED(test_key_files_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

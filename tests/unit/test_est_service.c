@@ -11,6 +11,7 @@
 #include "est/service/service.h"
 #include "est/wire/base64.h"
 #include "est/wire/certs_only.h"
+#include "est/wire/serverkeygen.h"
 #include "pki/der.h"
 
 #define IDEVID "acme-idevid"
@@ -598,11 +599,16 @@ static void wrong_media_types_are_415(void **state) {
     }
 }
 
-static void what_is_not_implemented_is_501(void **state) {
+/* Whether its profile makes keys knows the core. */
+static void requests_for_a_key_go_to_the_core(void **state) {
     struct world *w = *state;
-    struct est_request request = post("/.well-known/est/serverkeygen", bytes_str("AAAA"));
+    struct est_request request = post("/.well-known/est/serverkeygen", bytes_str("MA=="));
+    assert_int_equal(ask(w, &request), EST_ASK_CORE);
+    assert_int_equal(w->enroll.operation, IPC_OP_SERVERKEYGEN);
+    assert_bytes_equal(w->enroll.csr, bytes_str("0"));
+    request.content_type = "multipart/mixed";
     assert_int_equal(ask(w, &request), EST_RESPOND);
-    assert_refused(w, 501, IPC_NOT_IMPLEMENTED, IPC_OP_SERVERKEYGEN, "");
+    assert_refused(w, 415, IPC_BAD_CONTENT_TYPE, IPC_OP_SERVERKEYGEN, "");
 }
 
 /* RFC 7030, 4.3: who asks stands in the message, so HTTP credentials are not even looked at. */
@@ -687,6 +693,30 @@ static void an_issued_certificate_comes_alone(void **state) {
     est_service_reply(w->service, &broken, NULL, &w->response);
     assert_int_equal(w->response.status, 500);
     assert_sentence(&w->response);
+}
+
+/* RFC 7030, 4.4.2: two parts, and the second is what simpleenroll answers. */
+static void a_generated_key_comes_with_its_certificate(void **state) {
+    struct world *w = *state;
+    for (int encrypted = 0; encrypted < 2; encrypted++) {
+        uint8_t memory[IPC_CERT_MAX * 2];
+        struct buf out = BUF_ON(memory);
+        struct est_serverkeygen parts;
+        struct ipc_reply reply = {.outcome = encrypted ? IPC_REPEATED : IPC_ISSUED,
+                                  .certificate = fixture_bytes(&w->ca),
+                                  .key = bytes_str("a key"),
+                                  .key_encrypted = encrypted != 0};
+        w->response.body = BUF_ON(w->body);
+        est_service_reply(w->service, &reply, LIBEST, &w->response);
+        assert_int_equal(w->response.status, 200);
+        assert_int_equal(w->response.header_count, 1);
+        assert_int_equal(est_serverkeygen_read(header(&w->response, "Content-Type"),
+                                               buf_bytes(&w->response.body), &out, &parts),
+                         TM_OK);
+        assert_int_equal(parts.encrypted, encrypted);
+        assert_bytes_equal(parts.key, reply.key);
+        assert_bytes_equal(parts.issued, ((struct bytes){w->cacerts, w->cacerts_n}));
+    }
 }
 
 static const struct {
@@ -827,10 +857,11 @@ int main(void) {
         WITH(ready_service, without_a_default_label_there_is_none),
         WITH(ready_service, wrong_methods_are_405),
         WITH(ready_service, wrong_media_types_are_415),
-        WITH(ready_service, what_is_not_implemented_is_501),
+        WITH(ready_service, requests_for_a_key_go_to_the_core),
         WITH(ready_service, full_pki_requests_go_to_the_core),
         WITH(ready_service, full_pki_requests_are_judged_as_others_are),
         WITH(ready_service, an_issued_certificate_comes_alone),
+        WITH(ready_service, a_generated_key_comes_with_its_certificate),
         WITH(ready_service, every_outcome_has_its_status),
         WITH(ready_service, every_outcome_may_have_a_full_pki_response),
         WITH(ready_service, the_largest_full_pki_response_fits),

@@ -338,6 +338,8 @@ static const struct {
     {"grace:", NULL, "grace: 1d"},
     {"retry_window:", NULL, "retry_window: 1h"},
     {"approval:", NULL, "approval: true"},
+    {"server_keygen:", NULL, "server_keygen: tls"},
+    {"server_keygen:", NULL, "server_keygen: encrypted"},
 };
 enum { CHANGE_COUNT = sizeof changes / sizeof changes[0] };
 
