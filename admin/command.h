@@ -45,6 +45,8 @@ enum admin_field_id {
     ADMIN_OFFICER,
     ADMIN_KEY,  /* a file that only the program reads */
     ADMIN_FILE, /* the same, as an argument */
+    ADMIN_ALL,
+    ADMIN_REQUEST,
     ADMIN_FIELD_COUNT,
 };
 
@@ -97,5 +99,8 @@ int admin_request(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);
+/* The two answers of an officer. */
+int admin_pending_approve(struct admin_call *call);
+int admin_pending_deny(struct admin_call *call);
 
 #endif

@@ -4,6 +4,11 @@
 
 #define OPTION(field) (UINT64_C(1) << (field))
 #define REMOTE (OPTION(ADMIN_CONF) | OPTION(ADMIN_SOCKET) | OPTION(ADMIN_JSON))
+/* Which of the requests that wait. */
+#define PENDING                                                                                    \
+    (OPTION(ADMIN_TENANT) | OPTION(ADMIN_PROFILE) | OPTION(ADMIN_REQUEST) | OPTION(ADMIN_BATCH) |  \
+     OPTION(ADMIN_JOB) | OPTION(ADMIN_STATION) | OPTION(ADMIN_SITE) | OPTION(ADMIN_UNTIL) |        \
+     OPTION(ADMIN_ALL))
 
 const struct admin_command admin_commands[] = {
     {.words = "status",
@@ -93,6 +98,28 @@ const struct admin_command admin_commands[] = {
      .options = REMOTE | OPTION(ADMIN_ISSUER),
      .help = "Make and publish new CRLs and filters now, of one issuer or of all.",
      .run = admin_request},
+    {.words = "pending list",
+     .verb = IPC_ADMIN_PENDING_LIST,
+     .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_ALL) | OPTION(ADMIN_LIMIT),
+     .help = "List the requests that wait for an officer, and those that were decided and not "
+             "asked for since.",
+     .run = admin_request},
+    {.words = "pending approve",
+     .verb = IPC_ADMIN_PENDING_DECIDE,
+     .arguments = {ADMIN_DEVICE},
+     .options = REMOTE | PENDING | OPTION(ADMIN_REASON),
+     .help =
+         "Approve the request of a device, or those of a selection. An approval is good for one "
+         "certificate of that very request.",
+     .run = admin_pending_approve},
+    {.words = "pending deny",
+     .verb = IPC_ADMIN_PENDING_DECIDE,
+     .arguments = {ADMIN_DEVICE},
+     .options = REMOTE | PENDING | OPTION(ADMIN_REASON),
+     .demanded = ADMIN_REASON,
+     .help =
+         "Deny the request of a device, or those of a selection. The device is told the reason.",
+     .run = admin_pending_deny},
     {.words = "store check",
      .verb = IPC_ADMIN_STORE_CHECK,
      .options = REMOTE | OPTION(ADMIN_OFFLINE),

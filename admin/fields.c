@@ -32,11 +32,14 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_PROFILE] = {"profile", 'p', "NAME", "Certificate profile"},
     [ADMIN_ISSUER] = {"issuer", 'i', "NAME", "Issuing CA, as the configuration names it"},
     [ADMIN_SINCE] = {"since", 0, "TIME", "Issued at this time (RFC 3339, UTC) or later"},
-    [ADMIN_UNTIL] = {"until", 0, "TIME", "Issued before this time"},
+    [ADMIN_UNTIL] = {"until", 0, "TIME", "Issued, or asked for, before this time"},
     [ADMIN_DEVICE_OPTION] = {"device", 'd', "ID", "Device"},
     [ADMIN_OFFICER] = {"officer", 'o', "NAME", "Officer, as the configuration names them"},
     [ADMIN_KEY] = {"key", 'k', "FILE", "PEM file of a private key"},
     [ADMIN_FILE] = {"FILE", 0, NULL, NULL},
+    [ADMIN_ALL] = {"all", 'a', NULL, "Of all tenants; or all that wait"},
+    [ADMIN_REQUEST] = {"request", 0, "HEX",
+                       "Only this request: its first digits, as the list shows them"},
 };
 
 /* What a value must be. Those without a rule are taken as they are. */
@@ -181,6 +184,10 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
     case ADMIN_FILE:
         call->file = text;
         return TM_OK;
+    case ADMIN_ALL:
+        call->request.all = true;
+        return TM_OK;
+    case ADMIN_REQUEST:
     case ADMIN_SERIAL:
         return set_serial(text, call, allowed);
     default:

@@ -64,7 +64,7 @@ static void turn_away(struct ca_service *s, const struct ipc_enroll *m, ca_reply
                       void *arg) {
     struct ipc_reply busy = {.id = m->id,
                              .outcome = IPC_BUSY,
-                             .retry_after_s = ca_retry_after_s(IPC_BUSY, m->id),
+                             .retry_after_s = ca_retry_after_s(IPC_BUSY, m->id, 0),
                              .text = "the server is busy; send the same request again later"};
     s->counts.outcomes[IPC_BUSY]++;
     reply(arg, &busy);

@@ -47,6 +47,10 @@ MUST_USE enum tm_err ca_build_subject(const struct ca_profile *profile,
 MUST_USE enum tm_err ca_build_san(const struct ca_profile *profile, const struct ca_device *device,
                                   struct buf *out);
 
+/* The subjectAltName that a certificate of *b will have, requested names and all, as whole
+ * GeneralNames; nothing is appended when it has none. Errors as ca_build_tbs. */
+MUST_USE enum tm_err ca_build_names(const struct ca_build *b, struct buf *out);
+
 /* New serial: 6 octets of wall milliseconds (first bit 0), then 10 random octets: 16 octets,
  * positive, time-ordered, 80 random bits. TM_ECRYPTO when there is no randomness;
  * TM_EINVAL when the clock says a time before 2005. */

@@ -156,3 +156,9 @@ enum tm_err ca_put_names(struct der_writer *w, const struct ca_build *b) {
     der_wrap(w, DER_SEQUENCE, end);
     return TM_OK;
 }
+
+enum tm_err ca_build_names(const struct ca_build *b, struct buf *out) {
+    struct der_writer w = der_writer_after(out);
+    enum tm_err err = ca_put_names(&w, b);
+    return err ? err : der_append(&w, out);
+}

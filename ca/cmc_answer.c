@@ -27,7 +27,8 @@ static void fill_status(const struct ca_request *r, enum ipc_outcome outcome, co
     } else if (ret->status == EST_CMC_PENDING) {
         ret->pend_token = request->transaction;
         ret->pend_time_ms =
-            r->now_ms + (int64_t)ca_retry_after_s(outcome, r->message.id) * INT64_C(1000);
+            r->now_ms +
+            (int64_t)ca_retry_after_s(outcome, r->message.id, r->waited_ms) * INT64_C(1000);
     }
 }
 

@@ -221,7 +221,9 @@ static bool secret_unused(struct ca_request *r, struct ca_refusal *ret) {
     if (r->device.secret.used) {
         return ca_refuse(ret, IPC_SECRET_USED, "the enrollment secret was used before");
     }
-    if (r->now_ms > r->device.secret.expires_ms) {
+    /* Where it was in time when the request was put before the officers, it stays good for it: which
+     * secret it was is part of what makes the request the same. */
+    if (r->now_ms > r->device.secret.expires_ms && !r->standing) {
         return ca_refuse(ret, IPC_SECRET_USED, "the enrollment secret is over");
     }
     return true;
@@ -280,12 +282,10 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
+    if (r->label->profile->approval && !ca_approval_look(r, ret))
+        return CA_DECIDE_REFUSE;
     if (!secret_unused(r, ret) || !none_exists(r, ret) || !record_has_room(r, ret) ||
         !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
-    if (r->label->profile->approval) {
-        (void)ca_refuse(ret, IPC_PENDING, "an officer has to approve this request");
-        return CA_DECIDE_REFUSE;
-    }
-    return CA_DECIDE_ISSUE;
+    return r->label->profile->approval ? ca_approval_judge(r, ret) : CA_DECIDE_ISSUE;
 }

@@ -161,6 +161,7 @@ void ca_record(struct ca_request *r) {
                                       {.kind = CA_ADD_LEAF, .u.leaf = &r->leaf}},
                           .done = record_durable,
                           .arg = r};
+    ca_approval_spend(r);
     if (r->cmc)
         r->batch.changes[r->batch.count++] =
             (struct ca_change){.kind = CA_PUT_TRANSACTION, .u.transaction = &r->cmc->transaction};

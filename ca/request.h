@@ -7,6 +7,7 @@
  *   service.c   the device lock, the steps, replies
  *   identity.c  who asks: credentials to a device
  *   decide.c    may it have what it asks: repeat, issue or refusal
+ *   approval.c  what officers said of it, and waiting for them
  *   server_names.c  what the server may call itself
  *   delegate.c  certificates for keys of the own token
  *   issue.c     intent, build, lint, ticket, verification
@@ -20,6 +21,7 @@
 #define TOUCHMARK_CA_REQUEST_H
 
 #include "ca/anchors.h"
+#include "ca/approval.h"
 #include "ca/challenge.h"
 #include "ca/csr_check.h"
 #include "ca/hash.h"
@@ -69,6 +71,8 @@ struct ca_request {
     struct bytes keep_san; /* of the certificate being renewed */
     struct bytes keep_subject;
     unsigned attempts; /* times that it was sent back to the start */
+    enum ca_pending_status standing; /* of this very request with the officers; 0: not asked yet */
+    int64_t waited_ms;               /* for an officer */
 
     struct ca_intent intent;
     struct ca_certificate certificate;
@@ -78,6 +82,7 @@ struct ca_request {
     struct ca_refusal end; /* what to answer once a burned serial is durable */
 
     /* Not zeroed; lengths say what is valid. */
+    struct ca_approval approval;
     size_t tbs_n;
     uint8_t tbs[CA_TBS_MAX];
     uint8_t certificate_der[IPC_CERT_MAX];
@@ -114,12 +119,22 @@ struct ca_service {
 MUST_USE bool ca_identify(struct ca_request *r, struct ca_refusal *ret);
 
 /* decide.c */
-enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_REFUSE };
+enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_WAIT, CA_DECIDE_REFUSE };
 /* On REPEAT r->certificate holds the certificate; on REFUSE `ret` says why. */
 MUST_USE enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret);
 
 /* delegate.c: fills csr.spki from the token's word. */
 MUST_USE bool ca_delegate_fits(struct ca_request *r, struct ca_refusal *ret);
+
+/* approval.c */
+/* What the officers have said of this very request: r->standing. The device is held. */
+MUST_USE bool ca_approval_look(struct ca_request *r, struct ca_refusal *ret);
+/* May it be issued, does it wait, or was it denied? After ca_approval_look. */
+MUST_USE enum ca_decision ca_approval_judge(struct ca_request *r, struct ca_refusal *ret);
+/* Writes down that the request waits; answers when that is durable. */
+void ca_approval_wait(struct ca_request *r);
+/* Adds to r->batch, which records the certificate, that the approval is used up by it. */
+void ca_approval_spend(struct ca_request *r);
 
 /* server_names.c: for IPC_ORIGIN_LOCAL; fills requested_san. */
 MUST_USE bool ca_server_names_fit(struct ca_request *r, struct ca_refusal *ret);
@@ -143,7 +158,8 @@ void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t no
 bool ca_request_retries(struct ca_request *r);
 
 /* service.c */
-uint32_t ca_retry_after_s(enum ipc_outcome outcome, uint64_t id); /* 0: no reason to wait */
+/* waited_ms: how long it has been pending. 0: no reason to wait. */
+uint32_t ca_retry_after_s(enum ipc_outcome outcome, uint64_t id, int64_t waited_ms);
 void ca_request_run(struct ca_request *r); /* from the start, again if the device changed */
 void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *text,
                     struct bytes certificate); /* answers and frees r, for CMC when it is signed */

@@ -11,7 +11,11 @@
 
 #define BUSY_RETRY_S 2 /* base of Retry-After; jitter of as much again is added */
 #define UNAVAILABLE_RETRY_S 5
-#define PENDING_RETRY_S 300
+/* Somebody at a bench waits for seconds, a warehouse for days: a device asks again after a quarter
+ * of the time that it has waited. With jitter the longest is below CA_CHALLENGE_MS, so that what it
+ * was told by CMC still serves. */
+#define PENDING_RETRY_S 30
+#define PENDING_RETRY_MAX_S 240
 #define ATTEMPTS_MAX 4
 
 static size_t bucket_count(size_t queue) {
@@ -146,10 +150,17 @@ static uint32_t with_jitter(uint32_t base, uint64_t id) {
     return base + (uint32_t)((id * 0x9e3779b97f4a7c15u >> 40) % (base + 1));
 }
 
-uint32_t ca_retry_after_s(enum ipc_outcome outcome, uint64_t id) {
+static uint32_t pending_retry_s(int64_t waited_ms) {
+    int64_t quarter_s = waited_ms / 4000;
+    return quarter_s < PENDING_RETRY_S       ? PENDING_RETRY_S
+           : quarter_s > PENDING_RETRY_MAX_S ? PENDING_RETRY_MAX_S
+                                             : (uint32_t)quarter_s;
+}
+
+uint32_t ca_retry_after_s(enum ipc_outcome outcome, uint64_t id, int64_t waited_ms) {
     switch (outcome) {
     case IPC_PENDING:
-        return with_jitter(PENDING_RETRY_S, id);
+        return with_jitter(pending_retry_s(waited_ms), id);
     case IPC_BUSY:
         return with_jitter(BUSY_RETRY_S, id);
     case IPC_UNAVAILABLE:
@@ -165,7 +176,8 @@ static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *t
         return;
     struct ipc_reply reply = {.id = r->message.id,
                               .outcome = (uint8_t)outcome,
-                              .retry_after_s = ca_retry_after_s(outcome, r->message.id)};
+                              .retry_after_s =
+                                  ca_retry_after_s(outcome, r->message.id, r->waited_ms)};
     if (r->cmc)
         reply.cmc = r->cmc->done ? ca_cmc_response(r) : (struct bytes){0};
     else
@@ -219,6 +231,9 @@ static void decide(struct ca_request *r) {
             ca_cmc_repeat(r);
         else
             ca_request_end(r, IPC_REPEATED, "", r->certificate.der);
+        return;
+    case CA_DECIDE_WAIT:
+        ca_approval_wait(r);
         return;
     case CA_DECIDE_REFUSE:
         ca_request_refuse(r, &refusal);

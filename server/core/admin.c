@@ -72,6 +72,8 @@ static const struct {
     [IPC_ADMIN_PUBLISH] = {admin_publish, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_PUBLISHED] = {admin_published, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_STORE_CHECK] = {admin_store_check, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_PENDING_LIST] = {admin_pending_list, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_PENDING_DECIDE] = {admin_pending_decide, CONF_ROLE_OFFICER},
 };
 
 static const char *const role_words[] = {"auditor", "operator", "officer"};

@@ -8,6 +8,7 @@
  *   admin_registry.c   devices, secrets, single revocations
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
+ *   admin_pending.c    requests that wait for an officer
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
 #define TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -79,6 +80,7 @@ typedef void admin_handler_fn(struct client *client, const struct ipc_admin_requ
 admin_handler_fn admin_device_add, admin_device_transition, admin_device_secret, admin_cert_revoke;
 admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_show,
     admin_cert_list, admin_intent_list, admin_audit_list, admin_audit_head, admin_store_check;
+admin_handler_fn admin_pending_list, admin_pending_decide;
 admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;

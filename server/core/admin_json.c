@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/core/admin_json.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/clock.h"
+#include "ca/approval.h"
 #include "ca/lifecycle.h"
+#include "ca/san.h"
 
 static json_t *hex(const uint8_t *p, size_t n) {
     char text[2 * CA_HASH_SIZE + 1] = "";
@@ -173,6 +178,77 @@ json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf) {
     buf_put_be(&b, leaf->request, 8);
     if (leaf->request && !hex_encode(buf_bytes(&b), request, sizeof request))
         set_text(object, "request", request);
+    return object;
+}
+
+/* ---- requests that wait ---- */
+
+/* An address, as iPAddress has it (RFC 5280, 4.2.1.6). */
+static void print_address(struct bytes address, FILE *out) {
+    char text[INET6_ADDRSTRLEN] = "?";
+    if (address.n == 4 || address.n == 16)
+        (void)inet_ntop(address.n == 4 ? AF_INET : AF_INET6, address.p, text, sizeof text);
+    fprintf(out, "IP:%s", text);
+}
+
+static void print_name(const struct der *name, FILE *out) {
+    if (name->tag == CA_SAN_IP)
+        print_address(name->value, out);
+    else if (name->tag == CA_SAN_DNS || name->tag == CA_SAN_URI)
+        fprintf(out, "%s:%.*s", name->tag == CA_SAN_DNS ? "DNS" : "URI", (int)name->value.n,
+                (const char *)name->value.p);
+    else
+        fputs("hardwareModuleName", out); /* the device ID, by the profile */
+}
+
+/* "DNS:unit.example, IP:192.0.2.1". The caller frees; NULL when there is no memory. */
+static char *san_text(struct bytes general_names) {
+    char *text = NULL;
+    size_t n;
+    struct bytes names;
+    struct der name;
+    FILE *out = open_memstream(&text, &n);
+    if (!out)
+        return NULL;
+    if (!ca_san_open(general_names, &names))
+        for (bool first = true; names.n && !der_next(&names, &name); first = false) {
+            fputs(first ? "" : ", ", out);
+            print_name(&name, out);
+        }
+    if (!fclose(out))
+        return text;
+    free(text);
+    return NULL;
+}
+
+static const char *pending_status_name(uint8_t status) {
+    static const char *const names[] = {"", "open", "approved", "denied"};
+    return status < sizeof names / sizeof names[0] ? names[status] : "";
+}
+
+json_t *admin_json_pending(const struct ca_pending *row) {
+    json_t *object = json_object();
+    char request[CA_APPROVAL_REQUEST_TEXT];
+    AUTO_MEM char *san = san_text(row->san);
+    ca_approval_request_text(row, request);
+    set_text(object, "tenant", row->tenant);
+    set_text(object, "device", row->device);
+    set_text(object, "profile", row->profile);
+    set_text(object, "status", pending_status_name(row->status));
+    set_text(object, "subject", row->subject);
+    set_text(object, "san", san ? san : "");
+    set_text(object, "key", row->key_word);
+    set_text(object, "actor", row->actor);
+    set_text(object, "remote", row->remote);
+    (void)json_object_set_new(object, "since", time_json(row->created_ms));
+    (void)json_object_set_new(object, "asked", time_json(row->asked_ms));
+    (void)json_object_set_new(object, "expires", time_json(row->expires_ms));
+    set_text(object, "request", request);
+    (void)json_object_set_new(object, "spki_sha256", hex(row->spki_sha256, CA_HASH_SIZE));
+    set_text(object, "officer", row->officer);
+    set_text(object, "reason", row->reason);
+    if (row->decided_ms)
+        (void)json_object_set_new(object, "decided", time_json(row->decided_ms));
     return object;
 }
 

@@ -15,6 +15,7 @@ json_t *admin_json_device(const struct ca_device *device);
 json_t *admin_json_certificate(const struct ca_certificate *certificate);
 json_t *admin_json_intent(const struct ca_intent *intent);
 json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf);
+json_t *admin_json_pending(const struct ca_pending *row);
 json_t *admin_json_head(const struct ca_audit_head *head);
 
 const char *admin_cert_status_name(enum ca_cert_status status);
