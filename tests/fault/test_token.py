@@ -82,6 +82,7 @@ class Token(Case):
     listen = {"reply_timeout": "6s"}
     signer = {"watchdog": "3s" if SLOW else "1s"}
     core = {"request_timeout": "4s"}
+    issuer = {"ocsp_key_label": "manufacturing-ocsp"}  # a second key, to be taken for the first
     module = SHIM
 
     @classmethod
@@ -136,11 +137,16 @@ class Token(Case):
                 begin()
                 until(f"{name} is felt", lambda: felt(load) or load.failures)
             finally:
+                during, trouble = len(load.done), len(load.trouble)
                 end()
-            load.until_more(8, f"after {name}")
+                ended = time.monotonic()
+            load.until_more(1, f"after {name}")
+            back = time.monotonic() - ended
+            load.until_more(7, f"after {name}")
         self.check_load(load, head)
-        print(f"{name}: {len(load.done)} certificates, {len(load.trouble)} times told to come back",
-              flush=True)
+        print(f"{name}: {during} certificates and {trouble} times told to come back while it "
+              f"lasted; issued again {back:.2f} s after it ended; {len(load.done)} certificates in "
+              f"all, {len(load.trouble)} times told to come back", flush=True)
 
     def shim(self, fault):
         first = self.signer_pid()
@@ -165,15 +171,20 @@ class Token(Case):
     def test_zero_signature(self):
         self.wrong("zero-signature")
 
+    def test_wrong_key(self):
+        self.wrong("wrong-key")
+
     def wrong(self, fault):
         """Nobody sees a certificate that the issuer's key does not verify."""
         self.under(fault, lambda: self.fault(fault), lambda load: len(load.trouble) > 3,
                    lambda: self.fault(""))
 
     def test_slow_token(self):
-        self.under("slow", lambda: self.fault("slow 200"),
-                   lambda load, start=time.monotonic(): time.monotonic() > start + 3,
-                   lambda: self.fault(""))
+        for ms in (10, 200):
+            with self.subTest(ms):
+                end = time.monotonic() + 3
+                self.under(f"slow by {ms} ms", lambda: self.fault(f"slow {ms}"),
+                           lambda _: time.monotonic() > end, lambda: self.fault(""))
 
     def test_token_folder_taken_away(self):
         tokens = self.site.folder / "tokens"

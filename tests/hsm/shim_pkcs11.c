@@ -18,6 +18,7 @@
  *   wrong-signature  C_Sign succeeds; one bit of the signature is changed
  *   short-signature  C_Sign succeeds; the signature lacks its last octet
  *   zero-signature   C_Sign succeeds; the signature is all zero
+ *   wrong-key        C_SignInit takes another private key of the token, as a stale handle may
  *   extractable      a private key's CKA_EXTRACTABLE reads as true
  */
 #include <dlfcn.h>
@@ -122,10 +123,29 @@ static CK_RV shim_get_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE obj
     return rv;
 }
 
+/* Some other private key that the session can see; the same one if there is none. */
+static CK_OBJECT_HANDLE another_key(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+    CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}};
+    CK_OBJECT_HANDLE found[8];
+    CK_ULONG n = 0;
+    if (real->C_FindObjectsInit(session, template, 1) != CKR_OK)
+        return key;
+    (void)real->C_FindObjects(session, found, sizeof found / sizeof found[0], &n);
+    (void)real->C_FindObjectsFinal(session);
+    for (CK_ULONG i = 0; i < n; i++)
+        if (found[i] != key)
+            return found[i];
+    return key;
+}
+
 static CK_RV shim_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
                             CK_OBJECT_HANDLE key) {
     CK_RV fault = session_fault();
-    return fault ? fault : real->C_SignInit(session, mechanism, key);
+    if (fault)
+        return fault;
+    return real->C_SignInit(session, mechanism,
+                            fault_is("wrong-key") ? another_key(session, key) : key);
 }
 
 static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_n,

@@ -337,7 +337,7 @@ LABELS = [
 class Site:
     """Token, CA, store and configuration in a folder of their own."""
 
-    def __init__(self, module=None, listen=None, signer=None, core=None):
+    def __init__(self, module=None, listen=None, signer=None, core=None, status=None, issuer=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-"))
         self.module = module or softhsm_module()
         self.listen = {"workers": 2, **(listen or {})}
@@ -346,6 +346,9 @@ class Site:
         self.process = {}
         self.tls = {}
         self.mqtt = {}
+        self.status = status or {}
+        self.issuer_options = issuer or {}
+        self.officers = []
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         try:
             self.make()
@@ -406,7 +409,10 @@ class Site:
 
     def ceremony(self):
         path = self.folder / "ceremony.yaml"
-        path.write_text(CEREMONY.format(folder=self.folder, module=self.module))
+        text = CEREMONY.format(folder=self.folder, module=self.module)
+        if "ocsp_key_label" in self.issuer_options:
+            text += f"    ocsp_key_label: {self.issuer_options['ocsp_key_label']}\n"
+        path.write_text(text)
         run(TOUCHMARK, "ceremony", path, env=self.env)
 
     @property
@@ -438,8 +444,16 @@ class Site:
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
                                  "refusals_per_second": 10000, **self.core})
         text += section("mqtt", self.mqtt) if self.mqtt else ""
+        if self.status:
+            text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
+                                       **self.status})
+        text += "officers:\n" if self.officers else ""
+        for officer in self.officers:
+            text += "  - " + json.dumps(officer) + "\n"
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
+        for key, value in self.issuer_options.items():
+            text += f"    {key}: {value}\n"
         text += ("tenants:\n"
                  f"  - name: acme\n    issuer: manufacturing\n    client_anchors: {f}/foreign.pem\n"
                  "  - name: globex\n    issuer: manufacturing\n")
@@ -688,7 +702,7 @@ class Bench:
 class Case(unittest.TestCase):
     """Tests of one server. Subclasses may set sections of the configuration, or prepare()."""
 
-    listen = signer = core = None
+    listen = signer = core = status = issuer = None
     module = None
 
     @classmethod
@@ -697,7 +711,7 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.site = Site(cls.module, cls.listen, cls.signer, cls.core)
+        cls.site = Site(cls.module, cls.listen, cls.signer, cls.core, cls.status, cls.issuer)
         cls.server = Server(cls.site)
         cls.addClassCleanup(cls.clean)
         cls.prepare(cls.site)
