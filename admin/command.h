@@ -46,6 +46,12 @@ enum admin_field_id {
     ADMIN_KEY,  /* a file that only the program reads */
     ADMIN_FILE, /* the same, as an argument */
     ADMIN_ALL,
+    ADMIN_ACT,
+    ADMIN_SIGNATURE,
+    ADMIN_TEXT,
+    ADMIN_PREVIEW,
+    ADMIN_WORDS,
+    ADMIN_LIFETIME,
     ADMIN_REQUEST,
     ADMIN_FIELD_COUNT,
 };
@@ -58,9 +64,13 @@ struct admin_call {
     bool json;
     bool pem;
     bool offline;
-    const char *key;  /* file, NULL: none given */
-    const char *file; /* file, NULL: none given */
-    uint32_t limit;   /* rows in all, 0 = all there are */
+    const char *key;       /* file, NULL: none given */
+    const char *file;      /* file, NULL: none given */
+    const char *signature; /* file, NULL: none given */
+    const char *remark;    /* NULL: none given */
+    bool text;
+    bool preview;
+    uint32_t limit; /* rows in all, 0 = all there are */
     struct ipc_admin_request request;
 };
 
@@ -96,9 +106,17 @@ void admin_parse(int argc, char **argv, const struct admin_command *command,
 
 /* Runs a request to the core: connects, asks, prints. Returns the exit code. */
 int admin_request(struct admin_call *call);
+/* The same, but its one answer is not printed: the caller owns the object. */
+struct json_t;
+int admin_ask(struct admin_call *call, struct json_t **ret_answer);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);
+/* Acts that take two officers. */
+int admin_act_show(struct admin_call *call);
+int admin_act_sign(struct admin_call *call);
+int admin_act_withdraw(struct admin_call *call);
+int admin_revoke(struct admin_call *call);
 /* The two answers of an officer. */
 int admin_pending_approve(struct admin_call *call);
 int admin_pending_deny(struct admin_call *call);

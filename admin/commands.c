@@ -9,6 +9,11 @@
     (OPTION(ADMIN_TENANT) | OPTION(ADMIN_PROFILE) | OPTION(ADMIN_REQUEST) | OPTION(ADMIN_BATCH) |  \
      OPTION(ADMIN_JOB) | OPTION(ADMIN_STATION) | OPTION(ADMIN_SITE) | OPTION(ADMIN_UNTIL) |        \
      OPTION(ADMIN_ALL))
+/* Which certificates. */
+#define SELECTION                                                                                  \
+    (OPTION(ADMIN_DEVICE_OPTION) | OPTION(ADMIN_BATCH) | OPTION(ADMIN_JOB) |                       \
+     OPTION(ADMIN_STATION) | OPTION(ADMIN_SITE) | OPTION(ADMIN_PROFILE) | OPTION(ADMIN_ISSUER) |   \
+     OPTION(ADMIN_SINCE) | OPTION(ADMIN_UNTIL))
 
 const struct admin_command admin_commands[] = {
     {.words = "status",
@@ -120,6 +125,39 @@ const struct admin_command admin_commands[] = {
      .help =
          "Deny the request of a device, or those of a selection. The device is told the reason.",
      .run = admin_pending_deny},
+    {.words = "revoke",
+     .options = REMOTE | SELECTION | OPTION(ADMIN_TENANT) | OPTION(ADMIN_REASON) |
+                OPTION(ADMIN_WORDS) | OPTION(ADMIN_LIFETIME) | OPTION(ADMIN_PREVIEW),
+     .help = "Propose to revoke all certificates that match what is given. Two officers must sign "
+             "it. --reason is one of RFC 5280, 5.3.1, as for cert revoke.",
+     .run = admin_revoke},
+    {.words = "act list",
+     .verb = IPC_ADMIN_ACT_LIST,
+     .options = REMOTE | OPTION(ADMIN_LIMIT),
+     .help = "List the acts that take two officers.",
+     .run = admin_request},
+    {.words = "act show",
+     .verb = IPC_ADMIN_ACT_SHOW,
+     .arguments = {ADMIN_ACT},
+     .required = 1,
+     .options = REMOTE | OPTION(ADMIN_TEXT),
+     .help = "Show an act: what is signed, who has signed it and what came of it.",
+     .run = admin_act_show},
+    {.words = "act sign",
+     .arguments = {ADMIN_ACT},
+     .required = 1,
+     .options = REMOTE | OPTION(ADMIN_KEY) | OPTION(ADMIN_SIGNATURE) | OPTION(ADMIN_OFFICER),
+     .help = "Sign an act as an officer. The key stays here; with --signature, that was made "
+             "elsewhere, over the octets of act show --text.",
+     .run = admin_act_sign},
+    {.words = "act withdraw",
+     .verb = IPC_ADMIN_ACT_WITHDRAW,
+     .arguments = {ADMIN_ACT},
+     .required = 1,
+     .options = REMOTE | OPTION(ADMIN_REASON),
+     .demanded = ADMIN_REASON,
+     .help = "Withdraw an act that is open.",
+     .run = admin_act_withdraw},
     {.words = "store check",
      .verb = IPC_ADMIN_STORE_CHECK,
      .options = REMOTE | OPTION(ADMIN_OFFLINE),

@@ -37,6 +37,12 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_OFFICER] = {"officer", 'o', "NAME", "Officer, as the configuration names them"},
     [ADMIN_KEY] = {"key", 'k', "FILE", "PEM file of a private key"},
     [ADMIN_FILE] = {"FILE", 0, NULL, NULL},
+    [ADMIN_ACT] = {"ACT", 0, NULL, NULL},
+    [ADMIN_SIGNATURE] = {"signature", 0, "FILE", "Signature that was made elsewhere"},
+    [ADMIN_TEXT] = {"text", 0, NULL, "Print the octets that officers sign, and nothing else"},
+    [ADMIN_PREVIEW] = {"preview", 0, NULL, "Only say how many it would concern"},
+    [ADMIN_WORDS] = {"words", 0, "TEXT", "Why, in words; they are recorded in the audit"},
+    [ADMIN_LIFETIME] = {"lifetime", 0, "DURATION", "How long it may wait for its signatures (72h)"},
     [ADMIN_ALL] = {"all", 'a', NULL, "Of all tenants; or all that wait"},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
@@ -62,6 +68,7 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_SINCE] = {.type = CONF_TIME},
     [ADMIN_UNTIL] = {.type = CONF_TIME},
     [ADMIN_DEVICE_OPTION] = {.type = CONF_NAME},
+    [ADMIN_LIFETIME] = {.type = CONF_DURATION, .min = 1000, .max = 14ull * 24 * 3600 * 1000},
     [ADMIN_OFFICER] = {.type = CONF_NAME},
 };
 
@@ -128,7 +135,7 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
 }
 
 static void set_number(enum admin_field_id id, uint64_t value, struct admin_call *call) {
-    if (id == ADMIN_VALID)
+    if (id == ADMIN_VALID || id == ADMIN_LIFETIME)
         call->request.seconds = (uint32_t)(value / 1000);
     else if (id == ADMIN_LIMIT)
         call->limit = (uint32_t)value;
@@ -187,7 +194,20 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
     case ADMIN_ALL:
         call->request.all = true;
         return TM_OK;
+    case ADMIN_SIGNATURE:
+        call->signature = text;
+        return TM_OK;
+    case ADMIN_TEXT:
+        call->text = true;
+        return TM_OK;
+    case ADMIN_PREVIEW:
+        call->preview = true;
+        return TM_OK;
+    case ADMIN_WORDS:
+        call->remark = text;
+        return TM_OK;
     case ADMIN_REQUEST:
+    case ADMIN_ACT:
     case ADMIN_SERIAL:
         return set_serial(text, call, allowed);
     default:

@@ -15,7 +15,7 @@
 #include "ipc/link.h"
 
 #define REPLY_MS 30000
-#define CHECK_MS (3600 * 1000) /* a check takes time in proportion to the store */
+#define WALK_MS (3600 * 1000) /* what takes time in proportion to the store */
 #define PAGE_ROWS 200
 
 typedef struct conf conf_t;
@@ -25,7 +25,8 @@ AUTO_DEFINE(conf_t, conf_close)
 struct exchange {
     struct admin_call *call;
     int fd;
-    json_t *rows; /* of the page at hand */
+    json_t *rows;    /* of the page at hand */
+    json_t **answer; /* takes the last reply instead of the terminal; NULL: the terminal does */
     uint8_t packet[IPC_MESSAGE_MAX];
 };
 
@@ -70,8 +71,14 @@ static int lost(enum tm_err err) {
     return EX_UNAVAILABLE;
 }
 
+static int patience(uint8_t verb) {
+    bool walks = verb == IPC_ADMIN_STORE_CHECK || verb == IPC_ADMIN_REVOKE_PREVIEW ||
+                 verb == IPC_ADMIN_ACT_PROPOSE;
+    return walks ? WALK_MS : REPLY_MS;
+}
+
 static int receive(struct exchange *x, struct ipc_admin_reply *ret) {
-    int timeout = x->call->request.verb == IPC_ADMIN_STORE_CHECK ? CHECK_MS : REPLY_MS;
+    int timeout = patience(x->call->request.verb);
     struct bytes message;
     enum tm_err err = ipc_receive(x->fd, x->packet, sizeof(x->packet), timeout, &message);
     if (!err)
@@ -118,6 +125,10 @@ static int print_row(struct exchange *x, struct bytes json) {
 
 /* The last reply: of a single answer, or the end of a page. */
 static int print_answer(const struct exchange *x, const struct ipc_admin_reply *reply) {
+    if (x->answer) {
+        *x->answer = parse(reply->json);
+        return *x->answer ? EX_OK : lost(TM_EPARSE);
+    }
     if (reply->secret.n > 0)
         return print_secret(x->call, reply->secret);
     if (x->call->pem)
@@ -173,9 +184,9 @@ static int ask(struct exchange *x) {
     return code;
 }
 
-int admin_request(struct admin_call *call) {
+static int exchange(struct admin_call *call, json_t **answer) {
     struct sockaddr_un address;
-    struct exchange x = {.call = call, .fd = -1};
+    struct exchange x = {.call = call, .fd = -1, .answer = answer};
     int code = find_socket(call, &address);
     if (code == EX_OK)
         code = reach(&address, &x.fd);
@@ -188,5 +199,19 @@ int admin_request(struct admin_call *call) {
     bytes_wipe(x.packet, sizeof(x.packet));
     if (fflush(stdout) && code == EX_OK)
         code = EX_IOERR;
+    return code;
+}
+
+int admin_request(struct admin_call *call) {
+    return exchange(call, NULL);
+}
+
+int admin_ask(struct admin_call *call, json_t **ret_answer) {
+    json_t *answer = NULL;
+    int code = exchange(call, &answer);
+    if (code == EX_OK && !answer)
+        code = lost(TM_EPARSE);
+    if (code == EX_OK)
+        *ret_answer = answer;
     return code;
 }
