@@ -68,11 +68,13 @@ struct raising {
     MDB_txn *txn;
     uint64_t indexed;
     uint64_t damaged;
+    bool disk_full;
 };
 
-/* A disk that is full is no more than that here: the transaction has not promised anything. */
-static enum tm_err raise_err(int rc, const char *what) {
-    return rc == ENOSPC || rc == EDQUOT ? TM_EFULL : store_lmdb_err(rc, what);
+/* Nothing was promised yet: a full disk is no more than that here. */
+static enum tm_err raise_err(struct raising *r, int rc, const char *what) {
+    r->disk_full = rc == ENOSPC || rc == EDQUOT || rc == EFBIG;
+    return r->disk_full ? TM_EFULL : store_lmdb_err(rc, what);
 }
 
 static enum tm_err put_revoked(struct raising *r, const struct ca_certificate *certificate) {
@@ -86,7 +88,7 @@ static enum tm_err put_revoked(struct raising *r, const struct ca_certificate *c
         return err;
     MDB_val k = {key.n, key.p}, v = {value.n, value.p};
     r->indexed++;
-    return raise_err(mdb_put(r->txn, r->env->dbs[STORE_DB_REVOKED], &k, &v, 0),
+    return raise_err(r, mdb_put(r->txn, r->env->dbs[STORE_DB_REVOKED], &k, &v, 0),
                      "indexing a revoked certificate");
 }
 
@@ -139,14 +141,14 @@ static enum tm_err raise_now(struct raising *r, const struct store_format *forma
         return err;
     }
     crash_point("store.before_raise");
-    return raise_err(mdb_txn_commit(r->txn), "raising the format");
+    return raise_err(r, mdb_txn_commit(r->txn), "raising the format");
 }
 
 /* In a map that grows like that of any batch; at last what is kept for revocations must do, also in
  * a store that is full. */
 static enum tm_err raise_in_room(struct raising *r, const struct store_format *format) {
     enum tm_err err = raise_now(r, format), grown = TM_OK;
-    while (err == TM_EFULL && !grown) {
+    while (err == TM_EFULL && !r->disk_full && !grown) {
         grown = store_env_grow(r->env);
         if (!grown)
             err = raise_now(r, format);

@@ -255,6 +255,14 @@ UNUSED static struct ca_certificate sample_burned(uint64_t n) {
     return c;
 }
 
+/* What revokes certificate n. */
+UNUSED static struct ca_certificate sample_revocation(uint64_t n) {
+    return (struct ca_certificate){.serial = sample_serial(n),
+                                   .status = CA_CERT_REVOKED,
+                                   .revoked_ms = 1750000000000 + (int64_t)n,
+                                   .revoked_reason = (uint8_t)(1 + n % 5)};
+}
+
 /* Device n's transaction about certificate n. response: memory for response_n octets, filled
  * here. */
 UNUSED static struct ca_transaction sample_transaction(uint64_t n, uint8_t *response,
@@ -395,6 +403,29 @@ UNUSED static void issue_many(struct fixture *f, uint64_t first, size_t count) {
         assert_int_equal(all[i].end.result, TM_OK);
     }
     free(all);
+}
+
+/* Revokes certificate n, which nothing was changed about since issue_many made it. */
+UNUSED static void revoke_one(struct fixture *f, uint64_t n) {
+    const struct ca_certificate change = sample_revocation(n);
+    struct ca_device owner = sample_owner(n);
+    owner.version = 3;
+    owner.certs[0].status = CA_CERT_REVOKED;
+    assert_int_equal(COMMIT(f, NULL, change_status(&change), change_device(&owner)), TM_OK);
+}
+
+/* The first `most` of what issuer "factory" revoked; returns how many there are of them. */
+UNUSED static size_t read_revoked(struct fixture *f, struct ca_revoked *rows, size_t most) {
+    struct ca_scan *scan;
+    struct ca_serial cursor = {.n = 0};
+    size_t count = 0, n = 1;
+    assert_int_equal(f->store->ops->scan_open(f->store, &scan), TM_OK);
+    for (; n && count < most; count += n)
+        assert_int_equal(
+            f->store->ops->scan_revoked(scan, "factory", &cursor, &rows[count], most - count, &n),
+            TM_OK);
+    f->store->ops->scan_close(scan);
+    return count;
 }
 
 /* ---- comparing ---- */

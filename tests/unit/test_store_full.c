@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens when the map, the disk or a write gives out. */
 #include <signal.h>
-#include <sys/resource.h>
 
-#include "store/env.h"
-#include "tests/unit/store_fixture.h"
+#include "tests/unit/store_raw.h"
+#include "tests/unit/store_rows.h"
 
 static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
@@ -154,10 +153,7 @@ static enum tm_err burn(struct fixture *f, uint64_t n) {
 
 static enum tm_err withdraw(struct fixture *f, uint64_t n) {
     struct ca_device owner = sample_owner(n);
-    struct ca_certificate change = {.serial = sample_serial(n),
-                                    .status = CA_CERT_REVOKED,
-                                    .revoked_ms = 1750000000000,
-                                    .revoked_reason = 1};
+    struct ca_certificate change = sample_revocation(n);
     struct ca_leaf leaf = sample_leaf(CA_EVENT_REVOKED, NULL);
     owner.version = 3;
     owner.certs[0].status = CA_CERT_REVOKED;
@@ -176,6 +172,51 @@ static enum tm_err confirm(struct fixture *f, uint64_t n) {
     struct issuance s;
     issuance_by_cmc(&s, n);
     return commit_changes(f, s.confirm.batch.changes, s.confirm.batch.count, NULL);
+}
+
+/* What status needs: a number is taken and the use counted before anything is signed, and later the
+ * row says that it is out. The first round of a shard makes its row. */
+static enum tm_err publish(struct fixture *f, uint64_t round) {
+    struct ca_published crl = sample_published(round % 3);
+    struct ca_leaf leaf = sample_leaf(CA_EVENT_PUBLISHED, NULL);
+    crl.version = 1 + 2 * (round / 3);
+    enum tm_err err =
+        COMMIT(f, NULL, change_row(CA_TABLE_PUBLISHED, &crl), change_use("factory", CA_USE_CRL, 1));
+    crl.version++;
+    return err ? err : COMMIT(f, NULL, change_row(CA_TABLE_PUBLISHED, &crl), change_leaf(&leaf));
+}
+
+/* An act is proposed, goes on and is done: the mass revocation that a full store may need. */
+static enum tm_err act(struct fixture *f, uint64_t n) {
+    struct row_memory memory;
+    struct ca_act row = sample_act(n, &memory, 400);
+    struct ca_leaf leaf = sample_leaf(CA_EVENT_ACT_PROPOSED, NULL);
+    enum tm_err err = TM_OK;
+    for (; !err && row.version <= 3; row.version++)
+        err = COMMIT(f, NULL, change_row(CA_TABLE_ACT, &row), change_leaf(&leaf));
+    row.version--;
+    return err ? err : COMMIT(f, NULL, change_end_row(CA_TABLE_ACT, &row));
+}
+
+/* Uses alone, and beside what may not begin. */
+static enum tm_err count(struct fixture *f) {
+    return COMMIT(f, NULL, change_use("factory", CA_USE_OCSP, 30),
+                  change_use("plant", CA_USE_OCSP, 1));
+}
+
+/* Until one is refused: requests that wait for an officer begin something new, also when an older
+ * one ends with them, or a use is counted. */
+static void ask_until_full(struct fixture *f, uint64_t first) {
+    struct row_memory memory;
+    for (uint64_t n = first; n < first + 400; n++) {
+        struct ca_pending pending = sample_pending(n, &memory, 3000);
+        enum tm_err err = COMMIT(f, NULL, change_row(CA_TABLE_PENDING, &pending),
+                                 change_use("factory", CA_USE_CMC, 1));
+        if (err == TM_EFULL)
+            return;
+        assert_int_equal(err, TM_OK);
+    }
+    fail_msg("a full store takes new requests without end");
 }
 
 /* New issuances until one is refused: pages come free as others end, so some may still fit. */
@@ -211,10 +252,14 @@ static void assert_essential_fits(struct fixture *f) {
     uint64_t version = 1;
     for (uint64_t n = 0; n < OPEN_INTENTS; n++) {
         begin_until_full(f, 500000 + 400 * n);
+        ask_until_full(f, 500000 + 400 * n);
         move_until_full(f, &version);
         assert_int_equal(n % 2 ? burn(f, 1000 + n) : complete(f, 1000 + n), TM_OK);
         assert_int_equal(withdraw(f, n), TM_OK);
         assert_int_equal(confirm(f, 100 + n), TM_OK);
+        assert_int_equal(publish(f, n), TM_OK);
+        assert_int_equal(act(f, n), TM_OK);
+        assert_int_equal(count(f), TM_OK);
     }
 }
 
@@ -307,13 +352,6 @@ static void a_group_is_split_when_the_map_is_full(void **state) {
 
 /* ---- the disk ---- */
 
-static void limit_files(uint64_t octets) {
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = octets ? octets : limit.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 static uint64_t file_size(const struct fixture *f) {
     char name[160];
     struct stat st;
@@ -322,7 +360,6 @@ static uint64_t file_size(const struct fixture *f) {
     return (uint64_t)st.st_size;
 }
 
-/* A limit on the size of files is to the store what a full disk is. */
 static void a_full_disk_leaves_room_for_revocation(void **state) {
     struct fixture *f = *state;
     f->config.max_map_size = 256 * MIB;

@@ -4,9 +4,8 @@
 #include <sys/wait.h>
 
 #include "store/datafile.h"
-#include "store/env.h"
 #include "store/format.h"
-#include "tests/unit/store_fixture.h"
+#include "tests/unit/store_raw.h"
 
 static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
@@ -21,21 +20,6 @@ static int teardown(void **state) {
     fixture_end(f);
     free(f);
     return 0;
-}
-
-static void close_store(struct fixture *f) {
-    store_close(f->store);
-    f->store = NULL;
-}
-
-/* Opening fails with this error, and its sentence says this. */
-static void assert_refused(struct fixture *f, enum tm_err wanted, const char *says) {
-    char text[IPC_TEXT_MAX + 1] = "";
-    struct ca_store *store = NULL;
-    assert_int_equal(store_open(f->loop, &f->config, &store, text), wanted);
-    assert_null(store);
-    if (!strstr(text, says))
-        fail_msg("\"%s\" does not say \"%s\"", text, says);
 }
 
 static void in_store(const struct fixture *f, const char *name, char ret[160]) {
@@ -158,19 +142,6 @@ static void sizes_that_cannot_be_are_refused(void **state) {
 
 /* ---- damage ---- */
 
-/* Writes a value into a closed store, past the code under test. */
-static void put_raw(struct fixture *f, enum store_db db, struct bytes key, struct bytes value) {
-    char text[IPC_TEXT_MAX + 1];
-    struct store_env env;
-    MDB_txn *txn;
-    MDB_val k = {key.n, (void *)(uintptr_t)key.p}, v = {value.n, (void *)(uintptr_t)value.p};
-    assert_int_equal(store_env_open(&env, f->path, 8 * MIB, 8 * MIB, false, text), TM_OK);
-    assert_int_equal(mdb_txn_begin(env.env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_put(txn, env.dbs[db], &k, &v, 0), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    store_env_close(&env);
-}
-
 static void another_format_is_refused(void **state) {
     struct fixture *f = *state;
     close_store(f);
@@ -188,199 +159,6 @@ static void another_format_is_refused(void **state) {
     assert_refused(f, TM_ECORRUPT, "has no sound format record");
     ca_hasher_free(hasher);
 }
-
-/* ---- a store of format 1 ---- */
-
-/* The device's record as format 1 has it. */
-static void age_device(struct store_env *env, MDB_txn *txn, struct ca_hasher *hasher, uint64_t n) {
-    struct codec_field fields[32];
-    struct codec_schema first = store_device_schema;
-    first.version = 1;
-    first.fields = fields;
-    first.field_count = 0;
-    for (size_t i = 0; i < store_device_schema.field_count; i++)
-        if (store_device_schema.fields[i].since < 2)
-            fields[first.field_count++] = store_device_schema.fields[i];
-    uint8_t key_octets[STORE_KEY_MAX], octets[STORE_RECORD_MAX];
-    struct buf key = BUF_ON(key_octets), sealed = BUF_ON(octets);
-    struct ca_device device;
-    struct bytes value;
-    store_put_device_key(&key, "acme", sample_device(n).id);
-    assert_int_equal(store_get(env, txn, STORE_DB_DEVICE, buf_bytes(&key), &value), TM_OK);
-    assert_int_equal(store_unseal(hasher, buf_bytes(&key), value, &store_device_schema, &device),
-                     TM_OK);
-    assert_int_equal(store_seal(hasher, buf_bytes(&key), &first, &device, &sealed), TM_OK);
-    MDB_val k = {key.n, key_octets}, v = {sealed.n, octets};
-    assert_int_equal(mdb_put(txn, env->dbs[STORE_DB_DEVICE], &k, &v, 0), 0);
-}
-
-static void open_raw(const struct fixture *f, struct store_env *env) {
-    char text[IPC_TEXT_MAX + 1];
-    assert_int_equal(
-        store_env_open(env, f->path, f->config.map_size, f->config.max_map_size, false, text),
-        TM_OK);
-}
-
-/* Makes of the closed store with devices 1 .. devices what an older program would have left. */
-static void age_store(struct fixture *f, uint64_t devices) {
-    struct store_env env;
-    struct ca_hasher *hasher;
-    MDB_txn *txn;
-    const struct store_format format = {1, "test", 1700000000000};
-    assert_int_equal(ca_hasher_new(&hasher), TM_OK);
-    open_raw(f, &env);
-    assert_int_equal(mdb_txn_begin(env.env, NULL, 0, &txn), 0);
-    for (uint64_t n = 1; n <= devices; n++)
-        age_device(&env, txn, hasher, n);
-    for (size_t db = STORE_DB_SINCE_2; db < STORE_DB_COUNT; db++)
-        assert_int_equal(mdb_drop(txn, env.dbs[db], 1), 0);
-    assert_int_equal(store_format_put(&env, txn, hasher, &format), TM_OK);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    store_env_close(&env);
-    ca_hasher_free(hasher);
-}
-
-static uint32_t format_of(const struct fixture *f) {
-    char text[IPC_TEXT_MAX + 1];
-    struct store_env env;
-    struct store_reader reader;
-    struct store_format format;
-    open_raw(f, &env);
-    assert_int_equal(store_reader_init(&reader, &env), TM_OK);
-    assert_int_equal(store_format_check(&reader, &f->config, &format, text), TM_OK);
-    assert_int_equal(format.created_ms, 1700000000000);
-    store_reader_deinit(&reader);
-    store_env_close(&env);
-    return format.format;
-}
-
-static void an_older_store_is_brought_up_to_date(void **state) {
-    struct fixture *f = *state;
-    issue_many(f, 1, 3);
-    close_store(f);
-    age_store(f, 3);
-    assert_int_equal(format_of(f), 1);
-    f->config.environment = "prod"; /* what is refused stays as it was */
-    assert_refused(f, TM_EDENIED, "was made for environment test");
-    f->config.environment = "test";
-    assert_int_equal(format_of(f), 1);
-    fixture_open(f);
-    assert_sound(f);
-    struct ca_device device;
-    assert_int_equal(f->store->ops->device(f->store, "acme", sample_device(2).id, &device), TM_OK);
-    assert_int_equal(device.certs[0].status, CA_CERT_ACTIVE);
-    uint64_t next;
-    assert_int_equal(f->store->ops->cursor(f->store, "mqtt", &next), TM_ENOTFOUND);
-    struct issuance s;
-    issuance_by_cmc(&s, 9);
-    job_submit(f, &s.begin);
-    job_submit(f, &s.end);
-    fixture_run(f);
-    assert_int_equal(s.end.result, TM_OK);
-    assert_int_equal(COMMIT(f, NULL, change_cursor("mqtt", 2)), TM_OK);
-    assert_sound(f);
-    fixture_reopen(f);
-    assert_sound(f);
-    close_store(f);
-    assert_int_equal(format_of(f), STORE_FORMAT);
-    fixture_open(f);
-}
-
-/* Another process that reads, a backup say: no page that comes free can be used until it ends. */
-static pid_t start_reader(struct fixture *f, int *ret_end) {
-    int ready[2], end[2];
-    char octet = 0;
-    assert_int_equal(pipe(ready), 0);
-    assert_int_equal(pipe(end), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct store_env env;
-        MDB_txn *txn;
-        (void)close(end[1]);
-        open_raw(f, &env);
-        if (mdb_txn_begin(env.env, NULL, MDB_RDONLY, &txn) || write(ready[1], &octet, 1) != 1)
-            _exit(1);
-        (void)!read(end[0], &octet, 1);
-        _exit(0);
-    }
-    (void)close(ready[1]);
-    (void)close(end[0]);
-    assert_int_equal(read(ready[0], &octet, 1), 1);
-    (void)close(ready[0]);
-    *ret_end = end[1];
-    return child;
-}
-
-/* Writes the same again and again until no page is left for it. */
-static void use_up(const struct fixture *f) {
-    struct store_env env;
-    struct ca_hasher *hasher;
-    const struct store_format format = {1, "test", 1700000000000};
-    assert_int_equal(ca_hasher_new(&hasher), TM_OK);
-    open_raw(f, &env);
-    enum tm_err err = TM_OK;
-    for (size_t i = 0; !err && i < 10000; i++) {
-        MDB_txn *txn;
-        assert_int_equal(mdb_txn_begin(env.env, NULL, 0, &txn), 0);
-        err = store_format_put(&env, txn, hasher, &format);
-        if (err)
-            mdb_txn_abort(txn);
-        else
-            err = store_lmdb_err(mdb_txn_commit(txn), "filling");
-        if (err == TM_EFULL)
-            err = store_env_grow(&env);
-    }
-    assert_int_equal(err, TM_EFULL);
-    store_env_close(&env);
-    ca_hasher_free(hasher);
-}
-
-/* What is kept for revocations is enough for it. */
-static void a_full_older_store_is_brought_up_to_date(void **state) {
-    struct fixture *f = *state;
-    close_store(f);
-    f->config.map_size = STORE_MAP_LEAST;
-    f->config.max_map_size = 2 * STORE_MAP_LEAST;
-    age_store(f, 0);
-    int end, status;
-    pid_t reader = start_reader(f, &end);
-    use_up(f);
-    fixture_open(f);
-    assert_sound(f);
-    assert_int_equal(COMMIT(f, NULL, change_cursor("mqtt", 0)), TM_EFULL);
-    (void)close(end);
-    assert_int_equal(waitpid(reader, &status, 0), reader);
-    assert_int_equal(status, 0);
-    fixture_reopen(f);
-    assert_int_equal(COMMIT(f, NULL, change_cursor("mqtt", 0)), TM_OK);
-    assert_sound(f);
-}
-
-#ifdef TOUCHMARK_CRASH_POINTS
-static void killed_while_it_is_brought_up_to_date(void **state) {
-    struct fixture *f = *state;
-    issue_many(f, 1, 3);
-    close_store(f);
-    age_store(f, 3);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        char text[IPC_TEXT_MAX + 1];
-        (void)setenv("TOUCHMARK_CRASH", "store.before_raise", 1);
-        _exit(store_open(f->loop, &f->config, &f->store, text) ? 1 : 2);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    assert_int_equal(format_of(f), 1);
-    fixture_open(f);
-    assert_sound(f);
-    close_store(f);
-    assert_int_equal(format_of(f), STORE_FORMAT);
-    fixture_open(f);
-}
-#endif
 
 static void a_tree_that_does_not_fit_its_leaves_is_refused(void **state) {
     struct fixture *f = *state;
@@ -506,11 +284,6 @@ int main(void) {
         TEST(another_environment_is_refused),
         TEST(sizes_that_cannot_be_are_refused),
         TEST(another_format_is_refused),
-        TEST(an_older_store_is_brought_up_to_date),
-        TEST(a_full_older_store_is_brought_up_to_date),
-#ifdef TOUCHMARK_CRASH_POINTS
-        TEST(killed_while_it_is_brought_up_to_date),
-#endif
         TEST(a_tree_that_does_not_fit_its_leaves_is_refused),
         TEST(a_truncated_file_is_refused),
         TEST(what_lmdb_did_not_write_is_refused),

@@ -2,7 +2,7 @@
 /* Records as octets: their hash, their bounds, and that their format stays what it is. */
 #include "store/datafile.h"
 #include "store/records.h"
-#include "tests/unit/store_fixture.h"
+#include "tests/unit/store_rows.h"
 
 static int setup(void **state) {
     struct ca_hasher *hasher;
@@ -28,10 +28,18 @@ struct samples {
     struct store_frontier frontier;
     struct ca_transaction transaction;
     struct store_cursor cursor;
+    struct ca_revoked revoked;
+    struct row_memory memory[CA_TABLE_LAST + 1];
+    union store_row rows[CA_TABLE_LAST + 1];
 };
 
 static void samples_init(struct samples *s) {
     memset(s, 0, sizeof *s);
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++)
+        s->rows[table] = sample_row(table, 258, &s->memory[table]);
+    s->rows[CA_TABLE_ACT].act.text.n = 40;
+    s->rows[CA_TABLE_KEYGEN].keygen.sealed.n = 40;
+    s->revoked = (struct ca_revoked){.revoked_ms = -1, .not_after_ms = 1800000000000, .reason = 4};
     s->device = sample_owner(258);
     (void)strcpy(s->device.station, "st-9");
     (void)strcpy(s->device.operator_name, "Ada");
@@ -83,8 +91,29 @@ static const struct kind KINDS[] = {
      "33961fadfa54263e9eb2c0b171e3177c141a61fedb2b7812aa17523dd32c92a4"},
     {&store_cursor_schema, offsetof(struct samples, cursor),
      "34f9ca475a87c6cc496cdaf13a3cda7c3728e32a41af9ab68ffb6c38c85612ea"},
+    {&store_revoked_schema, offsetof(struct samples, revoked),
+     "28de999f1494b1a37fb82aac01d8c19a8d19f4ba61a85c88633cf4bdfc3e236f"},
 };
-#define KIND_COUNT (sizeof KINDS / sizeof KINDS[0])
+#define RECORD_COUNT (sizeof KINDS / sizeof KINDS[0])
+#define KIND_COUNT (RECORD_COUNT + CA_TABLE_LAST)
+
+static const char *const ROW_HASHES[CA_TABLE_LAST] = {
+    "e4cad9455e437ca12db6042481729e40c0841cb32a8c811276bdbc2b5480a96f",
+    "4528df171b933327cf579d8a05a8a55f673a66f1b4a6913237ed98559337fcd2",
+    "0977dc11fe04c7dd50e3fd04ec7fc301e935d10611a7c948af8fe59df9fe00d7",
+    "9a5cbda7aa771f701e90def4878f73e0493f45a3e00cda824942aa407ee43be1",
+    "ba63d6e12ffdc44952241b11b0b81398115aa37456af86238827ddcd9f27c23e",
+    "5fa0287810b745a81db79243bbb6f58a3924a3aee0993cceaae0419cbec9e68b",
+};
+
+/* The records above, then the tables' rows. */
+static struct kind kind_at(size_t i) {
+    if (i < RECORD_COUNT)
+        return KINDS[i];
+    enum ca_table table = (enum ca_table)(i - RECORD_COUNT + 1);
+    size_t offset = offsetof(struct samples, rows) + table * sizeof(union store_row);
+    return (struct kind){store_row_schema(table), offset, ROW_HASHES[table - 1]};
+}
 
 static void every_record_comes_back_whole(void **state) {
     struct samples samples, decoded;
@@ -94,15 +123,16 @@ static void every_record_comes_back_whole(void **state) {
         uint8_t octets[STORE_RECORD_MAX], hash[CA_HASH_SIZE];
         char text[2 * CA_HASH_SIZE + 1];
         struct buf value = BUF_ON(octets);
-        const struct codec_schema *schema = KINDS[i].schema;
-        const uint8_t *record = (const uint8_t *)&samples + KINDS[i].offset;
+        const struct kind kind = kind_at(i);
+        const struct codec_schema *schema = kind.schema;
+        const uint8_t *record = (const uint8_t *)&samples + kind.offset;
         assert_int_equal(store_seal(*state, key, schema, record, &value), TM_OK);
         assert_int_equal(store_unseal(*state, key, buf_bytes(&value), schema, &decoded), TM_OK);
         assert_same(schema, &decoded, record);
         struct bytes encoded = store_sealed_record(buf_bytes(&value));
         assert_int_equal(ca_hash(*state, &encoded, 1, hash), TM_OK);
         assert_int_equal(hex_encode(BYTES_OF(hash), text, sizeof text), TM_OK);
-        assert_string_equal(text, KINDS[i].sha256);
+        assert_string_equal(text, kind.sha256);
         /* The record hash as store/records.h defines it. */
         uint8_t length = (uint8_t)key.n;
         struct bytes parts[] = {{&length, 1}, key, encoded};
@@ -119,9 +149,10 @@ static void every_flipped_bit_is_noticed(void **state) {
     for (size_t i = 0; i < KIND_COUNT; i++) {
         uint8_t octets[STORE_RECORD_MAX];
         struct buf value = BUF_ON(octets);
-        const struct codec_schema *schema = KINDS[i].schema;
+        const struct kind kind = kind_at(i);
+        const struct codec_schema *schema = kind.schema;
         assert_int_equal(
-            store_seal(*state, key, schema, (const uint8_t *)&samples + KINDS[i].offset, &value),
+            store_seal(*state, key, schema, (const uint8_t *)&samples + kind.offset, &value),
             TM_OK);
         for (size_t bit = 0; bit < 8 * value.n; bit++) {
             octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -180,38 +211,49 @@ static void bounds_hold(void **state) {
     assert_int_equal(store_unseal(*state, key, absurd, &store_owner_schema, &decoded), TM_ECORRUPT);
 }
 
-/* What the first version of the program wrote of a device: without a proof. */
-static void the_first_device_record_is_still_read(void **state) {
-    struct codec_field fields[32];
-    struct codec_schema first = store_device_schema;
-    first.version = 1;
-    first.fields = fields;
-    first.field_count = 0;
-    assert_true(store_device_schema.field_count <= sizeof fields / sizeof fields[0]);
+/* The device's schema as it was in that version. */
+static struct codec_schema older_device(uint8_t version, struct codec_field fields[32]) {
+    struct codec_schema older = store_device_schema;
+    assert_true(store_device_schema.field_count <= 32);
+    older.version = version;
+    older.fields = fields;
+    older.field_count = 0;
     for (size_t i = 0; i < store_device_schema.field_count; i++)
-        if (store_device_schema.fields[i].since < 2)
-            fields[first.field_count++] = store_device_schema.fields[i];
+        if (store_device_schema.fields[i].since <= version)
+            fields[older.field_count++] = store_device_schema.fields[i];
+    return older;
+}
+
+/* What older programs wrote of a device: the first without a proof, the second without a job. The
+ * hashes were taken when each was the newest. */
+static void older_device_records_are_still_read(void **state) {
+    static const char *const hashes[] = {
+        "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d",
+        "39dbc791cdfc819cd6f0a48d5abeff5c1f7311adb79f624ea24635891a83d86d"};
     struct samples samples;
     samples_init(&samples);
-    uint8_t octets[STORE_RECORD_MAX], hash[CA_HASH_SIZE];
-    char text[2 * CA_HASH_SIZE + 1];
-    struct buf value = BUF_ON(octets);
-    struct bytes key = bytes_str("k");
-    assert_int_equal(store_seal(*state, key, &first, &samples.device, &value), TM_OK);
-    /* It is that record and no other: the hash was taken when there was no second version. */
-    struct bytes encoded = store_sealed_record(buf_bytes(&value));
-    assert_int_equal(ca_hash(*state, &encoded, 1, hash), TM_OK);
-    assert_int_equal(hex_encode(BYTES_OF(hash), text, sizeof text), TM_OK);
-    assert_string_equal(text, "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d");
-    struct ca_device read;
-    assert_int_equal(store_unseal(*state, key, buf_bytes(&value), &store_device_schema, &read),
-                     TM_OK);
-    assert_int_equal(read.cert_count, 1);
-    assert_int_equal(read.secret.has_proof, 0);
-    assert_int_equal(read.secret.proof[0], 0);
-    samples.device.secret.has_proof = 0;
-    memset(samples.device.secret.proof, 0, sizeof samples.device.secret.proof);
-    assert_same(&store_device_schema, &read, &samples.device);
+    for (uint8_t version = 2; version >= 1; version--) { /* what is missing in 2 is in 1 too */
+        struct codec_field fields[32];
+        struct codec_schema older = older_device(version, fields);
+        uint8_t octets[STORE_RECORD_MAX], hash[CA_HASH_SIZE];
+        char text[2 * CA_HASH_SIZE + 1];
+        struct buf value = BUF_ON(octets);
+        struct bytes key = bytes_str("k");
+        assert_int_equal(store_seal(*state, key, &older, &samples.device, &value), TM_OK);
+        struct bytes encoded = store_sealed_record(buf_bytes(&value));
+        assert_int_equal(ca_hash(*state, &encoded, 1, hash), TM_OK);
+        assert_int_equal(hex_encode(BYTES_OF(hash), text, sizeof text), TM_OK);
+        assert_string_equal(text, hashes[version - 1]);
+        struct ca_device read;
+        assert_int_equal(store_unseal(*state, key, buf_bytes(&value), &store_device_schema, &read),
+                         TM_OK);
+        memset(samples.device.job, 0, sizeof samples.device.job);
+        if (version == 1) {
+            samples.device.secret.has_proof = 0;
+            memset(samples.device.secret.proof, 0, sizeof samples.device.secret.proof);
+        }
+        assert_same(&store_device_schema, &read, &samples.device);
+    }
 }
 
 static void the_largest_transaction_fits(void **state) {
@@ -288,7 +330,7 @@ int main(void) {
         cmocka_unit_test(every_flipped_bit_is_noticed),
         cmocka_unit_test(a_swapped_record_is_noticed),
         cmocka_unit_test(bounds_hold),
-        cmocka_unit_test(the_first_device_record_is_still_read),
+        cmocka_unit_test(older_device_records_are_still_read),
         cmocka_unit_test(the_largest_transaction_fits),
         cmocka_unit_test(keys_sort_as_they_should),
         cmocka_unit_test(meta_pages_are_read_as_lmdb_writes_them),

@@ -12,6 +12,21 @@
 #include "store/env.h"
 #include "tests/unit/store_fixture.h"
 
+/* A walk begins within the filter too, and so does all that rows need. */
+static void walk_confined(struct fixture *f) {
+    struct ca_issuer_row issuer = {.version = 0};
+    struct ca_revoked rows[4];
+    revoke_one(f, 1);
+    assert_int_equal(read_revoked(f, rows, 4), 1);
+    assert_int_equal(COMMIT(f, NULL,
+                            (struct ca_change){.kind = CA_COUNT_USE,
+                                               .u.use = {"factory", CA_USE_CERTIFICATE, 1}}),
+                     TM_OK);
+    (void)strcpy(issuer.name, "factory");
+    assert_int_equal(f->store->ops->row(f->store, CA_TABLE_ISSUER, &issuer, NULL), TM_OK);
+    assert_int_equal(issuer.uses[CA_USE_CERTIFICATE], 1);
+}
+
 /* In a process of its own: a filter is for good. A failed assertion makes it exit with 1. */
 static void work_confined(struct fixture *f) {
     struct store_stats before, after;
@@ -25,6 +40,7 @@ static void work_confined(struct fixture *f) {
     /* More than the disk was reserved for, and several doublings of the map. */
     for (uint64_t n = 0; n < 30; n++)
         issue_many(f, n * 500, 500);
+    walk_confined(f);
     store_stats(f->store, &after);
     assert_true(after.map_size >= 8 * before.map_size);
     assert_true(after.used > before.used + STORE_DISK_AHEAD);
