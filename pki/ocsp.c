@@ -162,7 +162,9 @@ static enum tm_err parse_single(struct bytes *in, struct pki_ocsp_single *single
         return TM_EPARSE;
     if (!there)
         return TM_OK;
-    return parse_time(&next.value, &single->next_update_ms) || next.value.n ? TM_EPARSE : TM_OK;
+    if (parse_time(&next.value, &single->next_update_ms) || next.value.n)
+        return TM_EPARSE;
+    return single->next_update_ms ? TM_OK : TM_EPARSE; /* 1970 is how none is said here */
 }
 
 static enum tm_err parse_head(struct bytes *in, struct pki_ocsp_data *data) {
