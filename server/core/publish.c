@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is published, when it is due, links and alarms: see publish.h. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static void offer(struct core_publish *p, struct core_object *o) {
     TEXT_SET(message.issuer, o->row.issuer);
     TEXT_SET(message.object, o->row.object);
     memcpy(message.sha256, o->row.sha256, sizeof message.sha256);
-    int fd = dup(o->fd);
+    int fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);
     enum tm_err err =
         fd < 0 ? TM_EIO : ipc_link_send_fd(p->link, &ipc_publish_schema, &message, fd);
     if (err && err != TM_ECLOSED)
