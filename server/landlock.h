@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which files this process may still open. seccomp sees flags and no paths: a role that has to read
- * what the C library resolves names with would otherwise read the store, the token and every key of
- * the user that all roles share.
+ * what the C library resolves names with, or to replace what it serves, would otherwise read the
+ * store, the token and every key of the user that all roles share.
  */
 #ifndef TOUCHMARK_SERVER_LANDLOCK_H
 #define TOUCHMARK_SERVER_LANDLOCK_H
@@ -14,5 +14,7 @@
  * Needs no-new-privileges. A kernel without Landlock (before 5.13, or switched off) is no error and
  * is logged. TM_EIO, logged. */
 MUST_USE enum tm_err landlock_read_only(const char *const *folders);
+/* The same, and files in there may be made, written, removed and renamed within their folder. */
+MUST_USE enum tm_err landlock_replace_only(const char *const *folders);
 
 #endif

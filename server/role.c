@@ -31,6 +31,7 @@ static const struct role_kind kinds[] = {
     {"signer", IPC_ROLE_SIGNER, false, signer_start, signer_stop},
     {"bridge", IPC_ROLE_BRIDGE, false, bridge_start, bridge_stop},
     {"tlscert", IPC_ROLE_TLSCERT, false, tlscert_start, tlscert_stop},
+    {"status", IPC_ROLE_STATUS, true, status_start, status_stop},
 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 
@@ -67,7 +68,7 @@ enum tm_err role_ready(struct role *role) {
     if (!err)
         err = privileges_seal();
     if (!err && role->conf->process.sandbox)
-        err = sandbox_enter(role->kind, role->conf->signer.network);
+        err = sandbox_enter(role->kind, role->conf->signer.network, role->conf->status.dir);
     return err ? err : ipc_link_send(role->control, &ipc_control_schema, &ready);
 }
 

@@ -2,7 +2,7 @@
 /*
  * A role's life inside touchmarkd. The supervisor starts each role by fork and exec of
  * itself with --role; descriptors 3 (control link), 4 (sealed memory file with the configuration
- * text) and, where the role has one, 5 (its listening socket: TCP for fronts, the admin
+ * text) and, where the role has one, 5 (its listening socket: TCP for fronts and status, the admin
  * socket for the core) are open. The role sets up, then calls role_ready, then serves the loop.
  *
  * Reload and restart are one mechanism: a role's configuration never changes while it
@@ -72,5 +72,7 @@ MUST_USE enum tm_err bridge_start(struct role *role);
 void bridge_stop(struct role *role);
 MUST_USE enum tm_err tlscert_start(struct role *role);
 void tlscert_stop(struct role *role);
+MUST_USE enum tm_err status_start(struct role *role);
+void status_stop(struct role *role);
 
 #endif

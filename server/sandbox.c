@@ -141,10 +141,11 @@ static const char *const bridge_calls[] = {
 static const char *const bridge_folders[] = {
     "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman", NULL};
 
-/* Works on LMDB's open files and the administration socket. */
+/* Works on LMDB's open files, the administration socket, and CRLs and filters in memory files. */
 static const char *const core_calls[] = {
-    "accept4",   "getsockopt", "pread64", "pwrite64", "preadv", "pwritev", "fdatasync", "fsync",
-    "ftruncate", "fallocate",  "flock",   "msync",    "mlock",  "munlock", "fstatfs",   NULL,
+    "accept4",   "getsockopt", "pread64",   "pwrite64",     "preadv", "pwritev",
+    "fdatasync", "fsync",      "ftruncate", "fallocate",    "flock",  "msync",
+    "mlock",     "munlock",    "fstatfs",   "memfd_create", NULL,
 };
 
 /* A PKCS#11 module keeps objects in files, which it locks, replaces and looks for as it likes
@@ -163,6 +164,13 @@ static const char *const network_calls[] = {
     "socket",          "connect",      "bind",     "getsockname", "getpeername", "getsockopt",
     "setsockopt",      "select",       "pselect6", "sendmmsg",    "recvmmsg",    "timerfd_create",
     "timerfd_settime", "epoll_create", NULL,
+};
+
+/* Accepts on the open socket; replaces files in its folder. Which files: wall_off. */
+static const char *const status_calls[] = {
+    "accept4", "accept", "getsockopt", "setsockopt", "getsockname", "getpeername",
+    "ioctl",   "openat", "newfstatat", "renameat",   "renameat2",   "unlinkat",
+    "fsync",   "fchmod", "flock",      "statx",      NULL,
 };
 
 /* Writes to the files it has opened and puts them in their place. */
@@ -245,10 +253,11 @@ static int allow_role(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
         return allow_all(ctx, SCMP_ACT_ALLOW, core_calls);
     case IPC_ROLE_TLSCERT:
         return allow_all(ctx, SCMP_ACT_ALLOW, tlscert_calls);
+    case IPC_ROLE_STATUS:
+        return allow_all(ctx, SCMP_ACT_ALLOW, status_calls);
     case IPC_ROLE_SIGNER:
         break;
     case IPC_ROLE_SUPERVISOR:
-    case IPC_ROLE_STATUS:
         return -EINVAL;
     }
     int failed = allow_all(ctx, SCMP_ACT_ALLOW, signer_calls);
@@ -280,10 +289,18 @@ static int fill(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
     return failed ? failed : allow_role(ctx, kind, network);
 }
 
-enum tm_err sandbox_enter(enum ipc_role kind, bool network) {
+/* seccomp sees no paths: those who may open files are kept to theirs. */
+static enum tm_err wall_off(enum ipc_role kind, const char *dir) {
+    const char *const own[] = {dir, NULL};
+    if (kind == IPC_ROLE_BRIDGE)
+        return landlock_read_only(bridge_folders);
+    return kind == IPC_ROLE_STATUS ? landlock_replace_only(own) : TM_OK;
+}
+
+enum tm_err sandbox_enter(enum ipc_role kind, bool network, const char *dir) {
     if (SERVER_SANITIZED)
         return TM_OK;
-    if (kind == IPC_ROLE_BRIDGE && landlock_read_only(bridge_folders))
+    if (wall_off(kind, dir))
         return TM_EIO;
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int failed = ctx ? fill(ctx, kind, network) : -ENOMEM;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A front process put together: listener, TLS, connections, HTTP, the link to the core. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/front/conn.h"
+#include "server/front/descriptors.h"
 #include "server/front/http.h"
 #include "server/front/listener.h"
 #include "server/front/tls.h"
@@ -16,7 +15,6 @@
 
 /* Per connection: its socket and both ends of the pair to HTTP. */
 #define FDS_PER_CONNECTION 3
-#define FDS_BESIDE 64
 
 struct front {
     struct role *role;
@@ -83,28 +81,6 @@ static void drain(struct role *role) {
         role_exit(role);
 }
 
-/* As many connections as there can be descriptors for, up to the configured number. */
-static size_t connections_for_descriptors(uint64_t wanted) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return wanted;
-    rlim_t need = wanted * FDS_PER_CONNECTION + FDS_BESIDE;
-    if (limit.rlim_cur < need) {
-        limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit))
-            log_warn("cannot raise the limit of open files: %s", strerror(errno));
-        (void)getrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (limit.rlim_cur >= need)
-        return wanted;
-    size_t possible = limit.rlim_cur > FDS_BESIDE + FDS_PER_CONNECTION
-                          ? (limit.rlim_cur - FDS_BESIDE) / FDS_PER_CONNECTION
-                          : 1;
-    log_warn("the limit of open files (%llu) allows %zu connections, not %llu",
-             (unsigned long long)limit.rlim_cur, possible, (unsigned long long)wanted);
-    return possible;
-}
-
 static enum tm_err open_parts(struct front *front) {
     struct role *role = front->role;
     struct conf_listen listen = role->conf->listen;
@@ -128,7 +104,8 @@ enum tm_err front_start(struct role *role) {
     role->self = front;
     front->role = role;
     front->drain_end = (struct loop_timer){.fn = drain_ended, .arg = front};
-    front->connections_max = connections_for_descriptors(role->conf->listen.max_connections);
+    front->connections_max =
+        front_descriptors_for(role->conf->listen.max_connections, FDS_PER_CONNECTION);
     enum tm_err err = open_parts(front);
     if (err) {
         front_stop(role);

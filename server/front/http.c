@@ -11,19 +11,12 @@
 #include "base/auto.h"
 #include "base/log.h"
 #include "server/front/http_internal.h"
+#include "server/front/mhd.h"
 
 /* libmicrohttpd's memory per connection: request head and one piece of the body. */
 #define CONNECTION_MEMORY 16384
 /* Turns of the daemon in one front_http_run; what is left waits for the next. */
 #define TURNS_MAX 64
-
-/* From 0.9.77.7 on, libmicrohttpd would queue an added connection for a thread that may be another,
- * unless it is told that there is one only. Earlier versions see that by themselves. */
-#if MHD_VERSION >= 0x00097707
-#define ONE_THREAD MHD_USE_NO_THREAD_SAFETY
-#else
-#define ONE_THREAD 0U
-#endif
 
 /* Any address: marks a request target that has a query, until the request has its own state. */
 static const char has_query_mark[] = "query";
@@ -86,22 +79,15 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     free(conn);
 }
 
-/* est/service judges the path as it was sent: no operation's name needs an escape. */
-static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text) {
-    (void)cls;
-    (void)connection;
-    return strlen(text);
-}
-
 /* Without MHD_USE_ERROR_LOG: for each response libmicrohttpd would format three lines about TCP
  * options that a socket pair does not have. Failures that are ours are seen where it is called. */
 static struct MHD_Daemon *start_daemon(struct front_http *http, uint64_t connections) {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-                     MHD_USE_TURBO | ONE_THREAD;
+                     MHD_USE_TURBO | FRONT_MHD_ONE_THREAD;
     return MHD_start_daemon(
         flags, 0, NULL, NULL, handle, http, MHD_OPTION_NOTIFY_COMPLETED, request_over, http,
         MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_URI_LOG_CALLBACK,
-        note_query, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        note_query, http, MHD_OPTION_UNESCAPE_CALLBACK, front_mhd_keep_escapes, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
 }

@@ -4,9 +4,10 @@
  * and RUN_DIR/touchmarkd.ready, which is there while everything is, or was, up:
  *
  *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12, "fronts": [13,
- * 14], "bridge": 15}
+ * 14], "bridge": 15, "status": 16, "status_port": 8080}
  *
- * The bridge only where there is one; whether it has found its broker is not said.
+ * The bridge and the status face only where there is one; whether the bridge has found its broker
+ * is not said.
  *
  * It is replaced as a whole whenever a process was replaced and all serve again.
  */
@@ -111,7 +112,7 @@ void announce_close(struct supervisor *s) {
 
 static json_t *describe(const struct supervisor *s) {
     AUTO(json_t) fronts = json_array();
-    json_int_t core = 0, signer = 0, bridge = 0;
+    json_int_t core = 0, signer = 0, bridge = 0, status = 0;
     for (const struct child *c = s->children; c; c = c->next) {
         if (c->state != CHILD_READY)
             continue;
@@ -123,12 +124,18 @@ static json_t *describe(const struct supervisor *s) {
             signer = c->pid;
         else if (c->kind == IPC_ROLE_BRIDGE)
             bridge = c->pid;
+        else if (c->kind == IPC_ROLE_STATUS && c->generation == s->generation)
+            status = c->pid;
     }
     json_t *object = json_pack("{sIsssIsIsIsO}", "pid", (json_int_t)getpid(), "address",
                                s->settings.conf.listen.address, "port", (json_int_t)s->sockets.port,
                                "core", core, "signer", signer, "fronts", fronts);
     if (object && bridge)
         (void)json_object_set_new(object, "bridge", json_integer(bridge));
+    if (object && status) {
+        (void)json_object_set_new(object, "status", json_integer(status));
+        (void)json_object_set_new(object, "status_port", json_integer(s->sockets.status_port));
+    }
     return object;
 }
 

@@ -87,9 +87,7 @@ static __attribute__((noreturn)) void become_role(const struct child *child, int
                                                   bool crash, pid_t parent) {
     const struct supervisor *s = child->supervisor;
     char role[64], conf[4096 + 8];
-    int listen = child->kind == IPC_ROLE_FRONT  ? s->sockets.tcp
-                 : child->kind == IPC_ROLE_CORE ? s->sockets.admin
-                                                : -1;
+    int listen = sockets_of(&s->sockets, child->kind);
     (void)snprintf(role, sizeof role, "--role=%s-%u", role_name(child->kind), child->index);
     if (child->kind != IPC_ROLE_FRONT)
         (void)snprintf(role, sizeof role, "--role=%s", role_name(child->kind));

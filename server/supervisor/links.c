@@ -7,9 +7,8 @@
 #include "server/supervisor/supervisor.h"
 
 static const enum ipc_role pairs[][2] = {
-    {IPC_ROLE_FRONT, IPC_ROLE_CORE},
-    {IPC_ROLE_TLSCERT, IPC_ROLE_CORE},
-    {IPC_ROLE_BRIDGE, IPC_ROLE_CORE},
+    {IPC_ROLE_FRONT, IPC_ROLE_CORE},  {IPC_ROLE_TLSCERT, IPC_ROLE_CORE},
+    {IPC_ROLE_BRIDGE, IPC_ROLE_CORE}, {IPC_ROLE_STATUS, IPC_ROLE_CORE},
     {IPC_ROLE_CORE, IPC_ROLE_SIGNER},
 };
 

@@ -167,24 +167,47 @@ static bool fronts_may_start(const struct supervisor *s) {
            (!s->settings.conf.tls.self_issue || s->certificate.usable_generation == s->generation);
 }
 
-static unsigned count_fronts(const struct supervisor *s, bool only_ready) {
+/* A front is also as old as its TLS certificate. */
+static bool is_current(const struct supervisor *s, const struct child *child) {
+    return child->kind == IPC_ROLE_FRONT ? child->epoch == s->epoch : !is_stale(s, child);
+}
+
+static unsigned count(const struct supervisor *s, enum ipc_role kind, bool only_ready) {
     unsigned n = 0;
     for (const struct child *c = s->children; c; c = c->next)
-        if (c->kind == IPC_ROLE_FRONT && c->epoch == s->epoch && c->state != CHILD_DRAINING &&
+        if (c->kind == kind && is_current(s, c) && c->state != CHILD_DRAINING &&
             (!only_ready || c->state == CHILD_READY))
             n++;
     return n;
 }
 
 /* The old ones accept until the new ones do, on the same socket. */
-static void keep_fronts(struct supervisor *s) {
-    for (unsigned n = count_fronts(s, false); n < s->settings.workers && fronts_may_start(s); n++)
-        start(s, IPC_ROLE_FRONT);
-    if (count_fronts(s, true) < s->settings.workers)
+static void drain_succeeded(struct supervisor *s, enum ipc_role kind, unsigned wanted) {
+    if (count(s, kind, true) < wanted)
         return;
     for (struct child *c = s->children; c; c = c->next)
-        if (c->kind == IPC_ROLE_FRONT && c->epoch != s->epoch)
+        if (c->kind == kind && !is_current(s, c))
             child_drain(c);
+}
+
+static void keep_fronts(struct supervisor *s) {
+    for (unsigned n = count(s, IPC_ROLE_FRONT, false);
+         n < s->settings.workers && fronts_may_start(s); n++)
+        start(s, IPC_ROLE_FRONT);
+    drain_succeeded(s, IPC_ROLE_FRONT, s->settings.workers);
+}
+
+/* ---- the status face ---- */
+
+/* It waits for nobody: what was published before is served while core and HSM are away. */
+static unsigned wanted_status(const struct supervisor *s) {
+    return s->settings.conf.status.url ? 1 : 0;
+}
+
+static void keep_status(struct supervisor *s) {
+    if (count(s, IPC_ROLE_STATUS, false) < wanted_status(s) && may_start(s, IPC_ROLE_STATUS))
+        start(s, IPC_ROLE_STATUS);
+    drain_succeeded(s, IPC_ROLE_STATUS, wanted_status(s));
 }
 
 /* ---- the end ---- */
@@ -201,8 +224,9 @@ static bool drain_all(struct supervisor *s, enum ipc_role kind) {
 
 static void step_down(struct supervisor *s) {
     bool certificate = drain_all(s, IPC_ROLE_TLSCERT), bridge = drain_all(s, IPC_ROLE_BRIDGE);
-    if (drain_all(s, IPC_ROLE_FRONT) || bridge || certificate || drain_all(s, IPC_ROLE_CORE) ||
-        drain_all(s, IPC_ROLE_SIGNER))
+    bool status = drain_all(s, IPC_ROLE_STATUS);
+    if (drain_all(s, IPC_ROLE_FRONT) || bridge || certificate || status ||
+        drain_all(s, IPC_ROLE_CORE) || drain_all(s, IPC_ROLE_SIGNER))
         return;
     loop_stop(s->loop);
 }
@@ -212,7 +236,8 @@ static void step_down(struct supervisor *s) {
 static bool all_up(const struct supervisor *s) {
     return is_up(s, IPC_ROLE_CORE) && is_up(s, IPC_ROLE_SIGNER) &&
            (!wants_bridge(s) || is_up(s, IPC_ROLE_BRIDGE)) &&
-           count_fronts(s, true) >= s->settings.workers;
+           count(s, IPC_ROLE_STATUS, true) >= wanted_status(s) &&
+           count(s, IPC_ROLE_FRONT, true) >= s->settings.workers;
 }
 
 void plan_step(struct supervisor *s) {
@@ -224,6 +249,7 @@ void plan_step(struct supervisor *s) {
     keep_bridge(s);
     keep_certificate(s);
     keep_fronts(s);
+    keep_status(s);
     if (all_up(s)) {
         s->served = true;
         announce_ready(s);
@@ -248,8 +274,8 @@ static void log_end(const struct child *child, int status, bool expected) {
     char name[32];
     child_log_name(child, name);
     if (WIFSIGNALED(status))
-        log_line(level, 0, "%s (process %ld) was killed by SIG%s", name, (long)child->pid,
-                 sigabbrev_np(WTERMSIG(status)));
+        log_line(level, 0, "%s (process %ld) was killed by SIG%s%s", name, (long)child->pid,
+                 sigabbrev_np(WTERMSIG(status)), WCOREDUMP(status) ? " (core dumped)" : "");
     else if (WEXITSTATUS(status) == ROLE_EXIT_CONFIG)
         log_line(level, 0,
                  "%s (process %ld) cannot work with this configuration; its last message says why",

@@ -27,16 +27,16 @@ union address {
 };
 
 /* conf/ has seen to it that the text is an address. */
-static socklen_t make_address(const struct conf_listen *conf, union address *ret) {
+static socklen_t make_address(const char *text, uint64_t port, union address *ret) {
     memset(ret, 0, sizeof *ret);
-    if (inet_pton(AF_INET, conf->address, &ret->v4.sin_addr) == 1) {
+    if (inet_pton(AF_INET, text, &ret->v4.sin_addr) == 1) {
         ret->v4.sin_family = AF_INET;
-        ret->v4.sin_port = htons((uint16_t)conf->port);
+        ret->v4.sin_port = htons((uint16_t)port);
         return sizeof ret->v4;
     }
-    (void)inet_pton(AF_INET6, conf->address, &ret->v6.sin6_addr);
+    (void)inet_pton(AF_INET6, text, &ret->v6.sin6_addr);
     ret->v6.sin6_family = AF_INET6;
-    ret->v6.sin6_port = htons((uint16_t)conf->port);
+    ret->v6.sin6_port = htons((uint16_t)port);
     return sizeof ret->v6;
 }
 
@@ -48,14 +48,13 @@ static bool set_options(int fd, int family) {
     return family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
 }
 
-static enum tm_err listen_tcp(const struct conf_listen *conf, int *ret_fd, unsigned *ret_port) {
+static enum tm_err listen_tcp(const char *text, uint64_t port, int *ret_fd, unsigned *ret_port) {
     union address address;
-    socklen_t n = make_address(conf, &address);
+    socklen_t n = make_address(text, port, &address);
     AUTO_FD int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || !set_options(fd, address.any.sa_family) || bind(fd, &address.any, n) ||
         listen(fd, BACKLOG) || getsockname(fd, &address.any, &n)) {
-        log_error("cannot listen on %s port %u: %s", conf->address, (unsigned)conf->port,
-                  strerror(errno));
+        log_error("cannot listen on %s port %u: %s", text, (unsigned)port, strerror(errno));
         return TM_EIO;
     }
     *ret_port =
@@ -128,12 +127,26 @@ static enum tm_err duplicate(int fd, int *ret_fd) {
 
 static enum tm_err open_tcp(const struct conf *conf, const struct conf *old_conf,
                             const struct sockets *old, struct sockets *sockets) {
-    bool same = old && old_conf->listen.port == conf->listen.port &&
-                strcmp(old_conf->listen.address, conf->listen.address) == 0;
+    const struct conf_listen *listen = &conf->listen;
+    bool same = old && old_conf->listen.port == listen->port &&
+                strcmp(old_conf->listen.address, listen->address) == 0;
     if (!same)
-        return listen_tcp(&conf->listen, &sockets->tcp, &sockets->port);
+        return listen_tcp(listen->address, listen->port, &sockets->tcp, &sockets->port);
     sockets->port = old->port;
     return duplicate(old->tcp, &sockets->tcp);
+}
+
+static enum tm_err open_status(const struct conf *conf, const struct conf *old_conf,
+                               const struct sockets *old, struct sockets *sockets) {
+    const struct conf_status *status = &conf->status;
+    if (!status->url)
+        return TM_OK;
+    bool same = old && old->status >= 0 && old_conf->status.port == status->port &&
+                strcmp(old_conf->status.address, status->address) == 0;
+    if (!same)
+        return listen_tcp(status->address, status->port, &sockets->status, &sockets->status_port);
+    sockets->status_port = old->status_port;
+    return duplicate(old->status, &sockets->status);
 }
 
 static enum tm_err open_admin(const struct conf *conf, const struct sockets *old,
@@ -145,13 +158,15 @@ static enum tm_err open_admin(const struct conf *conf, const struct sockets *old
 
 enum tm_err sockets_open(const struct conf *conf, const struct conf *old_conf,
                          const struct sockets *old, struct sockets *ret) {
-    struct sockets sockets = {.tcp = -1, .admin = -1};
+    struct sockets sockets = SOCKETS_NONE;
     sockets.admin_path = strdup(conf->core.admin_socket);
     if (!sockets.admin_path)
         return TM_ENOMEM;
     enum tm_err err = open_admin(conf, old, &sockets);
     if (!err)
         err = open_tcp(conf, old_conf, old, &sockets);
+    if (!err)
+        err = open_status(conf, old_conf, old, &sockets);
     if (err) {
         bool fresh = sockets.admin >= 0 && (!old || strcmp(old->admin_path, sockets.admin_path));
         sockets_close(&sockets, fresh);
@@ -168,6 +183,25 @@ void sockets_close(struct sockets *sockets, bool unlink_admin) {
         (void)close(sockets->tcp);
     if (sockets->admin >= 0)
         (void)close(sockets->admin);
+    if (sockets->status >= 0)
+        (void)close(sockets->status);
     free(sockets->admin_path);
-    *sockets = (struct sockets){.tcp = -1, .admin = -1};
+    *sockets = SOCKETS_NONE;
+}
+
+int sockets_of(const struct sockets *sockets, enum ipc_role kind) {
+    switch (kind) {
+    case IPC_ROLE_FRONT:
+        return sockets->tcp;
+    case IPC_ROLE_CORE:
+        return sockets->admin;
+    case IPC_ROLE_STATUS:
+        return sockets->status;
+    case IPC_ROLE_SUPERVISOR:
+    case IPC_ROLE_SIGNER:
+    case IPC_ROLE_BRIDGE:
+    case IPC_ROLE_TLSCERT:
+        break;
+    }
+    return -1;
 }

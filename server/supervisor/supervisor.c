@@ -155,7 +155,7 @@ int supervisor_main(const char *conf_path) {
     char error[CONF_ERROR_MAX];
     s = (struct supervisor){.conf_path = conf_path,
                             .signal_fd = -1,
-                            .sockets = {.tcp = -1, .admin = -1},
+                            .sockets = SOCKETS_NONE,
                             .announcement = {.pid_fd = -1}};
     log_open("supervisor", LOG_LEVEL_INFO);
     if (settings_load(conf_path, &s.settings, error)) {

@@ -77,12 +77,19 @@ struct sockets {
     int admin;
     unsigned port; /* really bound */
     char *admin_path;
+    int status;           /* -1: there is no status face */
+    unsigned status_port; /* really bound; 0: there is none */
 };
+
+/* None. */
+#define SOCKETS_NONE ((struct sockets){.tcp = -1, .admin = -1, .status = -1})
 
 /* Opens what `conf` asks for, except what `old` (NULL-safe) has already: that is duplicated. Logs.
  * TM_EIO, TM_EEXISTS (another process serves the admin socket), TM_ENOMEM. */
 MUST_USE enum tm_err sockets_open(const struct conf *conf, const struct conf *old_conf,
                                   const struct sockets *old, struct sockets *ret);
+/* What a role of this kind accepts on; -1: it does not. */
+int sockets_of(const struct sockets *sockets, enum ipc_role kind);
 /* unlink_admin: also removes the admin socket's file. */
 void sockets_close(struct sockets *sockets, bool unlink_admin);
 

@@ -21,7 +21,7 @@ ARROWS = {
     "ca": {"base", "ipc", "pki", "est/wire", "conf"},
     "store": {"base", "ipc", "ca"},
     "pkcs11": {"base", "ipc", "pki", "est/wire", "ca"},
-    "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf"},
+    "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf", "ca"},
     "mqtt/bridge": {"base", "ipc", "mqtt/wire"},
     "client": {"base", "pki", "est/wire"},
     "client/port": {"base", "pki", "est/wire", "mqtt/wire", "client"},
@@ -39,7 +39,7 @@ OFFLINE_FILES = re.compile(r"^admin/(ceremony|store|offline)[a-z_]*\.[ch]$")
 
 # Foreign headers and the one place that knows them.
 LIBRARIES = {
-    r"microhttpd\.h": r"^server/front/",
+    r"microhttpd\.h": r"^server/(front|status)/",
     r"lmdb\.h": r"^store/",
     r"libp11\.h": r"^pkcs11/",
     r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench|client/port)/",

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -39,6 +40,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/memfile.h"
 #include "ipc/link.h"
 #include "server/privileges.h"
 #include "server/sandbox.h"
@@ -47,6 +49,7 @@
 /* What a child has open before it enters the filter. */
 struct opened {
     int file;
+    int sealed;
     int folder;
     int tcp;
     int unix_listener;
@@ -64,7 +67,9 @@ static void open_all(struct opened *o) {
     o->file = memfd_create("test", MFD_CLOEXEC);
     o->folder = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     o->tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (o->file < 0 || o->folder < 0 || o->tcp < 0 || ipc_pair(o->pair) || loop_new(&o->loop) ||
+    if (memfile_new("test", &o->sealed) || memfile_write(o->sealed, bytes_str("a CRL")) ||
+        memfile_seal(o->sealed) || o->file < 0 || o->folder < 0 || o->tcp < 0 ||
+        ipc_pair(o->pair) || loop_new(&o->loop) ||
         bind(o->tcp, (struct sockaddr *)&address, sizeof address) || listen(o->tcp, 1))
         _exit(NOT_ENTERED);
 }
@@ -78,7 +83,7 @@ static int run_inside(enum ipc_role kind, bool network, attempt_fn *attempt) {
     if (pid == 0) {
         struct opened opened;
         open_all(&opened);
-        if (privileges_seal() || sandbox_enter(kind, network))
+        if (privileges_seal() || sandbox_enter(kind, network, "/tmp"))
             _exit(NOT_ENTERED);
         _exit(attempt(&opened));
     }
@@ -403,6 +408,54 @@ static int works_on_token_files(const struct opened *o) {
     return unlink(other) == 0 ? failed : errno;
 }
 
+/* What the core does to make a CRL. */
+static int makes_memory_file(const struct opened *o) {
+    int fd;
+    (void)o;
+    if (memfile_new("test", &fd) || fallocate(fd, 0, 0, 4096))
+        return errno;
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    bool good = p != MAP_FAILED && fallocate(fd, 0, 4096, 4096) == 0 &&
+                (p = mremap(p, 4096, 8192, MREMAP_MAYMOVE)) != MAP_FAILED && munmap(p, 8192) == 0 &&
+                ftruncate(fd, 100) == 0 && !memfile_seal(fd);
+    return good ? 0 : errno;
+}
+
+static int maps_memory_file(const struct opened *o) {
+    struct bytes mapped;
+    if (memfile_map(o->sealed, 64, &mapped))
+        return NOT_ENTERED;
+    bool good = bytes_equal(mapped, bytes_str("a CRL"));
+    memfile_unmap(mapped);
+    return good ? 0 : NOT_ENTERED;
+}
+
+/* ---- the status role: replaces files in one folder ---- */
+
+static int replaces_file(const struct opened *o) {
+    char name[64], other[80];
+    struct stat st;
+    (void)snprintf(name, sizeof name, "touchmark-sandbox-%ld", (long)getpid());
+    (void)snprintf(other, sizeof other, "%s.new", name);
+    int fd = openat(o->folder, other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && flock(o->folder, LOCK_EX) == 0 && fchmod(fd, 0644) == 0 &&
+                write(fd, "x", 1) == 1 && fsync(fd) == 0 &&
+                renameat(o->folder, other, o->folder, name) == 0 && fsync(o->folder) == 0 &&
+                fstatat(o->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int failed = good ? 0 : errno;
+    return unlinkat(o->folder, name, 0) == 0 ? failed : errno;
+}
+
+/* Landlock says no, not EPERM. */
+static int reads_passwd(const struct opened *o) {
+    return opens_file(o) == EACCES ? EPERM : 0;
+}
+
+static int writes_passwd(const struct opened *o) {
+    (void)o;
+    return result(open("/etc/passwd", O_WRONLY | O_APPEND | O_CLOEXEC)) == EACCES ? EPERM : 0;
+}
+
 static int crashes(const struct opened *o) {
     (void)o;
     return raise(SIGKILL);
@@ -410,8 +463,8 @@ static int crashes(const struct opened *o) {
 
 /* ---- tests ---- */
 
-static const enum ipc_role roles[] = {IPC_ROLE_FRONT, IPC_ROLE_CORE, IPC_ROLE_SIGNER,
-                                      IPC_ROLE_TLSCERT, IPC_ROLE_BRIDGE};
+static const enum ipc_role roles[] = {IPC_ROLE_FRONT,   IPC_ROLE_CORE,   IPC_ROLE_SIGNER,
+                                      IPC_ROLE_TLSCERT, IPC_ROLE_BRIDGE, IPC_ROLE_STATUS};
 #define ROLES (sizeof roles / sizeof roles[0])
 
 static void test_every_role_lives(void **state) {
@@ -426,11 +479,17 @@ static void test_roles_do_their_work(void **state) {
     assert_works(IPC_ROLE_FRONT, pairs_sockets);
     assert_works(IPC_ROLE_CORE, accepts);
     assert_works(IPC_ROLE_CORE, works_on_file);
+    assert_works(IPC_ROLE_CORE, makes_memory_file);
+    assert_works(IPC_ROLE_CORE, maps_memory_file);
+    assert_works(IPC_ROLE_SIGNER, maps_memory_file);
     assert_works(IPC_ROLE_SIGNER, works_on_token_files);
     assert_works(IPC_ROLE_TLSCERT, renames);
     assert_works(IPC_ROLE_BRIDGE, connects_out);
     assert_works(IPC_ROLE_BRIDGE, resolves_names);
     assert_works(IPC_ROLE_BRIDGE, pairs_sockets);
+    assert_works(IPC_ROLE_STATUS, accepts);
+    assert_works(IPC_ROLE_STATUS, maps_memory_file);
+    assert_works(IPC_ROLE_STATUS, replaces_file);
 }
 
 static void test_nobody_may(void **state) {
@@ -457,7 +516,7 @@ static void test_nobody_may(void **state) {
 static void test_only_those_who_need_it_may(void **state) {
     (void)state;
     static const enum ipc_role offline[] = {IPC_ROLE_FRONT, IPC_ROLE_CORE, IPC_ROLE_SIGNER,
-                                            IPC_ROLE_TLSCERT};
+                                            IPC_ROLE_TLSCERT, IPC_ROLE_STATUS};
     for (size_t i = 0; i < sizeof offline / sizeof offline[0]; i++) {
         assert_refused(offline[i], makes_socket);
         assert_refused(offline[i], connects);
@@ -476,6 +535,8 @@ static void test_only_those_who_need_it_may(void **state) {
     assert_refused(IPC_ROLE_BRIDGE, accepts);
     assert_refused(IPC_ROLE_BRIDGE, renames);
     assert_refused(IPC_ROLE_BRIDGE, truncates);
+    assert_refused(IPC_ROLE_STATUS, pairs_sockets);
+    assert_refused(IPC_ROLE_STATUS, truncates);
 }
 
 static void test_bridge_reads_only_what_resolves_names(void **state) {
@@ -486,6 +547,14 @@ static void test_bridge_reads_only_what_resolves_names(void **state) {
     /* A kernel without Landlock is served too, and warned about. */
     if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0)
         assert_refused(IPC_ROLE_BRIDGE, reads_other_file);
+}
+
+static void test_status_touches_only_its_folder(void **state) {
+    (void)state;
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) <= 0)
+        return; /* a kernel without Landlock is served too, and warned about */
+    assert_refused(IPC_ROLE_STATUS, reads_passwd);
+    assert_refused(IPC_ROLE_STATUS, writes_passwd);
 }
 
 static void test_intruders_die(void **state) {
@@ -537,7 +606,7 @@ static void test_filter_covers_running_threads(void **state) {
         struct waiting w = {.failed = 0};
         pthread_t thread;
         if (pipe(w.wake) || pthread_create(&thread, NULL, opens_when_woken, &w) ||
-            sandbox_enter(IPC_ROLE_CORE, false) || write(w.wake[1], "x", 1) != 1 ||
+            sandbox_enter(IPC_ROLE_CORE, false, NULL) || write(w.wake[1], "x", 1) != 1 ||
             pthread_join(thread, NULL))
             _exit(NOT_ENTERED);
         _exit(w.failed);
@@ -588,6 +657,7 @@ static const struct CMUnitTest filter_tests[] = {
     cmocka_unit_test(test_nobody_may),
     cmocka_unit_test(test_only_those_who_need_it_may),
     cmocka_unit_test(test_bridge_reads_only_what_resolves_names),
+    cmocka_unit_test(test_status_touches_only_its_folder),
     cmocka_unit_test(test_intruders_die),
     cmocka_unit_test(test_network_signer_has_sockets),
     cmocka_unit_test(test_process_can_kill_itself),

@@ -32,7 +32,7 @@ static void work_confined(struct fixture *f) {
     struct store_stats before, after;
     fixture_open(f);
     store_stats(f->store, &before);
-    assert_int_equal(sandbox_enter(IPC_ROLE_CORE, false), TM_OK);
+    assert_int_equal(sandbox_enter(IPC_ROLE_CORE, false, NULL), TM_OK);
 #if !SERVER_SANITIZED
     assert_int_equal(open("/dev/null", O_RDONLY), -1);
     assert_int_equal(errno, EPERM);

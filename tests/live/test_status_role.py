@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status role by itself: what it serves and how, what it takes from a core and what not, and
+what it does while there is none."""
+
+import email.utils
+import hashlib
+import os
+import socket
+import time
+import unittest
+
+from harness import PATIENCE, SLOW, main, openssl, run, until
+from status_rig import Ca, Rig
+
+SENTENCE = r"\A[^\n]{8,300}\n\Z"
+
+
+class Case(unittest.TestCase):
+    options = {}
+    path = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.rig = Rig(cls.path, **cls.options)
+        cls.addClassCleanup(cls.rig.close)
+        cls.ca = Ca(cls.rig.folder)
+        cls.rig.open()
+        cls.role = cls.rig.link(cls.rig.start())
+
+    def check_sentence(self, answer, status):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Content-Type"], "text/plain; charset=utf-8")
+        self.assertEqual(answer.headers["Cache-Control"], "no-store")
+        self.assertEqual(int(answer.headers["Content-Length"]), len(answer.body))
+        self.assertRegex(answer.body.decode(), SENTENCE)
+
+
+def seconds_of(date):
+    return email.utils.parsedate_to_datetime(date).timestamp()
+
+
+class Files(Case):
+    path = "/pki/v1"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.crl = cls.ca.crl(5)
+        cls.shard = cls.ca.crl(9, url="http://status.test/pki/v1/manufacturing-7.crl")
+        now = int(time.time() * 1000)
+        cls.filter = cls.rig.make_filter(3, now, now + 3600_000)
+        cls.files = {"/manufacturing.crl": ("crl", 5, cls.crl, "application/pkix-crl"),
+                     "/manufacturing-7.crl": ("crl-7", 9, cls.shard, "application/pkix-crl"),
+                     "/manufacturing.cer": ("certificate", 0, cls.ca.der, "application/pkix-cert"),
+                     "/manufacturing.filter": ("filter", 3, cls.filter,
+                                               "application/octet-stream")}
+        for what, number, content, _ in cls.files.values():
+            said = cls.rig.publish(cls.role, what, number, content)
+            if said != "good ":
+                raise AssertionError(said)
+
+    def test_what_is_published_is_served(self):
+        for path, (_, _, content, media_type) in self.files.items():
+            with self.subTest(path):
+                answer = self.rig.ask(path)
+                self.assertEqual((answer.status, answer.body), (200, content))
+                self.assertEqual(answer.headers["Content-Type"], media_type)
+                self.assertEqual(answer.headers["ETag"],
+                                 f'"{hashlib.sha256(content).hexdigest()}"')
+                self.assertIn(", public, no-transform, must-revalidate",
+                              answer.headers["Cache-Control"])
+                self.assertEqual((self.rig.dir / path[1:]).read_bytes(), content)
+                self.assertEqual((self.rig.dir / path[1:]).stat().st_mode & 0o777, 0o644)
+
+    def test_foreign_tools_take_it(self):
+        url = f"http://127.0.0.1:{self.rig.port}{self.path}"
+        crl = run("curl", "-sSf", f"{url}/manufacturing.crl").stdout
+        text = openssl("crl", "-inform", "DER", "-noout", "-text", "-CAfile", self.ca.pem,
+                       stdin=crl).decode()
+        self.assertIn("Serial Number: 00000000000000001000000000000002".replace("0" * 16, ""),
+                      text.replace("0" * 16, ""))
+        saved = self.rig.folder / "saved.crl"
+        args = ("curl", "-sSf", "-w", "%{http_code}", "-o", saved, "--etag-save",
+                self.rig.folder / "etag", "--etag-compare", self.rig.folder / "etag",
+                f"{url}/manufacturing.crl")
+        self.assertEqual(run(*args).stdout, b"200")
+        self.assertEqual(run(*args).stdout, b"304")
+
+    def test_times(self):
+        """Last-Modified and Expires are what the CRL says; copies are the newest for crl_delay."""
+        answer = self.rig.ask("/manufacturing.crl")
+        said = openssl("crl", "-inform", "DER", "-noout", "-lastupdate", "-nextupdate",
+                       "-dateopt", "iso_8601", stdin=self.crl).decode()
+        for header, name in (("Last-Modified", "lastUpdate"), ("Expires", "nextUpdate")):
+            text = time.strftime(f"{name}=%Y-%m-%d %H:%M:%SZ",
+                                 time.gmtime(seconds_of(answer.headers[header])))
+            self.assertIn(text, said)
+        self.assertTrue(answer.headers["Cache-Control"].startswith("max-age=60, "))
+        self.assertIsNone(self.rig.ask("/manufacturing.cer").headers["Expires"])
+
+    def test_conditions(self):
+        first = self.rig.ask("/manufacturing.crl")
+        tag, since = first.headers["ETag"], first.headers["Last-Modified"]
+        before = email.utils.formatdate(seconds_of(since) - 1, usegmt=True)
+        for headers, status in (({"If-None-Match": tag}, 304),
+                                ({"If-None-Match": f'"other", W/{tag}'}, 304),
+                                ({"If-None-Match": "*"}, 304),
+                                ({"If-None-Match": '"other"'}, 200),
+                                ({"If-Modified-Since": since}, 304),
+                                ({"If-Modified-Since": before}, 200),
+                                ({"If-Modified-Since": "yesterday"}, 200),
+                                ({"If-None-Match": '"other"', "If-Modified-Since": since}, 200)):
+            with self.subTest(headers), self.rig.connect() as connection:
+                for method in ("GET", "HEAD"):
+                    answer = self.rig.ask_on(connection, "/manufacturing.crl", method,
+                                             headers=headers)
+                    self.assertEqual(answer.status, status)
+                    self.assertEqual(answer.headers["ETag"], tag)
+                    self.assertEqual(answer.body, self.crl if (method, status) == ("GET", 200)
+                                     else b"")
+                    if status == 200:
+                        self.assertEqual(int(answer.headers["Content-Length"]), len(self.crl))
+
+    def test_refusals(self):
+        for method, path, status in (("GET", "/other.crl", 404), ("GET", "/", 404),
+                                     ("GET", "/manufacturing-8.crl", 404),
+                                     ("GET", "/manufacturing-07.crl", 404),
+                                     ("GET", "/../touchmark.yaml", 404),
+                                     ("GET", "/..%2ftouchmark.yaml", 404),
+                                     ("GET", "//manufacturing.crl", 404),
+                                     ("GET", "/x/manufacturing.crl", 404),
+                                     ("GET", "/.touchmark.new", 404),
+                                     ("GET", "/manufacturing-3.crl", 503),
+                                     ("POST", "/manufacturing.crl", 405),
+                                     ("PUT", "/manufacturing.crl", 405),
+                                     ("DELETE", "/ocsp", 405), ("GET", "/ocsp", 405),
+                                     ("GET", "/ocsp/%%%", 400), ("GET", "/ocsp/a", 400),
+                                     ("POST", "/ocsp", 415)):
+            with self.subTest(f"{method} {path}"):
+                answer = self.rig.ask(path, method, b"x" if method in ("POST", "PUT") else None)
+                self.check_sentence(answer, status)
+                if status == 405:
+                    self.assertEqual(answer.headers["Allow"],
+                                     "POST" if path == "/ocsp" else "GET, HEAD")
+                self.assertEqual("Retry-After" in answer.headers, status == 503)
+        with self.rig.connect() as connection:  # another path than the URL's
+            connection.request("GET", "/manufacturing.crl")
+            self.assertEqual(connection.getresponse().status, 404)
+
+    def test_too_large(self):
+        for size in (5000, 60000):
+            answer = self.rig.ask("/ocsp", "POST", b"x" * size,
+                                  {"Content-Type": "application/ocsp-request"})
+            self.check_sentence(answer, 413)
+        large = self.rig.folder / "large"
+        with open(large, "wb") as file:
+            file.truncate(10 << 20)
+        said = run("curl", "-sS", "-o", self.rig.folder / "said", "-w", "%{http_code}", "-H",
+                   "Content-Type: application/ocsp-request", "--data-binary", f"@{large}",
+                   f"http://127.0.0.1:{self.rig.port}{self.path}/ocsp", check=False).stdout
+        self.assertEqual(said, b"413")
+
+    def test_many_requests_on_a_connection(self):
+        with self.rig.connect() as connection:
+            for path, (_, _, content, _) in list(self.files.items()) * 5:
+                self.assertEqual(self.rig.ask_on(connection, path).body, content)
+
+
+class Publishing(Case):
+    def refused(self, said, why):
+        self.assertRegex(said, f"^bad .*{why}")
+
+    def served(self, name="/manufacturing.crl"):
+        answer = self.rig.ask(name)
+        return answer.body if answer.status == 200 else None
+
+    def test_numbers_rise(self):
+        old, new = self.ca.crl(10), self.ca.crl(11)
+        self.assertEqual(self.rig.publish(self.role, "crl", 10, old), "good ")
+        self.assertEqual(self.rig.publish(self.role, "crl", 11, new), "good ")
+        self.refused(self.rig.publish(self.role, "crl", 10, old), "number 11 is there already")
+        self.refused(self.rig.publish(self.role, "crl", 11, self.ca.crl(11, 4)), "other content")
+        self.assertEqual(self.rig.publish(self.role, "crl", 11, new), "good ")  # again
+        self.assertEqual(self.served(), new)
+        self.assertEqual((self.rig.dir / "manufacturing.crl").read_bytes(), new)
+
+    def test_what_is_not_what_it_says(self):
+        crl = self.ca.crl(1 << 40)
+        number = 1 << 40
+        before = self.served()
+        for fault, why in (("unsealed", "sealed"), ("size", "hash"), ("hash", "hash")):
+            self.refused(self.rig.publish(self.role, "crl", number, crl, fault=fault), why)
+        self.refused(self.rig.publish(self.role, "crl", number + 1, crl), "number")
+        self.refused(self.rig.publish(self.role, "crl", number, crl[:-1]), "kind")
+        self.refused(self.rig.publish(self.role, "crl", number, crl + b"\0"), "kind")
+        self.refused(self.rig.publish(self.role, "certificate", 0, crl), "kind")
+        self.refused(self.rig.publish(self.role, "filter", number, crl), "kind")
+        shard = self.ca.crl(number, url="http://status.test/manufacturing-1.crl")
+        self.refused(self.rig.publish(self.role, "crl", number, shard), "kind")
+        for issuer, what in (("../x", "crl"), ("a/b", "crl"), ("manufacturing", "crl-07"),
+                             ("manufacturing", "crl-"), ("manufacturing", "crlx")):
+            self.refused(self.rig.publish(self.role, what, number, crl, issuer), "issuer")
+        self.assertEqual(self.served(), before)
+        self.assertEqual([p.name for p in self.rig.folder.glob("x*")], [])
+
+    def test_what_cannot_be_read_is_passed_over(self):
+        log = self.rig.log.stat().st_size
+        self.rig.send(self.role, "crl", 1, self.ca.crl(1), fault="none")
+        until("the log says so", lambda: "cannot be read" in self.rig.log.read_text()[log:])
+        self.assertEqual(self.rig.publish(self.role, "crl", 1, self.ca.crl(1), "fine"), "good ")
+
+    def test_a_filter_whose_body_is_another(self):
+        good = self.rig.make_filter(7, 1, 2)
+        self.refused(self.rig.publish(self.role, "filter", 7, good + b"x", "bent"), "kind")
+        self.assertEqual(self.rig.publish(self.role, "filter", 7, good, "bent"), "good ")
+        self.refused(self.rig.publish(self.role, "filter", 6, self.rig.make_filter(6, 1, 2),
+                                      "bent"), "number 7")
+
+    def test_certificates_have_no_numbers(self):
+        other = Ca(self.rig.folder, "second")
+        for der in (self.ca.der, other.der, self.ca.der):
+            self.assertEqual(self.rig.publish(self.role, "certificate", 0, der), "good ")
+            self.assertEqual(self.served("/manufacturing.cer"), der)
+
+    def test_many_at_once(self):
+        """As a new core does: all there is, without waiting for each."""
+        crls = {n: self.ca.crl(n, url=f"http://status.test/many-{n}.crl") for n in range(1, 9)}
+        numbers = [n for n in range(1, 9)] * 20
+        since = None
+        for n in numbers:
+            before = self.rig.send(self.role, f"crl-{n}", n, crls[n], "many")
+            since = before if since is None else since
+        until("all are published", lambda: len(
+            [x for x in self.rig.lines[since:] if " many " in x]) == len(numbers))
+        self.assertEqual([x for x in self.rig.lines[since:] if " many " in x and "good" not in x],
+                         [])
+        for n, crl in crls.items():
+            self.assertEqual(self.served(f"/many-{n}.crl"), crl)
+
+    def test_a_new_link_to_a_core(self):
+        crl = self.ca.crl(3)
+        self.assertEqual(self.rig.publish(self.role, "crl", 3, crl, "linked"), "good ")
+        self.rig.say("unlink", self.role)
+        self.assertEqual(self.served("/linked.crl"), crl)
+        self.rig.link(self.role)
+        self.assertEqual(self.rig.publish(self.role, "crl", 3, crl, "linked"), "good ")
+        newer = self.ca.crl(4)
+        self.assertEqual(self.rig.publish(self.role, "crl", 4, newer, "linked"), "good ")
+        self.assertEqual(self.served("/linked.crl"), newer)
+
+
+class Restart(Case):
+    def publish(self, number, issuer, role=None):
+        crl = self.ca.crl(number)
+        said = self.rig.publish(self.role if role is None else role, "crl", number, crl, issuer)
+        self.assertEqual(said, "good ")
+        return crl
+
+    def restart(self):
+        cls = type(self)
+        self.rig.say("stop", self.role)
+        self.rig.hear(f"ended {self.role} exit 0")
+        cls.role = self.rig.start()
+        return self.role
+
+    def test_it_serves_without_a_core(self):
+        crl = self.publish(4, "alone")
+        self.restart()
+        self.assertEqual(self.rig.ask("/alone.crl").body, crl)
+        self.rig.link(self.role)
+        self.assertRegex(self.rig.publish(self.role, "crl", 3, self.ca.crl(3), "alone"),
+                         "bad number 4 is there already")
+        self.assertEqual(self.rig.publish(self.role, "crl", 4, crl, "alone"), "good ")
+
+    def test_files_that_are_not_whole(self):
+        """They are not served, are said, and make room; what a dead writer left is removed."""
+        crl = self.publish(4, "torn")
+        path = self.rig.dir / "torn.crl"
+        path.write_bytes(crl[:-10])
+        (self.rig.dir / "index.html").write_text("another server's")
+        (self.rig.dir / ".touchmark.new").write_bytes(crl[:100])
+        (self.rig.dir / "link.crl").symlink_to(self.rig.config)
+        (self.rig.dir / "folder.crl").mkdir()
+        log = self.rig.log.stat().st_size
+        self.rig.link(self.restart())
+        for name in ("torn.crl", "link.crl", "folder.crl"):
+            self.assertEqual(self.rig.ask(f"/{name}").status, 404)
+            self.assertIn(f"{name} in status.dir is not served", self.rig.log.read_text()[log:])
+        self.assertEqual(self.rig.ask("/index.html").status, 404)
+        self.assertFalse((self.rig.dir / ".touchmark.new").exists())
+        self.assertTrue((self.rig.dir / "index.html").exists())
+        self.assertEqual(self.rig.publish(self.role, "crl", 4, crl, "torn"), "good ")
+        self.assertEqual(path.read_bytes(), crl)
+        (self.rig.dir / "link.crl").unlink()
+        (self.rig.dir / "folder.crl").rmdir()
+
+    def test_a_file_that_changed_where_it_lies(self):
+        """The core's word counts, under the same number too."""
+        crl = self.publish(4, "changed")
+        (self.rig.dir / "changed.crl").write_bytes(self.ca.crl(4, 5))
+        self.rig.link(self.restart())
+        self.assertEqual(self.rig.publish(self.role, "crl", 4, crl, "changed"), "good ")
+        self.assertEqual(self.rig.ask("/changed.crl").body, crl)
+        self.assertEqual((self.rig.dir / "changed.crl").read_bytes(), crl)
+
+    def test_a_file_that_went(self):
+        crl = self.publish(4, "gone")
+        (self.rig.dir / "gone.crl").unlink()
+        self.assertEqual(self.rig.ask("/gone.crl").body, crl)
+        self.rig.link(self.role)
+        self.assertRegex(self.rig.publish(self.role, "crl", 3, self.ca.crl(3), "gone"), "^bad ")
+        self.assertEqual(self.rig.publish(self.role, "crl", 4, crl, "gone"), "good ")
+        self.assertEqual((self.rig.dir / "gone.crl").read_bytes(), crl)
+
+    def test_two_take_over_from_one_another(self):
+        """Both write while one replaces the other; neither undoes what the other did."""
+        self.publish(1, "both")
+        cls = type(self)
+        old, new = self.role, self.rig.link(self.rig.start())
+        newest = self.publish(3, "both", new)
+        self.assertRegex(self.rig.publish(old, "crl", 2, self.ca.crl(2), "both"),
+                         "bad number 3 is there already")
+        self.assertEqual(self.rig.publish(old, "crl", 3, newest, "both"), "good ")
+        last = self.publish(4, "both", old)
+        self.assertEqual(self.rig.publish(new, "crl", 4, last, "both"), "good ")
+        self.assertEqual((self.rig.dir / "both.crl").read_bytes(), last)
+        self.rig.say("drain", old)
+        self.rig.hear(f"ended {old} exit 0")
+        cls.role = new
+        self.assertEqual(self.rig.ask("/both.crl").body, last)
+
+    def test_drain_finishes_what_is_under_way(self):
+        crl = self.ca.crl(2, 60000)  # more than the kernel keeps for who does not read
+        self.assertEqual(self.rig.publish(self.role, "crl", 2, crl, "large"), "good ")
+        cls = type(self)
+        old = self.role
+        with socket.create_connection(("127.0.0.1", self.rig.port)) as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.sendall(b"GET /large.crl HTTP/1.1\r\nHost: x\r\n\r\n")
+            got = slow.recv(100)
+            cls.role = self.rig.link(self.rig.start())
+            self.rig.say("drain", old)
+            self.assertEqual(self.rig.ask("/large.crl").body, crl)
+            while chunk := slow.recv(65536):
+                got += chunk
+                if got.endswith(crl[-100:]) and len(got) > len(crl):
+                    break
+        self.assertTrue(got.endswith(crl))
+        self.rig.hear(f"ended {old} exit 0")
+
+
+class Bounds(Case):
+    options = {"max_connections": 8}
+
+    def connection(self):
+        sock = socket.create_connection(("127.0.0.1", self.rig.port), timeout=PATIENCE)
+        self.addCleanup(sock.close)
+        return sock
+
+    def test_connections(self):
+        """More than there may be are closed, and when others end there is room again."""
+        crl = self.ca.crl(1)
+        self.assertEqual(self.rig.publish(self.role, "crl", 1, crl), "good ")
+        held = [self.connection() for _ in range(8)]
+        over = self.connection()
+        self.assertEqual(over.recv(1), b"")
+        for sock in held:
+            sock.close()
+
+        def serves():
+            try:
+                return self.rig.ask("/manufacturing.crl").body == crl
+            except OSError:
+                return False
+        until("there is room again", serves)
+
+    @unittest.skipIf(SLOW and os.environ.get("TM_SANITIZER") == "thread", "time is measured")
+    def test_slow_requests_end(self):
+        """An octet now and then does not hold a connection."""
+        started = time.monotonic()
+        slow = [self.connection() for _ in range(3)]
+        texts = [b"GET /manufacturing.crl HTTP/1.1\r\nHost: " + b"x" * 1000,
+                 b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: application/ocsp-request\r\n"
+                 b"Content-Length: 1000\r\n\r\n" + b"x" * 900, b""]
+        ended = set()
+        while len(ended) < len(slow):
+            self.assertLess(time.monotonic() - started, 40)
+            for i, sock in enumerate(slow):
+                if i in ended:
+                    continue
+                sock.settimeout(0.2)
+                try:
+                    sock.sendall(texts[i][:1])
+                    texts[i] = texts[i][1:]
+                    if sock.recv(1) == b"":
+                        ended.add(i)
+                except TimeoutError:
+                    pass
+                except OSError:
+                    ended.add(i)
+        self.assertGreater(time.monotonic() - started, 10)
+
+
+if __name__ == "__main__":
+    main()
