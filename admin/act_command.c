@@ -176,7 +176,6 @@ int admin_revoke(struct admin_call *call) {
     AUTO_MEM char *parameters = parameters_of(call);
     if (!parameters)
         return refused("out of memory");
-    call->request.verb = IPC_ADMIN_ACT_PROPOSE;
     call->request.data = bytes_str(parameters);
     (void)strcpy(call->request.state, "revoke-many");
     return ask_and_show(call);

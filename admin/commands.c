@@ -126,6 +126,7 @@ const struct admin_command admin_commands[] = {
          "Deny the request of a device, or those of a selection. The device is told the reason.",
      .run = admin_pending_deny},
     {.words = "revoke",
+     .verb = IPC_ADMIN_ACT_PROPOSE,
      .options = REMOTE | SELECTION | OPTION(ADMIN_TENANT) | OPTION(ADMIN_REASON) |
                 OPTION(ADMIN_WORDS) | OPTION(ADMIN_LIFETIME) | OPTION(ADMIN_PREVIEW),
      .help = "Propose to revoke all certificates that match what is given. Two officers must sign "
@@ -144,6 +145,7 @@ const struct admin_command admin_commands[] = {
      .help = "Show an act: what is signed, who has signed it and what came of it.",
      .run = admin_act_show},
     {.words = "act sign",
+     .verb = IPC_ADMIN_ACT_SIGN,
      .arguments = {ADMIN_ACT},
      .required = 1,
      .options = REMOTE | OPTION(ADMIN_KEY) | OPTION(ADMIN_SIGNATURE) | OPTION(ADMIN_OFFICER),

@@ -142,7 +142,7 @@ static void control_characters_are_shown(void **state) {
 /* Help and requests are made from the table; a command that lacks something would be silent. */
 static void commands_are_complete(void **state) {
     (void)state;
-    unsigned verbs = 0;
+    unsigned verbs = 1u << IPC_ADMIN_REVOKE_PREVIEW; /* revoke --preview */
     for (const struct admin_command *command = admin_commands; command->words; command++) {
         assert_non_null(command->run);
         assert_non_null(command->help);
