@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""CRLs, OCSP and revocation filters of a real server, judged by OpenSSL and GnuTLS, and what
+becomes of them when processes are killed or the HSM is away."""
+
+import http.client
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import harness
+from harness import Case, openssl, run, until
+
+GATEWAY = harness.BUILD / "client" / "examples" / "gateway"
+URL = "http://status.test"
+DELAY = 20 if harness.SLOW else 4
+
+PROFILE = """\
+kind: ldevid
+keys: [p256]
+subject:
+  - type: CN
+    value: '{id}'
+key_usage: [digitalSignature]
+ext_key_usage: [clientAuth]
+validity: 30d
+crl_url: http://status.test/{issuer}-{shard}.crl
+ocsp_url: http://status.test/ocsp
+issuers_url: http://status.test/{issuer}.cer
+credentials: [secret, ldevid]
+link: 'off'
+states: [registered, activated]
+next_state: activated
+existing: supersede
+reenroll: true
+retry_window: 1h
+"""
+
+
+class StatusCase(Case):
+    status = {"url": URL, "crl_refresh": "1h", "crl_delay": f"{DELAY}s", "crl_lifetime": "7d",
+              "filter_refresh": "1h", "filter_delay": f"{DELAY}s"}
+    issuer = {"ocsp_key_label": "manufacturing-ocsp", "crl_shards": 4}
+
+    @classmethod
+    def prepare(cls, site):
+        (site.folder / "profiles" / "unlinked.yaml").write_text(PROFILE)
+
+    # ---- the listener ----
+
+    @property
+    def port(self):
+        return self.server.ready()["status_port"]
+
+    def get(self, path, headers=None, method="GET"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def fetch(self, path):
+        """The file, once it is there."""
+        def there():
+            status, _, body = self.get(path)
+            return body if status == 200 else None
+        return until(f"{path} is served", there)
+
+    # ---- CRLs ----
+
+    def crl(self, name="manufacturing"):
+        path = self.site.folder / f"fetched-{name}.crl"
+        path.write_bytes(self.fetch(f"/{name}.crl"))
+        return path
+
+    def number(self, crl):
+        text = openssl("crl", "-inform", "DER", "-in", crl, "-noout", "-crlnumber").decode()
+        return int(text.split("=")[1], 16)
+
+    def named(self, serial, name="manufacturing"):
+        text = openssl("crl", "-inform", "DER", "-in", self.crl(name), "-noout", "-text").decode()
+        return serial.upper() in text.replace(":", "")
+
+    def shard_of(self, certificate):
+        return f"manufacturing-{int(harness.serial_of(certificate.read_text())[-4:], 16) % 4}"
+
+    def crl_check(self, certificate, crl):
+        """What `openssl verify -crl_check` says."""
+        pem = self.site.folder / "crl.pem"
+        openssl("crl", "-inform", "DER", "-in", crl, "-out", pem)
+        done = run("openssl", "verify", "-crl_check", "-CAfile", self.site.root, "-untrusted",
+                   self.site.issuer, "-CRLfile", pem, certificate, check=False)
+        return (done.stdout + done.stderr).decode()
+
+    # ---- devices ----
+
+    def device(self, name):
+        path, _ = self.server.enrolled(name, "unlinked")
+        return path
+
+    def revoke(self, certificate, reason="keyCompromise"):
+        self.server.touchmark("cert", "revoke", harness.serial_of(certificate.read_text()), "--reason", reason)
+
+    # ---- OCSP ----
+
+    def ocsp(self, *which):
+        done = run("openssl", "ocsp", "-issuer", self.site.issuer, *which, "-no_nonce", "-url",
+                   f"http://127.0.0.1:{self.port}/ocsp", "-CAfile", self.site.root, "-verify_other",
+                   self.site.issuer, check=False)
+        return (done.stdout + done.stderr).decode()
+
+    def ocsp_of(self, certificate, says):
+        def told():
+            text = self.ocsp("-cert", certificate)
+            return text if says in text else None
+        return until(f"OCSP says {says}", told)
+
+    # ---- filter ----
+
+    def gateway(self, certificate):
+        path = self.site.folder / "fetched.filter"
+        path.write_bytes(self.fetch("/manufacturing.filter"))
+        done = run(GATEWAY, path, self.site.issuer, certificate, check=False)
+        return done.stdout.decode().strip()
+
+
+class Status(StatusCase):
+    def test_full_crl_is_good_for_openssl_and_gnutls(self):
+        crl = self.crl()
+        told = run("openssl", "crl", "-inform", "DER", "-in", crl, "-noout", "-CAfile",
+                   self.site.issuer, "-verify")
+        self.assertIn(b"verify OK", told.stdout + told.stderr)
+        told = run("certtool", "--verify-crl", "--inder", "--infile", crl,
+                   "--load-ca-certificate", self.site.issuer).stdout.decode()
+        self.assertIn("Verified.", told)
+
+    def test_revoked_one_is_named_in_time(self):
+        good, bad = self.device("crl-good"), self.device("crl-bad")
+        self.assertFalse(self.named(harness.serial_of(bad.read_text())))
+        started = time.monotonic()
+        self.revoke(bad)
+        until("the CRL names it", lambda: self.named(harness.serial_of(bad.read_text())))
+        self.assertLess(time.monotonic() - started, DELAY)
+        shard = self.shard_of(bad)
+        until("its shard names it", lambda: self.named(harness.serial_of(bad.read_text()), shard))
+        for crl in (self.crl(), self.crl(shard)):
+            self.assertIn("certificate revoked", self.crl_check(bad, crl))
+        self.assertIn(": OK", self.crl_check(good, self.crl()))
+        self.assertIn(": OK", self.crl_check(good, self.crl(self.shard_of(good))))
+
+    def test_shards_say_which_certificates_they_are_for(self):
+        certificate = self.device("shard")
+        point = harness.field(certificate.read_text(), "-ext", "crlDistributionPoints")
+        shard = self.shard_of(certificate)
+        self.assertIn(f"URI:{URL}/{shard}.crl", point)
+        text = openssl("crl", "-inform", "DER", "-in", self.crl(shard), "-noout", "-text").decode()
+        self.assertIn("X509v3 Issuing Distribution Point: critical", text)
+        self.assertIn(f"URI:{URL}/{shard}.crl", text)
+
+    def test_ca_certificate_is_there(self):
+        der = self.fetch("/manufacturing.cer")
+        self.assertEqual(der, openssl("x509", "-in", self.site.issuer, "-outform", "DER"))
+
+    def test_caching(self):
+        self.crl()
+        status, headers, _ = self.get("/manufacturing.crl")
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["Content-Type"], "application/pkix-crl")
+        self.assertIn("max-age", headers["Cache-Control"])
+        again, _, body = self.get("/manufacturing.crl", {"If-None-Match": headers["ETag"]})
+        self.assertEqual((again, body), (304, b""))
+
+    def test_ocsp(self):
+        good, bad = self.device("ocsp-good"), self.device("ocsp-bad")
+        self.ocsp_of(bad, ": good")
+        text = self.ocsp_of(good, ": good")
+        self.assertIn("Response verify OK", text)
+        self.revoke(bad)
+        text = self.ocsp_of(bad, ": revoked")
+        self.assertIn("Reason: keyCompromise", text)
+        self.assertIn("Response verify OK", text)
+        self.assertIn("unknown", self.ocsp("-serial", "0x0199" + 14 * "42"))
+
+    def test_ocsp_for_gnutls(self):
+        certificate = self.device("ocsp-gnutls")
+        self.ocsp_of(certificate, ": good")
+        done = run("ocsptool", "--ask", f"http://127.0.0.1:{self.port}/ocsp", "--load-issuer",
+                   self.site.issuer, "--load-cert", certificate, "--no-nonce", check=False)
+        text = (done.stdout + done.stderr).decode()
+        self.assertRegex(text, r"Certificate Status: good")
+        self.assertRegex(text, r"(?i)verification: success|Verifying OCSP Response: Success")
+
+    def test_filter(self):
+        good, bad = self.device("filter-good"), self.device("filter-bad")
+        self.revoke(bad)
+        self.server.touchmark("publish", "now")
+        until("the filter knows the revoked one", lambda: self.gateway(bad) == "revoked")
+        self.assertEqual(self.gateway(good), "good")
+        late = self.device("filter-late")
+        self.assertEqual(self.gateway(late), "unknown")
+        foreign, _ = self.site.foreign_device("filter-foreign")
+        self.assertEqual(self.gateway(foreign), "unknown")
+
+    def test_what_is_published_is_listed(self):
+        self.crl()
+        until("all of it is served", lambda: all(
+            row["served"] for row in self.server.touchmark("publish", "list")))
+        names = {row["object"] for row in self.server.touchmark("publish", "list")}
+        self.assertEqual(names, {"certificate", "crl", "crl-0", "crl-1", "crl-2", "crl-3", "filter"})
+
+    def test_publication_is_in_the_audit(self):
+        number = self.number(self.crl())
+        self.assertTrue(any(leaf["event"] == "published" and f"number {number}" in leaf["reason"]
+                            for leaf in self.server.leaves()))
+
+
+class Killed(StatusCase):
+    """Numbers rise and files are whole, whoever dies."""
+
+    def check_whole(self, since):
+        number = self.number(self.crl())
+        self.assertGreaterEqual(number, since)
+        run("openssl", "crl", "-inform", "DER", "-in", self.site.folder / "fetched-manufacturing.crl",
+            "-noout", "-CAfile", self.site.issuer, "-verify")
+        return number
+
+    def kill(self, role):
+        for pid in self.server.pids(role):
+            os.kill(pid, signal.SIGKILL)
+
+    def publish(self):
+        until("the core takes the command", lambda: subprocess.run(
+            [harness.TOUCHMARK, "publish", "now", "--socket",
+             self.site.folder / "run" / "admin.sock"], capture_output=True).returncode == 0)
+
+    def test_killed_publishers(self):
+        number = self.check_whole(0)
+        for _ in range(2 if harness.SLOW else 4):
+            for role in ("core", "status", "signer"):
+                self.publish()
+                self.kill(role)
+                number = self.check_whole(number)
+        self.publish()
+        until("a newer one comes", lambda: self.check_whole(number) > number)
+
+    def test_core_killed_at_each_step(self):
+        for point in ("core.publish_numbered", "core.publish_signed", "core.published"):
+            with self.subTest(point):
+                before = self.check_whole(0)
+                self.server.stop()
+                self.server.start(TOUCHMARK_CRASH=point)
+                until("a newer one comes", lambda: self.check_whole(before) > before)
+
+    def test_signer_away(self):
+        """What is published stays; what is late is told."""
+        number = self.check_whole(0)
+        certificate = self.device("away")
+        pids = self.server.pids("signer")
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.revoke(certificate)
+            until("the alarm is in the audit", lambda: any(
+                leaf["event"] == "alarm" for leaf in self.server.leaves()))
+            self.check_whole(number)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        until("the CRL names it", lambda: self.named(harness.serial_of(certificate.read_text())))
+        until("nothing is late", lambda: not any(
+            row["late"] for row in self.server.touchmark("publish", "list")))
+
+
+if __name__ == "__main__":
+    harness.main()
