@@ -3,6 +3,7 @@
 #include "ca/build_internal.h"
 #include "ca/key.h"
 #include "ca/san.h"
+#include "ca/template.h"
 
 void ca_wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t end) {
     der_wrap(w, DER_OCTET_STRING, end);
@@ -12,36 +13,58 @@ void ca_wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, s
     der_wrap(w, DER_SEQUENCE, end);
 }
 
-static void put_access(struct der_writer *w, enum pki_oid method, const char *url) {
-    if (!url)
-        return;
-    size_t end = der_mark(w);
-    der_put(w, CA_SAN_URI, bytes_str(url));
-    der_put(w, DER_OID, pki_oid_bytes(method));
-    der_wrap(w, DER_SEQUENCE, end);
+/* A URL of the profile for this certificate, as a GeneralName. */
+static enum tm_err put_url(struct der_writer *w, const struct ca_build *b, const char *template) {
+    char url[CA_URL_MAX + 1];
+    struct bytes serial = {b->serial->octets, b->serial->n};
+    enum tm_err err = ca_template_url_of(template, b->issuer, serial, url);
+    if (!err)
+        der_put(w, CA_SAN_URI, bytes_str(url));
+    return err;
 }
 
-static void put_access_info(struct der_writer *w, const struct ca_profile *profile) {
-    if (!profile->ocsp_url && !profile->issuers_url)
-        return;
+static enum tm_err put_access(struct der_writer *w, const struct ca_build *b, enum pki_oid method,
+                              const char *template) {
     size_t end = der_mark(w);
-    put_access(w, PKI_OID_AD_CA_ISSUERS, profile->issuers_url);
-    put_access(w, PKI_OID_AD_OCSP, profile->ocsp_url);
+    if (!template)
+        return TM_OK;
+    enum tm_err err = put_url(w, b, template);
+    if (err)
+        return err;
+    der_put(w, DER_OID, pki_oid_bytes(method));
+    der_wrap(w, DER_SEQUENCE, end);
+    return TM_OK;
+}
+
+static enum tm_err put_access_info(struct der_writer *w, const struct ca_build *b) {
+    const struct ca_profile *profile = b->profile;
+    if (!profile->ocsp_url && !profile->issuers_url)
+        return TM_OK;
+    size_t end = der_mark(w);
+    enum tm_err err = put_access(w, b, PKI_OID_AD_CA_ISSUERS, profile->issuers_url);
+    if (!err)
+        err = put_access(w, b, PKI_OID_AD_OCSP, profile->ocsp_url);
+    if (err)
+        return err;
     der_wrap(w, DER_SEQUENCE, end);
     ca_wrap_extension(w, PKI_OID_AUTHORITY_INFO_ACCESS, false, end);
+    return TM_OK;
 }
 
 /* SEQUENCE { DistributionPoint { [0] { fullName [0] { URI } } } } */
-static void put_crl_points(struct der_writer *w, const struct ca_profile *profile) {
-    if (!profile->crl_url)
-        return;
+static enum tm_err put_crl_points(struct der_writer *w, const struct ca_build *b) {
+    if (!b->profile->crl_url)
+        return TM_OK;
     size_t end = der_mark(w);
-    der_put(w, CA_SAN_URI, bytes_str(profile->crl_url));
+    enum tm_err err = put_url(w, b, b->profile->crl_url);
+    if (err)
+        return err;
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
     der_wrap(w, DER_SEQUENCE, end);
     der_wrap(w, DER_SEQUENCE, end);
     ca_wrap_extension(w, PKI_OID_CRL_DISTRIBUTION_POINTS, false, end);
+    return TM_OK;
 }
 
 /* Its own revocation is not looked for: it is short-lived instead (RFC 6960, 4.2.2.2.1). */
@@ -100,9 +123,11 @@ enum tm_err ca_put_extensions(struct der_writer *w, const struct ca_build *b) {
     size_t end = der_mark(w);
     if (b->profile->kind == CA_KIND_OCSP)
         put_no_check(w);
-    put_access_info(w, b->profile);
-    put_crl_points(w, b->profile);
-    err = put_alternative_names(w, b);
+    err = put_access_info(w, b);
+    if (!err)
+        err = put_crl_points(w, b);
+    if (!err)
+        err = put_alternative_names(w, b);
     if (err)
         return err;
     put_usage(w, b->profile);

@@ -22,17 +22,17 @@ typedef struct ca_crl ca_crl;
 AUTO_DEFINE(ca_crl, ca_crl_free)
 
 #define VERSION_2 1
-#define HEAD_MAX 9000                   /* octets: the issuer's name, and little else */
-#define TAIL_MAX (CA_CRL_URL_MAX + 256) /* octets of the extensions */
-#define ENTRY_MAX 128                   /* octets */
-#define ROOM_MIN ((size_t)16 << 10)     /* octets: there may be many shards */
-#define STEP_MAX ((size_t)4 << 20)      /* octets that the file grows by at once, at most */
+#define HEAD_MAX 9000               /* octets: the issuer's name, and little else */
+#define TAIL_MAX (CA_URL_MAX + 256) /* octets of the extensions */
+#define ENTRY_MAX 128               /* octets */
+#define ROOM_MIN ((size_t)16 << 10) /* octets: there may be many shards */
+#define STEP_MAX ((size_t)4 << 20)  /* octets that the file grows by at once, at most */
 
 struct ca_crl {
     const struct ca_issuer *issuer;
     uint64_t number;
     int64_t this_update_ms, next_update_ms;
-    char url[CA_CRL_URL_MAX + 1]; /* "": none */
+    char url[CA_URL_MAX + 1]; /* "": none */
     int fd;
     uint8_t *map;  /* of the whole file, MAP_FAILED: none */
     size_t room;   /* octets of the file */
@@ -157,7 +157,7 @@ static bool is_period(int64_t from_ms, int64_t to_ms) {
 enum tm_err ca_crl_begin(const struct ca_issuer *issuer, uint64_t number, int64_t this_update_ms,
                          int64_t next_update_ms, const char *url, ca_crl **ret_crl) {
     size_t url_n = url ? strlen(url) : 0;
-    if ((url && url_n == 0) || url_n > CA_CRL_URL_MAX || !is_period(this_update_ms, next_update_ms))
+    if ((url && url_n == 0) || url_n > CA_URL_MAX || !is_period(this_update_ms, next_update_ms))
         return TM_EINVAL;
     AUTO(ca_crl) crl = calloc(1, sizeof *crl);
     if (!crl)

@@ -13,14 +13,14 @@
 
 #include "ca/issuer.h"
 
-#define CA_CRL_URL_MAX 512 /* octets */
+#define CA_URL_MAX 512 /* octets of a URL that a profile or a CRL names */
 
 /* A TBSCertList on its way. Belongs to one thread at a time. */
 struct ca_crl;
 
 /* v2, with authorityKeyIdentifier and cRLNumber. url: of the shard, NULL: the full CRL. Times are
  * cut to seconds. The issuer must outlive it. TM_EINVAL: nextUpdate is not after thisUpdate, or the
- * URL is empty or longer than CA_CRL_URL_MAX; TM_ENOMEM, TM_EIO. */
+ * URL is empty or longer than CA_URL_MAX; TM_ENOMEM, TM_EIO. */
 MUST_USE enum tm_err ca_crl_begin(const struct ca_issuer *issuer, uint64_t number,
                                   int64_t this_update_ms, int64_t next_update_ms, const char *url,
                                   struct ca_crl **ret_crl);

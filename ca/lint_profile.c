@@ -3,6 +3,7 @@
 #include "ca/key.h"
 #include "ca/lint_rules.h"
 #include "ca/san.h"
+#include "ca/template.h"
 
 static const char *check_key_kind(const struct lint_case *c) {
     return ca_key_kind(&c->cert.spki) & c->profile->keys ? NULL
@@ -72,31 +73,39 @@ static const char *check_names(const struct lint_case *c) {
                : NULL;
 }
 
+/* Is it what a URL of the profile comes to for this certificate? */
+static bool is_url(const struct lint_case *c, struct bytes value, const char *template) {
+    char url[CA_URL_MAX + 1];
+    return !ca_template_url_of(template, c->issuer, c->cert.serial, url) &&
+           bytes_equal(value, bytes_str(url));
+}
+
 /* SEQUENCE { SEQUENCE { [0] { [0] { [6] url } } } } */
-static bool is_one_point(struct bytes value, const char *url) {
+static bool is_one_point(const struct lint_case *c, struct bytes value) {
     struct der points, point, name, full, uri;
     return !der_only(value, DER_SEQUENCE, &points) &&
            !der_only(points.value, DER_SEQUENCE, &point) &&
            !der_only(point.value, DER_CONTEXT_CONSTRUCTED(0), &name) &&
            !der_only(name.value, DER_CONTEXT_CONSTRUCTED(0), &full) &&
-           !der_only(full.value, CA_SAN_URI, &uri) && bytes_equal(uri.value, bytes_str(url));
+           !der_only(full.value, CA_SAN_URI, &uri) && is_url(c, uri.value, c->profile->crl_url);
 }
 
 static const char *check_crl_points(const struct lint_case *c) {
     const struct pki_extension *e = pki_cert_extension(&c->cert, PKI_OID_CRL_DISTRIBUTION_POINTS);
     bool wanted = c->profile->crl_url;
-    bool good = wanted ? e && is_one_point(e->value, c->profile->crl_url) : !e;
+    bool good = wanted ? e && is_one_point(c, e->value) : !e;
     return good ? NULL : "cRLDistributionPoints is not its crl_url";
 }
 
 /* Takes AccessDescription { method, url } off *in; an unset url takes nothing. */
-static bool take_access(struct bytes *in, enum pki_oid method, const char *url) {
+static bool take_access(const struct lint_case *c, struct bytes *in, enum pki_oid method,
+                        const char *template) {
     struct der access, oid, uri;
-    if (!url)
+    if (!template)
         return true;
     return !der_expect(in, DER_SEQUENCE, &access) && !der_expect(&access.value, DER_OID, &oid) &&
            !der_only(access.value, CA_SAN_URI, &uri) && pki_oid_find(oid.value) == method &&
-           bytes_equal(uri.value, bytes_str(url));
+           is_url(c, uri.value, template);
 }
 
 static const char *check_access(const struct lint_case *c) {
@@ -105,8 +114,8 @@ static const char *check_access(const struct lint_case *c) {
     bool wanted = p->ocsp_url || p->issuers_url;
     struct der list = {0};
     bool good = wanted ? e && !der_only(e->value, DER_SEQUENCE, &list) &&
-                             take_access(&list.value, PKI_OID_AD_OCSP, p->ocsp_url) &&
-                             take_access(&list.value, PKI_OID_AD_CA_ISSUERS, p->issuers_url) &&
+                             take_access(c, &list.value, PKI_OID_AD_OCSP, p->ocsp_url) &&
+                             take_access(c, &list.value, PKI_OID_AD_CA_ISSUERS, p->issuers_url) &&
                              list.value.n == 0
                        : !e;
     return good ? NULL : "authorityInfoAccess is not its ocsp_url and issuers_url";

@@ -53,9 +53,9 @@ struct ca_profile {
     int64_t validity;     /* ms; 0 when not_after is set */
     int64_t not_after;    /* wall ms, e.g. 99991231235959Z; 0 when validity is set */
     int64_t backdate;     /* ms that notBefore lies before now */
-    char *crl_url;        /* CDP; NULL = no extension */
-    char *ocsp_url;       /* AIA */
-    char *issuers_url;    /* AIA caIssuers */
+    char *crl_url;        /* CDP; template of a URL (ca/template.h); NULL = no extension */
+    char *ocsp_url;       /* AIA; the same without {shard} */
+    char *issuers_url;    /* AIA caIssuers; the same */
     unsigned credentials; /* CA_CRED_*: which are taken */
     bool both;            /* certificate and secret together are demanded */
     unsigned link;        /* enum ca_profile_link */
@@ -99,5 +99,12 @@ const char *ca_profile_key_word(unsigned key);
 /* What is wrong with a profile that its rows alone cannot say; one sentence to text. For the
  * loader. */
 MUST_USE bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX]);
+
+/* The same under an issuer: are its URLs any, and has the issuer the shards that crl_url names?
+ * status_url: where its CRLs are published, NULL: not by this service. */
+struct ca_issuer;
+MUST_USE bool ca_profile_check_issuer(const struct ca_profile *profile,
+                                      const struct ca_issuer *issuer, const char *status_url,
+                                      char text[CONF_ERROR_MAX]);
 
 #endif

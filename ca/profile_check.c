@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ca/attribute.h"
+#include "ca/issuer.h"
 #include "ca/lifecycle.h"
 #include "ca/profile.h"
 #include "ca/san.h"
@@ -158,10 +159,18 @@ static bool validity_good(const struct check *c) {
     return true;
 }
 
-static bool url_good(const struct check *c, const char *key, const char *url) {
+/* shard: "" where there is no {shard}. */
+static bool url_good(const struct check *c, const char *key, const char *template,
+                     const char *issuer, const char *shard) {
+    char url[CA_URL_MAX + 1];
     struct der name = {.tag = CA_SAN_URI};
-    if (!url)
+    if (!template)
         return true;
+    if (ca_template_url(template, issuer, shard, url, sizeof url))
+        return wrong(c, "%s: \"%.100s\" is too long or has a placeholder that is not there: %s",
+                     key, template,
+                     shard[0] ? "{issuer} and {shard} are"
+                              : "{issuer} is; {shard} needs crl_shards");
     name.value = bytes_str(url);
     if (strncmp(url, "http://", 7) == 0 && !ca_san_fault(&name))
         return true;
@@ -171,10 +180,11 @@ static bool url_good(const struct check *c, const char *key, const char *url) {
                  key, url);
 }
 
-static bool urls_good(const struct check *c) {
+static bool urls_good(const struct check *c, const char *issuer, const char *shard) {
     const struct ca_profile *p = c->profile;
-    return url_good(c, "crl_url", p->crl_url) && url_good(c, "ocsp_url", p->ocsp_url) &&
-           url_good(c, "issuers_url", p->issuers_url);
+    return url_good(c, "crl_url", p->crl_url, issuer, shard) &&
+           url_good(c, "ocsp_url", p->ocsp_url, issuer, "") &&
+           url_good(c, "issuers_url", p->issuers_url, issuer, "");
 }
 
 static bool credentials_good(const struct check *c) {
@@ -232,6 +242,30 @@ static bool keygen_good(const struct check *c) {
 bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX]) {
     const struct check c = {profile, text};
     return subject_good(&c) && names_good(&c) && usage_good(&c) && purposes_good(&c) &&
-           validity_good(&c) && urls_good(&c) && credentials_good(&c) && states_good(&c) &&
-           renewal_good(&c) && ocsp_good(&c) && keygen_good(&c);
+           validity_good(&c) && urls_good(&c, "XX", "0") && credentials_good(&c) &&
+           states_good(&c) && renewal_good(&c) && ocsp_good(&c) && keygen_good(&c);
+}
+
+/* The shards that are published have their URL in issuingDistributionPoint, and a certificate
+ * stands in one only if its cRLDistributionPoints says the same (RFC 5280, 6.3.3 (b) (2)). */
+static bool shards_are_published(const struct check *c, const struct ca_issuer *issuer,
+                                 const char *status_url) {
+    char url[CA_URL_MAX + 1], published[CA_URL_MAX + 1];
+    const char *template = c->profile->crl_url;
+    if (!template || !strstr(template, "{shard}") || !status_url)
+        return true;
+    (void)snprintf(published, sizeof published, "%s/%s-0.crl", status_url, issuer->name);
+    if (!ca_template_url(template, issuer->name, "0", url, sizeof url) &&
+        strcmp(url, published) == 0)
+        return true;
+    return wrong(c,
+                 "crl_url: the shards of issuer %.64s are published as %.120s/{issuer}-{shard}.crl",
+                 issuer->name, status_url);
+}
+
+bool ca_profile_check_issuer(const struct ca_profile *profile, const struct ca_issuer *issuer,
+                             const char *status_url, char text[CONF_ERROR_MAX]) {
+    const struct check c = {profile, text};
+    return urls_good(&c, issuer->name, issuer->crl_shards ? "0" : "") &&
+           shards_are_published(&c, issuer, status_url);
 }

@@ -2,46 +2,54 @@
 /* See ca/template.h. */
 #include "ca/template.h"
 
+#include <stdio.h>
 #include <string.h>
 
-static const struct {
+struct placeholder {
     const char *name;
-    size_t offset;
-} placeholders[] = {
-    {"{id}", offsetof(struct ca_device, id)},
-    {"{sku}", offsetof(struct ca_device, sku)},
-    {"{hardware_revision}", offsetof(struct ca_device, hardware_revision)},
-    {"{batch}", offsetof(struct ca_device, batch)},
-    {"{site}", offsetof(struct ca_device, site)},
+    const char *value;
 };
-#define PLACEHOLDER_COUNT (sizeof placeholders / sizeof placeholders[0])
 
-/* Which placeholder `text` starts with; PLACEHOLDER_COUNT if none. */
-static size_t placeholder_at(const char *text) {
-    size_t i = 0;
-    while (i < PLACEHOLDER_COUNT &&
-           strncmp(text, placeholders[i].name, strlen(placeholders[i].name)) != 0)
-        i++;
-    return i;
+struct placeholders {
+    size_t count;
+    struct placeholder items[5];
+};
+
+static struct placeholders of_device(const struct ca_device *device) {
+    return (struct placeholders){.count = 5,
+                                 .items = {{"{id}", device->id},
+                                           {"{sku}", device->sku},
+                                           {"{hardware_revision}", device->hardware_revision},
+                                           {"{batch}", device->batch},
+                                           {"{site}", device->site}}};
 }
 
-bool ca_template_valid(const char *text) {
+/* Which placeholder `text` starts with; NULL if none. */
+static const struct placeholder *placeholder_at(const struct placeholders *known,
+                                                const char *text) {
+    for (size_t i = 0; i < known->count; i++)
+        if (strncmp(text, known->items[i].name, strlen(known->items[i].name)) == 0)
+            return &known->items[i];
+    return NULL;
+}
+
+static bool is_valid(const struct placeholders *known, const char *text) {
     while (*text) {
         if (*text != '{' && *text != '}') {
             text++;
             continue;
         }
-        size_t i = placeholder_at(text);
-        if (i == PLACEHOLDER_COUNT)
+        const struct placeholder *placeholder = placeholder_at(known, text);
+        if (!placeholder)
             return false;
-        text += strlen(placeholders[i].name);
+        text += strlen(placeholder->name);
     }
     return true;
 }
 
-enum tm_err ca_template_expand(const char *text, const struct ca_device *device, char *ret,
-                               size_t cap) {
-    if (!ca_template_valid(text))
+static enum tm_err expand(const struct placeholders *known, const char *text, char *ret,
+                          size_t cap) {
+    if (!is_valid(known, text))
         return TM_EINVAL;
     size_t n = 0;
     while (*text) {
@@ -49,10 +57,10 @@ enum tm_err ca_template_expand(const char *text, const struct ca_device *device,
         size_t piece_n = strcspn(text, "{");
         text += piece_n;
         if (piece_n == 0) {
-            size_t i = placeholder_at(text);
-            piece = (const char *)device + placeholders[i].offset;
+            const struct placeholder *placeholder = placeholder_at(known, text);
+            piece = placeholder->value;
             piece_n = strlen(piece);
-            text += strlen(placeholders[i].name);
+            text += strlen(placeholder->name);
             if (piece_n == 0)
                 return TM_EINVAL;
         }
@@ -65,4 +73,31 @@ enum tm_err ca_template_expand(const char *text, const struct ca_device *device,
         return TM_ELIMIT;
     ret[n] = '\0';
     return TM_OK;
+}
+
+bool ca_template_valid(const char *text) {
+    static const struct ca_device none;
+    struct placeholders known = of_device(&none);
+    return is_valid(&known, text);
+}
+
+enum tm_err ca_template_expand(const char *text, const struct ca_device *device, char *ret,
+                               size_t cap) {
+    struct placeholders known = of_device(device);
+    return expand(&known, text, ret, cap);
+}
+
+enum tm_err ca_template_url(const char *text, const char *issuer, const char *shard, char *ret,
+                            size_t cap) {
+    const struct placeholders known = {.count = 2,
+                                       .items = {{"{issuer}", issuer}, {"{shard}", shard}}};
+    return expand(&known, text, ret, cap);
+}
+
+enum tm_err ca_template_url_of(const char *text, const struct ca_issuer *issuer,
+                               struct bytes serial, char ret[CA_URL_MAX + 1]) {
+    char shard[12] = "";
+    if (issuer->crl_shards)
+        (void)snprintf(shard, sizeof shard, "%u", ca_crl_shard(issuer, serial));
+    return ca_template_url(text, issuer->name, shard, ret, CA_URL_MAX + 1);
 }

@@ -38,7 +38,7 @@ static bool is_period(int64_t from_ms, int64_t to_ms) {
 /* What numbers rise under: kind, issuer and, of a CRL's shard, its URL. */
 static enum tm_err name_series(const struct ipc_status_ticket *ticket, struct bytes url,
                                struct hsm_permit *permit, char text[IPC_TEXT_MAX + 1]) {
-    uint8_t memory[1 + sizeof ticket->issuer + CA_CRL_URL_MAX];
+    uint8_t memory[1 + sizeof ticket->issuer + CA_URL_MAX];
     struct buf name = BUF_ON(memory);
     buf_put_u8(&name, ticket->kind);
     buf_put(&name, (struct bytes){(const uint8_t *)ticket->issuer, sizeof ticket->issuer});

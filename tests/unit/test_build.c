@@ -209,6 +209,60 @@ static void an_ldevid_says_what_its_profile_says(void **ctx) {
     ca_fixture_close(&f);
 }
 
+static const char *first_url(const GENERAL_NAMES *names) {
+    const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, 0);
+    return (const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier);
+}
+
+/* And lint sees a certificate that names another shard, or none. */
+static void urls_name_issuer_and_shard(void **ctx) {
+    (void)ctx;
+    static const char yaml[] =
+        "kind: ldevid\n" CA_FIXTURE_KEYS CA_FIXTURE_SUBJECT
+        "key_usage: [digitalSignature]\next_key_usage: [clientAuth]\nvalidity: 365d\n"
+        "crl_url: \"http://s.example/{issuer}-{shard}.crl\"\n"
+        "ocsp_url: \"http://s.example/ocsp/{issuer}\"\n"
+        "credentials: [secret]\nstates: [registered]\nnext_state: activated\n";
+    struct ca_fixture f;
+    ca_fixture_open(&f, "P-256");
+    f.issuer.crl_shards = 100;
+    for (unsigned i = 0; i < 8; i++) {
+        struct work w;
+        char expect[64];
+        work_open(&w, &f, yaml, "P-256");
+        const uint8_t *last = &w.serial.octets[w.serial.n - 2];
+        (void)snprintf(expect, sizeof expect, "http://s.example/factory-%u.crl",
+                       (last[0] * 256u + last[1]) % 100);
+        issue(&w);
+        CRL_DIST_POINTS *points = X509_get_ext_d2i(w.x, NID_crl_distribution_points, NULL, NULL);
+        AUTHORITY_INFO_ACCESS *access = X509_get_ext_d2i(w.x, NID_info_access, NULL, NULL);
+        assert_int_equal(sk_DIST_POINT_num(points), 1);
+        assert_string_equal(first_url(sk_DIST_POINT_value(points, 0)->distpoint->name.fullname),
+                            expect);
+        assert_string_equal(
+            ASN1_STRING_get0_data(
+                sk_ACCESS_DESCRIPTION_value(access, 0)->location->d.uniformResourceIdentifier),
+            "http://s.example/ocsp/factory");
+        CRL_DIST_POINTS_free(points);
+        AUTHORITY_INFO_ACCESS_free(access);
+        struct ca_lint_token token;
+        char text[CA_LINT_TEXT_MAX] = "";
+        uint8_t *digit = memmem(w.tbs, w.tbs_bytes.n, expect, strlen(expect));
+        assert_non_null(digit);
+        digit[strlen("http://s.example/factory-")] ^= 1;
+        assert_int_equal(ca_lint(w.tbs_bytes, &w.profile, &f.issuer, &token, text), TM_EDENIED);
+        assert_non_null(strstr(text, "crl_url"));
+        work_close(&w);
+    }
+    struct work w;
+    work_open(&w, &f, yaml, "P-256");
+    struct buf tbs = BUF_ON(w.tbs);
+    f.issuer.crl_shards = 0;
+    assert_int_equal(ca_build_tbs(&w.b, &tbs), TM_EINVAL);
+    work_close(&w);
+    ca_fixture_close(&f);
+}
+
 static void an_idevid_is_for_ever_and_names_its_hardware(void **ctx) {
     (void)ctx;
     struct ca_fixture f;
@@ -598,6 +652,7 @@ int main(void) {
         cmocka_unit_test(every_issuer_certifies_every_key),
         cmocka_unit_test(openssl_writes_the_same_octets),
         cmocka_unit_test(an_ldevid_says_what_its_profile_says),
+        cmocka_unit_test(urls_name_issuer_and_shard),
         cmocka_unit_test(an_idevid_is_for_ever_and_names_its_hardware),
         cmocka_unit_test(times_are_those_of_profile_and_issuer),
         cmocka_unit_test(a_young_issuer_bounds_backdating),

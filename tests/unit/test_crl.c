@@ -250,7 +250,7 @@ static void bad_terms_begin_nothing(void **state) {
     (void)state;
     struct ca_fixture f;
     struct ca_crl *crl = NULL;
-    char url[CA_CRL_URL_MAX + 2];
+    char url[CA_URL_MAX + 2];
     memset(url, 'u', sizeof url);
     url[sizeof url - 1] = '\0';
     ca_fixture_open(&f, "P-256");
@@ -259,7 +259,7 @@ static void bad_terms_begin_nothing(void **state) {
     assert_int_equal(ca_crl_begin(&f.issuer, 1, NOW_MS, NEXT_MS, "", &crl), TM_EINVAL);
     assert_int_equal(ca_crl_begin(&f.issuer, 1, NOW_MS, NEXT_MS, url, &crl), TM_EINVAL);
     assert_null(crl);
-    url[CA_CRL_URL_MAX] = '\0';
+    url[CA_URL_MAX] = '\0';
     struct made m;
     assert_int_equal(ca_crl_begin(&f.issuer, 1, NOW_MS, NEXT_MS, url, &crl), TM_OK);
     finish(crl, &m);

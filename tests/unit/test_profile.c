@@ -178,6 +178,11 @@ static void what_cannot_be_issued_is_refused(void **ctx) {
         {"crl_url:", "crl_url: https://pki.example.com/a.crl", "RFC 5280, 8"},
         {"ocsp_url:", "ocsp_url: ldap://pki.example.com", "ocsp_url"},
         {"issuers_url:", "issuers_url: \"http://pki example\"", "issuers_url"},
+        {"crl_url:", "crl_url: \"http://a.example/{id}.crl\"", "crl_url"},
+        {"crl_url:", "crl_url: \"http://a.example/{shard.crl\"", "crl_url"},
+        {"crl_url:", "crl_url: \"{issuer}/{shard}.crl\"", "not an http address"},
+        {"ocsp_url:", "ocsp_url: \"http://a.example/{shard}\"", "ocsp_url"},
+        {"issuers_url:", "issuers_url: \"http://a.example/{shard}\"", "issuers_url"},
         {"credentials:", "credentials: []", "credentials"},
         {"both:", "both: true", "both"},
         {"states:", "states: []", "states"},
@@ -375,6 +380,45 @@ static void every_key_is_in_the_list(void **ctx) {
     }
 }
 
+static void urls_must_fit_the_issuer(void **ctx) {
+    (void)ctx;
+    static const struct {
+        const char *url; /* crl_url */
+        unsigned shards;
+        const char *status_url;
+        const char *says; /* NULL: it fits */
+    } rows[] = {
+        {"http://a.example/{issuer}.crl", 0, "http://b.example", NULL},
+        {"http://a.example/{issuer}-{shard}.crl", 7, NULL, NULL},
+        {"http://a.example/{issuer}-{shard}.crl", 7, "http://a.example", NULL},
+        {"http://a.example/{issuer}-{shard}.crl", 0, NULL, "crl_shards"},
+        {"http://a.example/{issuer}-{shard}.crl", 7, "http://b.example", "published as http://b"},
+        {"http://a.example/{shard}-{issuer}.crl", 7, "http://a.example", "published as http://a"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char yaml[1024], line[128], error[CONF_ERROR_MAX] = "";
+        struct ca_issuer issuer = {.name = "factory", .crl_shards = rows[i].shards};
+        (void)snprintf(line, sizeof line, "crl_url: \"%s\"", rows[i].url);
+        with_line("crl_url:", line, yaml, sizeof yaml);
+        struct ca_profile profile = ca_fixture_profile("field.yaml", yaml);
+        assert_int_equal(ca_profile_check_issuer(&profile, &issuer, rows[i].status_url, error),
+                         rows[i].says == NULL);
+        if (rows[i].says)
+            assert_contains(error, rows[i].says);
+        ca_profile_free(&profile);
+    }
+    struct ca_issuer long_name = {.crl_shards = 1};
+    char yaml[1024], error[CONF_ERROR_MAX] = "", url[256] = "crl_url: \"http://a.example/";
+    for (int i = 0; i < 20; i++)
+        (void)strcat(url, "{issuer}");
+    with_line("crl_url:", strcat(url, "\""), yaml, sizeof yaml);
+    memset(long_name.name, 'n', sizeof long_name.name - 1);
+    struct ca_profile profile = ca_fixture_profile("field.yaml", yaml);
+    assert_false(ca_profile_check_issuer(&profile, &long_name, NULL, error));
+    assert_contains(error, "too long");
+    ca_profile_free(&profile);
+}
+
 static void a_missing_file_is_an_io_error(void **ctx) {
     (void)ctx;
     char error[CONF_ERROR_MAX] = "";
@@ -397,6 +441,7 @@ int main(void) {
         cmocka_unit_test(hash_is_over_what_is_said_and_not_how),
         cmocka_unit_test(hash_changes_with_every_key),
         cmocka_unit_test(every_key_is_in_the_list),
+        cmocka_unit_test(urls_must_fit_the_issuer),
         cmocka_unit_test(a_missing_file_is_an_io_error),
     };
     return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
