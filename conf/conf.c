@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "conf/check.h"
+#include "conf/managed.h"
 
 /* RFC 7030, 3.2.2: a label must not be confused with an operation's path segment. */
 static const char *const operations[] = {
@@ -89,6 +90,11 @@ static enum tm_err check_tenants(const struct conf_check *c) {
         if (!has_issuer(c->conf, tenant->issuer))
             return CONF_REFUSE(c, entry_path(path, "tenants", i, "issuer"),
                                "\"%s\" is not the name of one of the issuers", tenant->issuer);
+        for (size_t j = 0; j < tenant->also.count; j++)
+            if (!has_issuer(c->conf, tenant->also.items[j]))
+                return CONF_REFUSE(c, entry_path(path, "tenants", i, "also"),
+                                   "\"%.64s\" is not the name of one of the issuers",
+                                   tenant->also.items[j]);
         if (tenant->register_unknown && !tenant->client_anchors)
             return CONF_REFUSE(c, entry_path(path, "tenants", i, "register_unknown"),
                                "registers devices under client_anchors, and there are none");
@@ -301,9 +307,19 @@ enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf 
 
 enum tm_err conf_open_file(const char *path, struct conf *ret_conf, char error[CONF_ERROR_MAX]) {
     AUTO_MEM char *text = NULL;
-    size_t n;
+    AUTO_MEM char *managed = NULL;
+    size_t n, managed_n = 0;
     enum tm_err err = conf_read_file(path, &text, &n, error);
-    return err ? err : conf_open(text, n, path, ret_conf, error);
+    if (!err)
+        err = conf_open(text, n, path, ret_conf, error);
+    if (err)
+        return err;
+    err = conf_managed_read(ret_conf->issuers_file, &managed, &managed_n, error);
+    if (!err)
+        err = conf_merge(ret_conf, managed, managed_n, error);
+    if (err)
+        conf_close(ret_conf);
+    return err;
 }
 
 void conf_close(struct conf *conf) {

@@ -57,11 +57,16 @@ struct conf_issuer {
     char *chain;          /* PEM: certificates above it, the root last */
     char *ocsp_key_label; /* CKA_LABEL of the key that signs its OCSP answers; NULL: no OCSP */
     uint64_t crl_shards;  /* 0: no shards; never changes once certificates were issued */
+    char *old_with_new;   /* PEM: rollover certificates of its root (RFC 4210, 4.4); NULL: none */
+    char *new_with_old;
+    bool retired; /* by the issuers file: it signs what says which certificates are good, and is in
+                     no tenant's cacerts */
 };
 
 struct conf_tenant {
     char *name;
-    char *issuer; /* name of a conf_issuer */
+    char *issuer;             /* name of a conf_issuer: signs for it */
+    struct conf_strings also; /* names of others that are in its cacerts, too */
     char *
         client_anchors; /* PEM of foreign CAs whose device certificates are accepted, NULL = none */
     bool register_unknown; /* a device under a foreign anchor is registered on first contact */
@@ -160,6 +165,7 @@ struct conf {
     struct conf_status status;
     struct conf_list officers; /* struct conf_officer; none: who reaches the socket may do all that
                                   needs no signatures */
+    char *issuers_file;        /* what `touchmark keys` writes (conf/managed.h); NULL: none */
     struct conf_list issuers;  /* struct conf_issuer */
     struct conf_list tenants;  /* struct conf_tenant */
     struct conf_list labels;   /* struct conf_label */
@@ -192,11 +198,11 @@ struct conf_status_url {
  * not judged. */
 MUST_USE enum tm_err conf_status_url_parse(const char *text, struct conf_status_url *ret);
 
-/* Loads and cross-checks (names refer to something, one default label at most, no
- * label named like an operation, limits that fit together). As conf_load_text. */
+/* Loads and cross-checks, without the issuers file (names refer to something, one default label at
+ * most, no label named like an operation, limits that fit together). As conf_load_text. */
 MUST_USE enum tm_err conf_open(const char *text, size_t n, const char *path, struct conf *ret_conf,
                                char error[CONF_ERROR_MAX]);
-/* The same from a file; TM_EIO when it cannot be read. */
+/* The same from a file, and what the issuers file says; TM_EIO when one cannot be read. */
 MUST_USE enum tm_err conf_open_file(const char *path, struct conf *ret_conf,
                                     char error[CONF_ERROR_MAX]);
 void conf_close(struct conf *conf);

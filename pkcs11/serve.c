@@ -73,12 +73,14 @@ static enum ipc_sign_status work(struct hsm_worker *worker, struct ipc_signed *a
     struct hsm_permit permit;
     if (hsm_order_judge(&worker->order, &signer->rules, clock_wall_ms(), &permit, answer->text))
         return IPC_SIGN_REFUSED;
+    struct hsm_key *key =
+        permit.ocsp ? signer->ocsp_keys[permit.issuer] : signer->keys[permit.issuer];
+    if (!key)
+        return say(answer, IPC_SIGN_REFUSED, "the issuer's key is not on the token");
     if (!is_below_ceiling(signer))
         return say(answer, IPC_SIGN_CEILING, "the signer's ceiling is reached");
     if (!takes_number(signer, &permit))
         return say(answer, IPC_SIGN_REFUSED, "its number is not above the last that was signed");
-    struct hsm_key *key =
-        permit.ocsp ? signer->ocsp_keys[permit.issuer] : signer->keys[permit.issuer];
     struct buf signature = BUF_ON(worker->signature);
     if (sign_watched(worker, key, permit.message, &signature))
         return say(answer, IPC_SIGN_FAILED, "the token failed");

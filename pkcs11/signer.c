@@ -31,16 +31,26 @@ static enum tm_err find_labelled(const struct hsm_signer_issuer *wanted, const c
 
 static enum tm_err find_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
                             size_t index, char text[HSM_TEXT_MAX]) {
-    enum tm_err err = find_labelled(wanted, wanted->key_label, signer, &signer->keys[index], text);
+    struct hsm_key *key = NULL;
+    enum tm_err err = find_labelled(wanted, wanted->key_label, signer, &key, text);
     if (err)
         return err;
-    if (!ca_issuer_has_key(wanted->issuer, hsm_key_spki(signer->keys[index]))) {
+    if (!ca_issuer_has_key(wanted->issuer, hsm_key_spki(key))) {
         (void)snprintf(text, HSM_TEXT_MAX,
                        "issuer %s: the token's key \"%.64s\" is not the one in its certificate",
                        wanted->issuer->name, wanted->key_label);
         return TM_EDENIED;
     }
-    signer->issuers[index] = wanted->issuer;
+    signer->keys[index] = key;
+    return TM_OK;
+}
+
+/* A token that fails is another matter than a key that is not there. */
+static enum tm_err forgive(const struct hsm_signer_issuer *wanted, enum tm_err err,
+                           const char *text) {
+    if (!wanted->optional || (err != TM_ENOTFOUND && err != TM_EDENIED))
+        return err;
+    log_warn("%s; it signs nothing", text);
     return TM_OK;
 }
 
@@ -55,27 +65,45 @@ static bool is_issuers(const hsm_signer *signer, const struct hsm_key *key) {
 /* After all issuers' keys were found. */
 static enum tm_err find_ocsp_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
                                  size_t index, char text[HSM_TEXT_MAX]) {
-    struct hsm_key **key = &signer->ocsp_keys[index];
+    struct hsm_key *key = NULL;
     struct pki_spki spki;
     if (!wanted->ocsp_key_label)
         return TM_OK;
-    enum tm_err err = find_labelled(wanted, wanted->ocsp_key_label, signer, key, text);
+    enum tm_err err = find_labelled(wanted, wanted->ocsp_key_label, signer, &key, text);
     if (err)
         return err;
-    if (is_issuers(signer, *key)) {
+    if (is_issuers(signer, key)) {
         (void)snprintf(text, HSM_TEXT_MAX,
                        "issuer %s: the OCSP key \"%.64s\" is a CA's own key (RFC 6960, 4.2.2.2)",
                        wanted->issuer->name, wanted->ocsp_key_label);
         return TM_EDENIED;
     }
-    if (pki_spki_parse(hsm_key_spki(*key), &spki) ||
+    if (pki_spki_parse(hsm_key_spki(key), &spki) ||
         ca_ocsp_key_hash(&spki, signer->ocsp_names[index].key_hash)) {
         (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: the OCSP key cannot be hashed",
                        wanted->issuer->name);
         return TM_ECRYPTO;
     }
+    signer->ocsp_keys[index] = key;
     signer->ocsp_names[index].there = true;
     return TM_OK;
+}
+
+static enum tm_err find_keys(hsm_signer *signer, char text[HSM_TEXT_MAX]) {
+    const struct hsm_signer_config *config = &signer->config;
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < config->issuer_count && !err; i++) {
+        signer->issuers[i] = config->issuers[i].issuer;
+        err = find_key(&config->issuers[i], signer, i, text);
+        if (err)
+            err = forgive(&config->issuers[i], err, text);
+    }
+    for (size_t i = 0; i < config->issuer_count && !err; i++) {
+        err = find_ocsp_key(&config->issuers[i], signer, i, text);
+        if (err)
+            err = forgive(&config->issuers[i], err, text);
+    }
+    return err;
 }
 
 static enum tm_err check_token(const struct hsm_signer_config *config, hsm_signer *signer,
@@ -155,10 +183,8 @@ enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *
     err = hsm_token_open(&config->token, pin, &signer->token, text);
     if (!err)
         err = check_token(config, signer, text);
-    for (size_t i = 0; i < config->issuer_count && !err; i++)
-        err = find_key(&config->issuers[i], signer, i, text);
-    for (size_t i = 0; i < config->issuer_count && !err; i++)
-        err = find_ocsp_key(&config->issuers[i], signer, i, text);
+    if (!err)
+        err = find_keys(signer, text);
     if (!err)
         *ret_signer = TAKE(signer);
     return err;
@@ -177,10 +203,11 @@ static enum tm_err tell_key(const hsm_signer *signer, int socket, struct ipc_key
 
 /* The OCSP keys first: who has seen every issuer's has then seen all. */
 static enum tm_err tell_keys(const hsm_signer *signer, int socket) {
-    struct ipc_key key = {.count = (uint16_t)signer->config.issuer_count, .ocsp = true};
+    struct ipc_key key = {.ocsp = true};
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < signer->config.issuer_count; i++)
-        key.count = (uint16_t)(key.count + (signer->ocsp_keys[i] != NULL));
+        key.count =
+            (uint16_t)(key.count + (signer->ocsp_keys[i] != NULL) + (signer->keys[i] != NULL));
     for (size_t i = 0; i < signer->config.issuer_count && !err; i++)
         err = tell_key(signer, socket, &key, i, signer->ocsp_keys[i]);
     key.ocsp = false;

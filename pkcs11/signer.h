@@ -23,6 +23,8 @@ struct hsm_signer;
 struct hsm_signer_issuer {
     const struct ca_issuer *issuer; /* pinned certificate */
     const char *key_label;
+    bool
+        optional; /* its keys may be missing or wrong: then it signs nothing, and the log says so */
     const char *ocsp_key_label; /* of the key that signs its OCSP answers; NULL: none */
 };
 

@@ -88,8 +88,10 @@ static enum tm_err configure(struct signer *signer) {
     signer->issuers = calloc(signer->setup.issuer_count, sizeof *signer->issuers);
     if (!signer->issuers)
         return TM_ENOMEM;
-    for (size_t i = 0; i < signer->setup.issuer_count; i++)
+    for (size_t i = 0; i < signer->setup.issuer_count; i++) {
         signer->issuers[i] = keys_of(conf, &signer->setup.issuers[i]);
+        signer->issuers[i].optional = !core_issuer_required(&signer->setup, i);
+    }
     signer->config = (struct hsm_signer_config){
         .token = {.module = conf->signer.module, .label = conf->signer.token},
         .issuers = signer->issuers,

@@ -15,20 +15,21 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "conf/managed.h"
 #include "server/bridge/files.h"
 #include "server/core/core.h"
 #include "server/privileges.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
 
-/* The whole content of fd from its start, at most TEXT_MAX octets. */
-static enum tm_err read_all(int fd, char **ret_text, size_t *ret_n) {
-    AUTO_MEM char *text = malloc(TEXT_MAX + 1);
+/* The whole content of fd from its start, at most `most` octets. */
+static enum tm_err read_all(int fd, size_t most, char **ret_text, size_t *ret_n) {
+    AUTO_MEM char *text = malloc(most + 1);
     size_t n = 0;
     if (!text)
         return TM_ENOMEM;
     for (;;) {
-        ssize_t got = pread(fd, text + n, TEXT_MAX + 1 - n, (off_t)n);
+        ssize_t got = pread(fd, text + n, most + 1 - n, (off_t)n);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -36,7 +37,7 @@ static enum tm_err read_all(int fd, char **ret_text, size_t *ret_n) {
         if (got == 0)
             break;
         n += (size_t)got;
-        if (n > TEXT_MAX)
+        if (n > most)
             return TM_ELIMIT;
     }
     *ret_text = TAKE(text);
@@ -44,8 +45,7 @@ static enum tm_err read_all(int fd, char **ret_text, size_t *ret_n) {
     return TM_OK;
 }
 
-static enum tm_err seal_text(const char *text, size_t n, int *ret_fd) {
-    AUTO_FD int fd = memfd_create("touchmark.yaml", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+static bool write_all(int fd, const char *text, size_t n) {
     size_t done = 0;
     while (fd >= 0 && done < n) {
         ssize_t put = write(fd, text + done, n - done);
@@ -53,7 +53,14 @@ static enum tm_err seal_text(const char *text, size_t n, int *ret_fd) {
             break;
         done += put > 0 ? (size_t)put : 0;
     }
-    if (fd < 0 || done < n ||
+    return fd >= 0 && done == n;
+}
+
+/* The configuration's text, a NUL, which neither has, and that of the issuers file. */
+static enum tm_err seal_texts(const char *text, size_t n, const char *managed, size_t managed_n,
+                              int *ret_fd) {
+    AUTO_FD int fd = memfd_create("touchmark.yaml", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (!write_all(fd, text, n) || !write_all(fd, "", 1) || !write_all(fd, managed, managed_n) ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
         log_error("cannot keep the configuration in memory: %s", strerror(errno));
         return TM_EIO;
@@ -80,14 +87,19 @@ static enum tm_err settings_read(const char *path, struct settings *settings,
                                  char error[CONF_ERROR_MAX]) {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     AUTO_MEM char *text = NULL;
-    size_t n = 0;
-    enum tm_err err = fd < 0 ? TM_EIO : read_all(fd, &text, &n);
+    AUTO_MEM char *managed = NULL;
+    size_t n = 0, managed_n = 0;
+    enum tm_err err = fd < 0 ? TM_EIO : read_all(fd, TEXT_MAX, &text, &n);
     if (err == TM_ELIMIT)
         (void)snprintf(error, CONF_ERROR_MAX, "%s: larger than 1 MiB", path);
     else if (err)
         (void)snprintf(error, CONF_ERROR_MAX, "%s: %s", path, strerror(errno));
     if (!err)
         err = conf_open(text, n, path, &settings->conf, error);
+    if (!err)
+        err = conf_managed_read(settings->conf.issuers_file, &managed, &managed_n, error);
+    if (!err)
+        err = conf_merge(&settings->conf, managed, managed_n, error);
     if (err)
         return err;
     (void)snprintf(error, CONF_ERROR_MAX, "%s: process.user: there is no system user \"%.64s\"",
@@ -96,7 +108,7 @@ static enum tm_err settings_read(const char *path, struct settings *settings,
     if (err)
         return err;
     (void)snprintf(error, CONF_ERROR_MAX, "%s: cannot be kept in memory", path);
-    return seal_text(text, n, &settings->text_fd);
+    return seal_texts(text, n, managed, managed_n, &settings->text_fd);
 }
 
 enum tm_err settings_load(const char *path, struct settings *ret, char error[CONF_ERROR_MAX]) {
@@ -156,12 +168,21 @@ enum tm_err settings_receive(int text_fd, const char *path, struct conf *ret_con
     AUTO_MEM char *text = NULL;
     size_t n = 0;
     char error[CONF_ERROR_MAX];
-    enum tm_err err = read_all(text_fd, &text, &n);
+    enum tm_err err = read_all(text_fd, 2 * TEXT_MAX + 2, &text, &n);
+    const char *end = err ? NULL : memchr(text, '\0', n);
+    if (!err && !end)
+        err = TM_EPARSE;
     if (err) {
         log_error("no configuration from the supervisor: %s", tm_err_name(err));
         return err;
     }
-    err = conf_open(text, n, path, ret_conf, error);
+    size_t own_n = (size_t)(end - text);
+    err = conf_open(text, own_n, path, ret_conf, error);
+    if (!err) {
+        err = conf_merge(ret_conf, end + 1, n - own_n - 1, error);
+        if (err)
+            conf_close(ret_conf);
+    }
     if (err)
         log_error("%s", error);
     return err;

@@ -7,15 +7,6 @@
 #include "est/wire/csrattrs.h"
 #include "server/core/core.h"
 
-/* The issuing CA first, then those above it; RFC 7030, 4.1.3 wants the root among them. */
-static enum tm_err write_cacerts(const struct ca_issuer *issuer, struct buf *out) {
-    uint8_t all[IPC_CHAIN_MAX];
-    struct buf certificates = BUF_ON(all);
-    buf_put(&certificates, issuer->der);
-    buf_put(&certificates, issuer->chain);
-    return certificates.full ? TM_ELIMIT : est_certs_only_write(buf_bytes(&certificates), out);
-}
-
 static void ask_key(const struct ca_profile *profile, struct est_csrattrs *attrs) {
     if (profile->keys & CA_KEY_P256) {
         attrs->key_algorithm = PKI_OID_EC_PUBLIC_KEY;
@@ -44,11 +35,12 @@ static enum tm_err write_csrattrs(const struct ca_profile *profile, struct buf *
     return est_csrattrs_write(&attrs, out);
 }
 
-static enum tm_err send_label(const struct ca_label *label, struct ipc_catalog *entry,
-                              struct ipc_link *link) {
+static enum tm_err send_label(const struct core_setup *setup, const struct ca_label *label,
+                              struct ipc_catalog *entry, struct ipc_link *link) {
     uint8_t cacerts[IPC_CHAIN_MAX + 256], csrattrs[EST_CSRATTRS_MAX];
     struct buf cacerts_buf = BUF_ON(cacerts), csrattrs_buf = BUF_ON(csrattrs);
-    enum tm_err err = write_cacerts(label->tenant->issuer, &cacerts_buf);
+    const struct core_trust *trust = &setup->trust[label->tenant - setup->tenants];
+    enum tm_err err = est_certs_only_write(trust->cacerts, &cacerts_buf);
     if (!err)
         err = write_csrattrs(label->profile, &csrattrs_buf);
     if (err)
@@ -67,7 +59,7 @@ enum tm_err core_catalog_send(const struct core_setup *setup, uint32_t generatio
     struct ipc_catalog entry = {.generation = generation, .count = (uint16_t)setup->label_count};
     for (size_t i = 0; i < setup->label_count; i++) {
         entry.index = (uint16_t)i;
-        enum tm_err err = send_label(&setup->labels[i], &entry, link);
+        enum tm_err err = send_label(setup, &setup->labels[i], &entry, link);
         if (err && err != TM_ECLOSED) /* a face that has gone meanwhile is nothing special */
             log_error("catalog of label %s: %s", setup->labels[i].label, tm_err_name(err));
         if (err)

@@ -5,6 +5,7 @@
  *
  *   core.c         the role's life: set up, recover, serve, drain
  *   setup.c        configuration to the CA's small structs
+ *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
@@ -24,10 +25,31 @@
 #include "ca/service.h"
 #include "server/role.h"
 
+/* What an issuer is to tenants (conf/managed.h). */
+enum core_issuer_state {
+    CORE_ISSUER_RETIRED,
+    CORE_ISSUER_STANDBY,
+    CORE_ISSUER_OVERLAP,
+    CORE_ISSUER_ACTIVE,
+};
+struct core_issuer {
+    const char *key_label;
+    const char *ocsp_key_label; /* NULL: none */
+    enum core_issuer_state state;
+};
+#define CORE_ALSO_MAX 16
+struct core_trust {
+    const struct ca_issuer *also[CORE_ALSO_MAX]; /* besides the one that signs */
+    size_t also_count;
+    struct bytes cacerts; /* owned DER certificates, one after the other */
+};
+
 /* Everything that the configuration names, loaded and constant. */
 struct core_setup {
     struct ca_issuer *issuers;
     size_t issuer_count;
+    struct core_issuer *uses;    /* by issuer */
+    struct core_trust *trust;    /* by tenant */
     struct ca_profile *profiles; /* those of labels, of the server's own certificate and of OCSP */
     size_t profile_count;
     struct ca_tenant *tenants;
@@ -44,6 +66,13 @@ struct core_setup {
 /* Logs what is wrong. TM_EPARSE, TM_EIO, TM_ENOMEM. */
 MUST_USE enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret);
 void core_setup_free(struct core_setup *setup);
+/* Which issuers tenants have: core_setup_load does it, after issuers and tenants. */
+MUST_USE enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup);
+void core_trust_free(struct core_setup *setup);
+const char *core_issuer_state_name(enum core_issuer_state state); /* never NULL */
+/* Can nothing be served without its key? Others may be on the token or not: a mistake made in
+ * adding one must not stop those that work. */
+bool core_issuer_required(const struct core_setup *setup, size_t issuer);
 /* The officers of it: core_setup_load does it. */
 MUST_USE enum tm_err core_officers_load(const struct conf *conf, struct core_setup *setup);
 void core_officers_free(struct core_setup *setup);
@@ -61,8 +90,10 @@ void core_signer_free(struct core_signer *signer);
 struct ca_signer *core_signer_interface(struct core_signer *signer);
 /* Takes fd over. */
 void core_signer_linked(struct core_signer *signer, int fd);
-/* Is there a link over which the signer has shown the right key for every issuer? */
+/* Is there a link over which the signer has shown the right key for every issuer that signs? */
 bool core_signer_ready(const struct core_signer *signer);
+/* Has it shown the right key for this issuer (its index)? */
+bool core_signer_shows(const struct core_signer *signer, size_t issuer);
 /* SubjectPublicKeyInfo of an issuer's OCSP key, valid until the signer is linked again. Known when
  * the signer is ready. TM_ENOTFOUND: none was shown. */
 MUST_USE enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,

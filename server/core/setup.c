@@ -117,12 +117,7 @@ static enum tm_err load_label(const struct conf *conf, struct core_setup *setup,
         log_error("there is no tenant %s", tenant);
         return TM_EPARSE;
     }
-    enum tm_err err = load_profile(conf, setup, profile, &ret->profile);
-    char error[CONF_ERROR_MAX];
-    if (err || ca_profile_check_issuer(ret->profile, ret->tenant->issuer, conf->status.url, error))
-        return err;
-    log_error("profile %s: %s", profile, error);
-    return TM_EPARSE;
+    return load_profile(conf, setup, profile, &ret->profile);
 }
 
 static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup) {
@@ -168,6 +163,8 @@ enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
     if (!err)
         err = load_tenants(conf, ret);
     if (!err)
+        err = core_trust_load(conf, ret);
+    if (!err)
         err = load_labels(conf, ret);
     if (!err)
         err = load_ocsp_profile(conf, ret);
@@ -186,6 +183,7 @@ void core_setup_free(struct core_setup *setup) {
     for (size_t i = 0; setup->anchors && i < setup->tenant_count; i++)
         free((void *)(uintptr_t)setup->anchors[i].p);
     core_officers_free(setup);
+    core_trust_free(setup);
     free(setup->issuers);
     free(setup->profiles);
     free(setup->tenants);

@@ -16,8 +16,10 @@
 
 #define FAILURES_MAX 3 /* signers that may fail on one ticket before it is given back */
 
-struct ocsp_key {
-    uint8_t *spki; /* NULL: none was shown */
+/* What the signer has shown of an issuer's keys. */
+struct shown {
+    bool own;
+    uint8_t *spki; /* of the OCSP key; NULL: none */
     size_t n;
 };
 
@@ -29,8 +31,7 @@ struct core_signer {
     void (*distrust)(void *arg);
     void *arg;
     struct ipc_link *link;
-    size_t keys_seen;           /* issuers' own */
-    struct ocsp_key *ocsp_keys; /* by issuer */
+    struct shown *keys; /* by issuer */
     uint64_t next_id;
     struct ca_ticket *first, **last; /* waiting for an answer, in the order of their IDs */
     size_t waiting;
@@ -148,10 +149,9 @@ static struct ca_ticket **find(struct core_signer *s, uint64_t id) {
 
 static void forget_keys(struct core_signer *s) {
     for (size_t i = 0; i < s->setup->issuer_count; i++) {
-        free(s->ocsp_keys[i].spki);
-        s->ocsp_keys[i] = (struct ocsp_key){0};
+        free(s->keys[i].spki);
+        s->keys[i] = (struct shown){0};
     }
-    s->keys_seen = 0;
 }
 
 static void lose_link(struct core_signer *s) {
@@ -199,13 +199,14 @@ static size_t issuer_index(const struct core_signer *s, const char *name) {
     return i;
 }
 
-static bool keep_ocsp_key(struct ocsp_key *kept, struct bytes spki) {
+static bool keep_ocsp_key(struct shown *kept, struct bytes spki) {
     uint8_t *copy = spki.n ? malloc(spki.n) : NULL;
     if (!copy)
         return false;
     memcpy(copy, spki.p, spki.n);
     free(kept->spki);
-    *kept = (struct ocsp_key){copy, spki.n};
+    kept->spki = copy;
+    kept->n = spki.n;
     return true;
 }
 
@@ -218,12 +219,12 @@ static bool take_key(struct core_signer *s, struct bytes message) {
         return false;
     bool own = ca_issuer_has_key(&s->setup->issuers[i], key.spki);
     if (key.ocsp)
-        return !own && keep_ocsp_key(&s->ocsp_keys[i], key.spki);
+        return !own && keep_ocsp_key(&s->keys[i], key.spki);
     if (!own) {
         log_error("the signer's key for issuer %s is not that of its certificate", key.issuer);
         return false;
     }
-    s->keys_seen++;
+    s->keys[i].own = true;
     flush(s);
     return true;
 }
@@ -256,8 +257,8 @@ enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup, s
     AUTO_MEM struct core_signer *s = calloc(1, sizeof *s);
     if (!s)
         return TM_ENOMEM;
-    s->ocsp_keys = calloc(setup->issuer_count + 1, sizeof *s->ocsp_keys);
-    if (!s->ocsp_keys)
+    s->keys = calloc(setup->issuer_count + 1, sizeof *s->keys);
+    if (!s->keys)
         return TM_ENOMEM;
     s->base.ops = &ops;
     s->loop = loop;
@@ -275,7 +276,7 @@ void core_signer_free(struct core_signer *signer) {
         return;
     ipc_link_close(signer->link);
     forget_keys(signer);
-    free(signer->ocsp_keys);
+    free(signer->keys);
     free(signer);
 }
 
@@ -292,14 +293,21 @@ void core_signer_linked(struct core_signer *signer, int fd) {
 }
 
 bool core_signer_ready(const struct core_signer *signer) {
-    return signer->link && signer->keys_seen == signer->setup->issuer_count;
+    bool ready = signer->link != NULL;
+    for (size_t i = 0; i < signer->setup->issuer_count && ready; i++)
+        ready = signer->keys[i].own || !core_issuer_required(signer->setup, i);
+    return ready;
+}
+
+bool core_signer_shows(const struct core_signer *signer, size_t issuer) {
+    return signer->link && signer->keys[issuer].own;
 }
 
 enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
                                  struct bytes *ret_spki) {
     size_t i = issuer_index(signer, issuer);
-    if (i == signer->setup->issuer_count || !signer->ocsp_keys[i].spki)
+    if (i == signer->setup->issuer_count || !signer->keys[i].spki)
         return TM_ENOTFOUND;
-    *ret_spki = (struct bytes){signer->ocsp_keys[i].spki, signer->ocsp_keys[i].n};
+    *ret_spki = (struct bytes){signer->keys[i].spki, signer->keys[i].n};
     return TM_OK;
 }

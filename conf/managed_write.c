@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The issuers file, written: see conf/managed.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "conf/managed.h"
+
+static const char header[] = "# SPDX-License-Identifier: Apache-2.0\n"
+                             "# Written by touchmark keys; touchmark.yaml(5): issuers_file.\n";
+
+/* ---- as text ---- */
+
+/* As a double-quoted YAML scalar (YAML 1.2, 7.3.1). */
+static void put_quoted(FILE *out, const char *text) {
+    (void)fputc('"', out);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(out, "\\x%02x", c);
+        else
+            (void)fputc(c, out);
+    }
+    (void)fputc('"', out);
+}
+
+static void put_strings(FILE *out, const struct conf_strings *strings) {
+    (void)fputc('[', out);
+    for (size_t i = 0; i < strings->count; i++) {
+        fprintf(out, "%s", i ? ", " : "");
+        put_quoted(out, strings->items[i]);
+    }
+    fprintf(out, "]\n");
+}
+
+/* What has its default is left out. */
+static bool is_said(const struct conf_row *row, const void *field) {
+    if (row->type == CONF_UINT)
+        return *(const uint64_t *)field != 0;
+    if (row->type == CONF_STRINGS)
+        return ((const struct conf_strings *)field)->count > 0;
+    return *(char *const *)field != NULL;
+}
+
+/* One mapping of a list. Only the types that the issuers file has. */
+static void put_item(FILE *out, const struct conf_row *rows, const char *item) {
+    const char *lead = "  - ";
+    for (const struct conf_row *row = rows; row->key; row++) {
+        const void *field = item + row->offset;
+        if (!is_said(row, field))
+            continue;
+        fprintf(out, "%s%s: ", lead, row->key);
+        lead = "    ";
+        if (row->type == CONF_UINT) {
+            fprintf(out, "%llu\n", (unsigned long long)*(const uint64_t *)field);
+        } else if (row->type == CONF_STRINGS) {
+            put_strings(out, field);
+        } else {
+            put_quoted(out, *(char *const *)field);
+            fprintf(out, "\n");
+        }
+    }
+}
+
+static void put_row(FILE *out, const struct conf_row *row, const void *field) {
+    const struct conf_list *list = field;
+    if (row->type == CONF_STRINGS) {
+        fprintf(out, "%s: ", row->key);
+        put_strings(out, field);
+        return;
+    }
+    fprintf(out, "%s:%s\n", row->key, list->count ? "" : " []");
+    for (size_t i = 0; i < list->count; i++)
+        put_item(out, row->rows, (const char *)list->items + i * row->elem_size);
+}
+
+enum tm_err conf_managed_print(const struct conf_managed *managed, char **ret_text, size_t *ret_n) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    if (!out)
+        return TM_ENOMEM;
+    fprintf(out, "%s", header);
+    for (const struct conf_row *row = conf_managed_rows; row->key; row++)
+        put_row(out, row, (const char *)managed + row->offset);
+    if (fclose(out)) {
+        free(text);
+        return TM_ENOMEM;
+    }
+    *ret_text = text;
+    *ret_n = n;
+    return TM_OK;
+}
+
+/* ---- on disk ---- */
+
+static enum tm_err sync_folder(const char *path) {
+    AUTO_MEM char *folder = strdup(path);
+    if (!folder)
+        return TM_ENOMEM;
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    AUTO_FD int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) ? TM_EIO : TM_OK;
+}
+
+/* The server's user reads it; who owned the old one owns the new one. */
+static enum tm_err write_new(const char *path, const char *old, const char *text, size_t n) {
+    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    struct stat st;
+    if (fd < 0 || write(fd, text, n) != (ssize_t)n)
+        return TM_EIO;
+    if (stat(old, &st) == 0 && (fchown(fd, st.st_uid, st.st_gid) || fchmod(fd, st.st_mode & 0777)))
+        return TM_EIO;
+    return fsync(fd) ? TM_EIO : TM_OK;
+}
+
+enum tm_err conf_managed_replace(const char *path, const char *text, size_t n,
+                                 char error[CONF_ERROR_MAX]) {
+    AUTO_MEM char *temporary = NULL;
+    if (asprintf(&temporary, "%s.new", path) < 0) {
+        temporary = NULL;
+        (void)snprintf(error, CONF_ERROR_MAX, "out of memory");
+        return TM_ENOMEM;
+    }
+    enum tm_err err = TM_OK;
+    if (n == 0)
+        err = unlink(path) && errno != ENOENT ? TM_EIO : TM_OK;
+    else
+        err = write_new(temporary, path, text, n);
+    if (!err && n > 0 && rename(temporary, path))
+        err = TM_EIO;
+    if (!err)
+        err = sync_folder(path);
+    if (err)
+        (void)snprintf(error, CONF_ERROR_MAX, "%.300s: %s", path, strerror(errno));
+    return err;
+}
