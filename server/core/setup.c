@@ -117,7 +117,12 @@ static enum tm_err load_label(const struct conf *conf, struct core_setup *setup,
         log_error("there is no tenant %s", tenant);
         return TM_EPARSE;
     }
-    return load_profile(conf, setup, profile, &ret->profile);
+    enum tm_err err = load_profile(conf, setup, profile, &ret->profile);
+    char error[CONF_ERROR_MAX];
+    if (err || ca_profile_check_issuer(ret->profile, ret->tenant->issuer, conf->status.url, error))
+        return err;
+    log_error("profile %s: %s", profile, error);
+    return TM_EPARSE;
 }
 
 static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup) {
