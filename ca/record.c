@@ -146,6 +146,11 @@ static void update_device(struct ca_request *r) {
     d->version++;
 }
 
+static void count_use(struct ca_request *r, enum ca_use use) {
+    r->batch.changes[r->batch.count++] =
+        (struct ca_change){.kind = CA_COUNT_USE, .u.use = {r->label->tenant->issuer->name, use, 1}};
+}
+
 void ca_record(struct ca_request *r) {
     update_device(r);
     ca_request_leaf(r, CA_EVENT_ISSUED, &r->leaf);
@@ -162,6 +167,9 @@ void ca_record(struct ca_request *r) {
                           .done = record_durable,
                           .arg = r};
     ca_approval_spend(r);
+    count_use(r, CA_USE_CERTIFICATE);
+    if (r->cmc)
+        count_use(r, CA_USE_CMC);
     if (r->cmc)
         r->batch.changes[r->batch.count++] =
             (struct ca_change){.kind = CA_PUT_TRANSACTION, .u.transaction = &r->cmc->transaction};
