@@ -71,9 +71,10 @@ static void changed(struct ca_batch *batch, enum tm_err result) {
         change_failed(running, result);
         return;
     }
+    bool ended = batch->count > 1; /* the leaf of its end is in it */
     running->changing = false;
-    crash_point("core.act_saved");
-    if (batch->count > 1) { /* the leaf of its end is in it */
+    crash_point(ended ? "core.act_ended" : "core.act_saved");
+    if (ended) {
         log_info("act %s: %s", running->run.id, running->act.result);
         forget(running);
     } else if (running->wanted && !running->run.acts->stopping) {
