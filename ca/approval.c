@@ -9,6 +9,7 @@
 #include "base/crash.h"
 #include "ca/cmc.h"
 #include "ca/key.h"
+#include "ca/keygen.h"
 #include "pki/name.h"
 
 #define ASKED_EVERY_MS 60000 /* a poll is not worth a transaction more often */
@@ -45,6 +46,18 @@ static bool describe_names(struct ca_request *r, struct ca_refusal *ret) {
     return true;
 }
 
+/* A key that is to be made here is made when the certificate is: there is none to show yet. */
+static bool describe_key(struct ca_request *r) {
+    struct ca_pending *row = &r->approval.row;
+    if (r->generated) {
+        (void)snprintf(row->key_word, sizeof row->key_word, "%s, made here",
+                       ca_profile_key_word(r->generated->kind));
+        return true;
+    }
+    TEXT_SET(row->key_word, ca_profile_key_word(ca_key_kind(&r->csr.spki)));
+    return !ca_hash(r->service->hasher, &r->csr.spki.whole, 1, row->spki_sha256);
+}
+
 /* The row that this request would make. */
 static bool describe(struct ca_request *r, struct ca_refusal *ret) {
     struct ca_pending *row = &r->approval.row;
@@ -54,9 +67,8 @@ static bool describe(struct ca_request *r, struct ca_refusal *ret) {
     TEXT_SET(row->profile, r->label->profile->name);
     row->status = CA_PENDING_OPEN;
     memcpy(row->request, r->key, CA_HASH_SIZE);
-    if (ca_hash(r->service->hasher, &r->csr.spki.whole, 1, row->spki_sha256))
+    if (!describe_key(r))
         return ca_refuse(ret, IPC_FAILED, "the server could not hash the request");
-    TEXT_SET(row->key_word, ca_profile_key_word(ca_key_kind(&r->csr.spki)));
     TEXT_SET(row->actor, r->who.actor);
     TEXT_SET(row->remote, r->message.remote);
     row->created_ms = row->asked_ms = r->now_ms;
@@ -110,7 +122,7 @@ bool ca_approval_look(struct ca_request *r, struct ca_refusal *ret) {
 static bool key_is_free(struct ca_request *r, struct ca_refusal *ret) {
     struct ca_store *store = r->service->store;
     char tenant[IPC_NAME_MAX + 1], device[IPC_NAME_MAX + 1];
-    if (store->ops->key_owner(store, r->approval.row.spki_sha256, tenant, device) ||
+    if (r->generated || store->ops->key_owner(store, r->approval.row.spki_sha256, tenant, device) ||
         (strcmp(tenant, r->label->tenant->name) == 0 && strcmp(device, r->device.id) == 0))
         return true;
     return ca_refuse(ret, IPC_DUPLICATE_KEY,

@@ -67,7 +67,7 @@ struct ca_profile {
     bool change_subject;  /* honours changeSubjectName */
     int64_t grace;        /* ms after notAfter in which the certificate still renews itself */
     int64_t retry_window; /* ms in which the same request gets the same certificate */
-    bool approval;        /* an officer has to approve: 202 (no approvals yet: always pending) */
+    bool approval;        /* an officer has to approve each request: ca/approval.h */
     unsigned keygen;      /* enum ca_profile_keygen */
     uint8_t hash[CA_HASH_SIZE];
 };

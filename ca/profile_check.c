@@ -194,6 +194,9 @@ static bool credentials_good(const struct check *c) {
         return wrong(c, "credentials: none is given, so that no device could enroll");
     if (p->both && (!(p->credentials & CA_CRED_SECRET) || !(p->credentials & certificates)))
         return wrong(c, "both: credentials must then name secret and a kind of certificate");
+    if (p->approval && p->kind != CA_KIND_IDEVID && p->kind != CA_KIND_LDEVID)
+        return wrong(c, "approval: touchmarkd asks with a new key each time, for which no approval "
+                        "could hold");
     return true;
 }
 

@@ -244,7 +244,9 @@ json_t *admin_json_pending(const struct ca_pending *row) {
     (void)json_object_set_new(object, "asked", time_json(row->asked_ms));
     (void)json_object_set_new(object, "expires", time_json(row->expires_ms));
     set_text(object, "request", request);
-    (void)json_object_set_new(object, "spki_sha256", hex(row->spki_sha256, CA_HASH_SIZE));
+    static const uint8_t not_made[CA_HASH_SIZE];
+    if (memcmp(row->spki_sha256, not_made, CA_HASH_SIZE) != 0)
+        (void)json_object_set_new(object, "spki_sha256", hex(row->spki_sha256, CA_HASH_SIZE));
     set_text(object, "officer", row->officer);
     set_text(object, "reason", row->reason);
     if (row->decided_ms)

@@ -213,6 +213,9 @@ static void kinds_have_demands_of_their_own(void **ctx) {
         {"kind: tls-server\next_key_usage: [serverAuth]\nvalidity: 1d\n", "RFC 9525"},
         {"kind: tls-server\nsan_from_request: true\next_key_usage: [clientAuth]\nvalidity: 1d\n",
          "needs serverAuth"},
+        {"kind: tls-server\nsan_from_request: true\next_key_usage: [serverAuth]\nvalidity: 1d\n"
+         "approval: true\n",
+         "no approval could hold"},
         {"kind: idevid\nvalidity: 7300d\n", "IEEE 802.1AR, 8.5"},
         {"kind: idevid\nnot_after: 2099-01-01T00:00:00Z\n", "IEEE 802.1AR, 8.5"},
     };
