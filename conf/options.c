@@ -284,9 +284,9 @@ static const struct conf_row core_rows[] = {
      .type = CONF_PATH,
      .offset = offsetof(struct conf_core, wrap_key),
      .preset = "",
-     .help = "File with the key that seals what one-time secrets need for CMC (fullcmc, MQTT), "
-             "outside core.store; made at the first start. Left out, they work by HTTP Basic "
-             "only."},
+     .help = "File with the key that seals what one-time secrets need for CMC (fullcmc, MQTT) and "
+             "keys that serverkeygen makes, outside core.store; made at the first start. Left out, "
+             "the secrets work by HTTP Basic only and no profile may have server_keygen."},
     {.key = NULL},
 };
 

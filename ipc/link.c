@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Links: SOCK_SEQPACKET with a bounded queue, on a loop or blocking. */
+/* Links: SOCK_SEQPACKET with a bounded queue, on a loop or blocking. A message may hold a secret or
+ * a private key: none stays in a buffer here once it was sent or taken. */
 #include "ipc/link.h"
 
 #include <errno.h>
@@ -83,6 +84,7 @@ static void drop_first(struct ipc_link *link) {
     link->queued--;
     if (message->fd >= 0)
         (void)close(message->fd);
+    bytes_wipe(message->octets, message->n);
     free(message);
 }
 
@@ -160,6 +162,7 @@ enum tm_err ipc_link_send_fd(struct ipc_link *link, const struct codec_schema *s
     err = link->first ? TM_EAGAIN : send_packet(link->fd, buf_bytes(&out), owned, MSG_DONTWAIT);
     if (err == TM_EAGAIN)
         err = enqueue(link, buf_bytes(&out), &owned);
+    bytes_wipe(link->out, out.n);
     return err;
 }
 
@@ -241,6 +244,7 @@ static bool read_one(struct ipc_link *link) {
         return false;
     }
     link->events->message(link->arg, link, (struct bytes){link->in, (size_t)n}, fd);
+    bytes_wipe(link->in, (size_t)n);
     return !link->closing && !link->paused;
 }
 
