@@ -138,6 +138,10 @@ struct bytes ca_filter_header(const struct ca_filter *filter) {
     return (struct bytes){filter->header, filter->header_n};
 }
 
+struct bytes ca_filter_body(const struct ca_filter *filter) {
+    return (struct bytes){filter->body, filter->body_n};
+}
+
 /* ---- the file ---- */
 
 static enum tm_err write_all(int fd, struct bytes octets) {
@@ -167,7 +171,7 @@ enum tm_err ca_filter_seal(const struct ca_filter *filter, const struct ca_issue
                            struct bytes signature, struct ca_filter_file *ret_file) {
     uint8_t memory[PKI_FILTER_HEADER_MAX + PKI_FILTER_SIGNATURE_MAX + 2];
     struct buf front = BUF_ON(memory);
-    struct bytes header = ca_filter_header(filter), body = {filter->body, filter->body_n};
+    struct bytes header = ca_filter_header(filter), body = ca_filter_body(filter);
     struct ca_filter_file file = {.fd = -1};
     if (header.n == 0 || !bytes_equal(issuer->key_id, filter->terms.key_id))
         return TM_EINVAL;

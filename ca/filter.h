@@ -11,7 +11,7 @@
  *     ca_filter_seal(filter, issuer, signature, &file);
  *
  * One thread at a time; different calls may come from different threads. Memory: 16 octets per
- * serial, some 100 more per revoked one while it is built.
+ * serial, and while it is built some 25 more per revoked one.
  *
  * What the coverage promises is the caller's to keep: every serial of this issuer with a time from
  * from_ms to until_ms that has a certificate, or may still get one, is added. So until_ms lies
@@ -67,9 +67,10 @@ struct ca_filter_counts {
 };
 struct ca_filter_counts ca_filter_counts(const struct ca_filter *filter);
 
-/* What is to be signed, at most IPC_FILTER_HEADER_MAX octets; borrowed. Empty before it is built.
- */
+/* What is to be signed, at most IPC_FILTER_HEADER_MAX octets, and the body that it names; borrowed.
+ * Empty before it is built. */
 struct bytes ca_filter_header(const struct ca_filter *filter);
+struct bytes ca_filter_body(const struct ca_filter *filter);
 
 /* The whole, in a memory file that nobody can change any more. */
 struct ca_filter_file {

@@ -122,12 +122,19 @@ static uint64_t bits_at(struct bytes body, uint64_t at) {
     return shift ? v << shift | last >> (8 - shift) : v;
 }
 
+/* Small processors have no instruction for it. */
+static unsigned parity(uint64_t x) {
+    for (unsigned half = 32; half > 0; half /= 2)
+        x ^= x >> half;
+    return x & 1;
+}
+
 static unsigned sum(struct bytes body, uint64_t column, const struct pki_filter_row *row) {
     uint64_t chosen = 0;
     for (unsigned i = 0; i < PKI_FILTER_WORDS; i++)
         if (row->coefficients[i])
             chosen ^= row->coefficients[i] & bits_at(body, column + row->start + i * 64);
-    return (unsigned)__builtin_parityll(chosen);
+    return parity(chosen);
 }
 
 static bool maybe(const struct pki_filter_header *header, struct bytes body,

@@ -86,8 +86,8 @@ asks for cacerts: 1
 
 # Text and stack on Cortex-M4 by Debian's compilers, with some room above what they make: growth
 # beyond it is a decision, not an accident.
-LIMITS = {"core": 15_000, "text": 25_500, "mbedtls": 1_000, "stack": 4_800, "device": 1_100,
-          "cmc": 12_500, "cmc_stack": 5_100}
+LIMITS = {"core": 15_000, "text": 26_500, "mbedtls": 1_000, "stack": 4_800, "device": 1_100,
+          "cmc": 12_500, "cmc_stack": 5_100, "filter": 4_200, "filter_stack": 2_800}
 
 C_FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 CXX_FLAGS = ["-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
@@ -212,12 +212,14 @@ class Footprint(Temporary):
             "device": figures["memory"]["struct tm_device"],
             "cmc": sum(size[0] for size in figures["cmc"].values()),
             "cmc_stack": max(figures["cmc_stack"].values()),
+            "filter": sum(size[0] for size in figures["filter"].values()),
+            "filter_stack": max(figures["filter_stack"].values()),
         }
         for name, limit in LIMITS.items():
             with self.subTest(name):
                 self.assertLessEqual(sizes[name], limit)
                 self.assertGreater(sizes[name], limit // 2, "the limit says nothing any more")
-        for rows in (parts, figures["cmc"]):
+        for rows in (parts, figures["cmc"], figures["filter"]):
             self.assertEqual({part: size[1:] for part, size in rows.items() if any(size[1:])}, {},
                              "the core has no memory of its own")
 
