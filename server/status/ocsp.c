@@ -141,7 +141,9 @@ void status_ocsp_link(struct status_ocsp *ocsp, struct ipc_link *link) {
 enum tm_err status_ocsp_ask(struct status_ocsp *ocsp, const struct pki_ocsp_cert_id *id,
                             struct status_ask *ask, struct status_item **ret_item) {
     struct status_answer *answer = status_answer_find(ocsp, id->whole);
-    if (answer && status_answer_is_fresh(ocsp, answer)) {
+    if (answer && status_answer_is_current(ocsp, answer)) {
+        if (status_answer_is_old(answer))
+            (void)begin_question(ocsp, answer); /* for those who come later */
         *ret_item = answer->kept;
         return TM_OK;
     }

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "server/status/ocsp_internal.h"
 
-/* An answer is renewed when less than this part of its life is left. */
+/* An answer is old when less than this part of its life is left. */
 #define MARGIN_PART 10
 
 /* FNV-1a, seeded. A flood can only fill the buckets with questions, and those are few. */
@@ -90,16 +90,18 @@ bool status_answer_is_valid(const struct status_answer *answer) {
     return answer->kept && clock_wall_ms() < answer->kept->next_update_ms;
 }
 
-bool status_answer_is_fresh(struct status_ocsp *ocsp, struct status_answer *answer) {
-    if (!answer->kept || answer->link != ocsp->link_number)
-        return false;
-    const struct status_item *item = answer->kept;
-    int64_t margin = (item->next_update_ms - item->this_update_ms) / MARGIN_PART;
-    if (clock_wall_ms() >= item->next_update_ms - margin)
+bool status_answer_is_current(struct status_ocsp *ocsp, struct status_answer *answer) {
+    if (answer->link != ocsp->link_number || !status_answer_is_valid(answer))
         return false;
     TAILQ_REMOVE(&ocsp->recent, answer, recent_entry);
     TAILQ_INSERT_HEAD(&ocsp->recent, answer, recent_entry);
     return true;
+}
+
+bool status_answer_is_old(const struct status_answer *answer) {
+    const struct status_item *item = answer->kept;
+    int64_t margin = (item->next_update_ms - item->this_update_ms) / MARGIN_PART;
+    return clock_wall_ms() >= item->next_update_ms - margin;
 }
 
 void status_answer_each(struct status_ocsp *ocsp, struct bytes serial,

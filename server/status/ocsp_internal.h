@@ -57,10 +57,13 @@ void status_answer_keep(struct status_ocsp *ocsp, struct status_answer *answer,
                         struct status_item *item, const char *issuer);
 void status_answer_let_go(struct status_ocsp *ocsp, struct status_answer *answer);
 
-/* It can be given without asking, and counts as used. */
-bool status_answer_is_fresh(struct status_ocsp *ocsp, struct status_answer *answer);
-/* It can be given when nobody can be asked. */
+/* Its nextUpdate has not passed: it can be given when nobody can be asked. */
 bool status_answer_is_valid(const struct status_answer *answer);
+/* And it came from the core that is asked now, so that nothing newer can be known. Counts as a
+ * use. */
+bool status_answer_is_current(struct status_ocsp *ocsp, struct status_answer *answer);
+/* Little of its life is left: time to ask for the next. */
+bool status_answer_is_old(const struct status_answer *answer);
 
 /* All with this serial (INTEGER content octets). The callee may free the one it is called for. */
 void status_answer_each(struct status_ocsp *ocsp, struct bytes serial,

@@ -2,6 +2,7 @@
 """Status roles of touchmarkd without a supervisor and a core: a test takes their places, by
 statusc. Ca makes what a core would publish, by openssl."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import pathlib
@@ -48,6 +49,41 @@ class Ca:
             self.pem, "-keyfile", self.key))
 
 
+    # ---- OCSP ----
+
+    def request(self, serial, *more):
+        """An OCSPRequest by openssl; more: of its options, -sha256 first."""
+        path = self.folder / "request"
+        early = [x for x in more if x.startswith("-sha")]
+        openssl("ocsp", *early, "-issuer", self.pem, "-serial", serial, "-reqout", path,
+                *[x for x in more if x not in early])
+        return path.read_bytes()
+
+    def respond(self, cert_id, revoked=(), seconds=86400):
+        """What a responder says to the CertID, and from when to when it is good: (DER, ms, ms)."""
+        request = sequence(sequence(sequence(sequence(cert_id))))
+        answer = self.folder / "answer"
+        (self.folder / "status.txt").write_text("".join(
+            f"{'R' if serial in revoked else 'V'}\t301231235959Z\t"
+            f"{'250101000000Z' if serial in revoked else ''}\t{serial:032X}\tunknown\t/CN={serial}\n"
+            for serial in (SERIAL, SERIAL + 1)))
+        openssl("ocsp", "-index", self.folder / "status.txt", "-CA", self.pem, "-rsigner",
+                self.pem, "-rkey", self.key, "-reqin", "/dev/stdin", "-respout", answer, "-nmin",
+                str(max(1, seconds // 60)), stdin=request)
+        now = int(time.time()) * 1000
+        return answer.read_bytes(), now, now + seconds * 1000
+
+
+SERIAL = 0x1234567890abcdef << 60  # of a certificate; another is the next
+
+
+def sequence(content):
+    n = len(content)
+    length = bytes([n]) if n < 128 else bytes([0x81, n]) if n < 256 else bytes(
+        [0x82, n >> 8, n & 255])
+    return b"\x30" + length + content
+
+
 class Answer:
     def __init__(self, response):
         self.status, self.headers, self.body = response.status, response.headers, response.read()
@@ -68,6 +104,7 @@ class Rig:
         self.path, self.port = path, None
         self.process, self.lines, self.heard = None, [], threading.Condition()
         self.files = 0
+        self.threads = concurrent.futures.ThreadPoolExecutor(400)
 
     def write_config(self):
         status = "".join(f"  {name}: {value}\n" for name, value in self.options.items())
@@ -102,6 +139,7 @@ class Rig:
 
     def close(self):
         """Ends all roles; no sanitizer may have spoken."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
         if self.process:
             self.process.stdin.close()
             self.process.wait(PATIENCE)
@@ -168,7 +206,27 @@ class Rig:
         self.hear(f"made {path}", self.say("filter", path, number, made_ms, next_ms))
         return path.read_bytes()
 
+    def asked(self, index, since):
+        """The first question from `since` on: its number and CertID."""
+        words = self.hear(f"asked {index} ", since).split()
+        return int(words[2]), bytes.fromhex(words[3])
+
+    def count_asked(self, since):
+        return len([line for line in self.lines[since:] if line.startswith("asked ")])
+
+    def answer(self, index, number, response, this_ms, next_ms, good=True,
+               issuer="manufacturing"):
+        self.say("answer", index, number, "good" if good else "bad", this_ms, next_ms, issuer,
+                 response.hex())
+
     # ---- the part of who asks ----
+
+    def post(self, request):
+        return self.ask("/ocsp", "POST", request, {"Content-Type": "application/ocsp-request"})
+
+    def later(self, request):
+        """Asks beside us; the answer is a future's."""
+        return self.threads.submit(self.post, request)
 
     def ask(self, path, method="GET", body=None, headers=None):
         with self.connect() as connection:

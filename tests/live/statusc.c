@@ -37,6 +37,7 @@
 #include "ipc/messages.h"
 #include "pki/filter.h"
 #include "server/role.h"
+#include "server/settings.h"
 
 #define ROLES_MAX 512
 #define WORDS_MAX 10
@@ -385,12 +386,11 @@ int main(int argc, char **argv) {
     need(argc == 3, "TOUCHMARKD CONF");
     log_open("statusc", LOG_LEVEL_INFO);
     (void)signal(SIGPIPE, SIG_IGN);
-    struct bytes text = read_file(argv[2]);
-    program = (struct program){.touchmarkd = argv[1],
-                               .conf = argv[2],
-                               .conf_fd = memory_file("touchmark.yaml", text, true),
-                               .listen_fd = -1};
-    free((void *)(uintptr_t)text.p);
+    struct settings settings;
+    char error[CONF_ERROR_MAX] = "";
+    need(settings_load(argv[2], &settings, error) == TM_OK, error);
+    program = (struct program){
+        .touchmarkd = argv[1], .conf = argv[2], .conf_fd = settings.text_fd, .listen_fd = -1};
     program.signal_fd = watch_children();
     (void)fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     need(loop_new(&program.loop) == TM_OK &&
@@ -402,5 +402,6 @@ int main(int argc, char **argv) {
     loop_remove(input);
     loop_remove(children);
     loop_free(program.loop);
+    settings_close(&settings);
     return err ? 1 : 0;
 }

@@ -2,15 +2,18 @@
 """The status role by itself: what it serves and how, what it takes from a core and what not, and
 what it does while there is none."""
 
+import base64
 import email.utils
 import hashlib
 import os
 import socket
+import subprocess
 import time
 import unittest
+import urllib.parse
 
 from harness import PATIENCE, SLOW, main, openssl, run, until
-from status_rig import Ca, Rig
+from status_rig import SERIAL, Ca, Rig
 
 SENTENCE = r"\A[^\n]{8,300}\n\Z"
 
@@ -347,6 +350,270 @@ class Restart(Case):
                     break
         self.assertTrue(got.endswith(crl))
         self.rig.hear(f"ended {old} exit 0")
+
+
+MALFORMED, TRY_LATER, UNAUTHORIZED = (bytes([0x30, 3, 0x0a, 1, n]) for n in (1, 3, 6))
+
+
+class Ocsp(Case):
+    """Each test has a role and an empty memory of its own."""
+    options = {"max_connections": 1024}
+
+    def setUp(self):
+        self.role = self.rig.link(self.rig.start())
+        self.request = self.ca.request(SERIAL)
+        self.since = len(self.rig.lines)
+
+    def tearDown(self):
+        self.rig.say("kill", self.role)
+        self.rig.hear(f"ended {self.role} ")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.rig.say("kill", cls.role)
+        cls.rig.hear(f"ended {cls.role} ")
+
+    def mark(self):
+        self.since = len(self.rig.lines)
+
+    def asked(self):
+        return self.rig.asked(self.role, self.since)
+
+    def not_asked(self):
+        """What the core is told after a question would have been sent comes first."""
+        self.assertEqual(self.rig.publish(self.role, "certificate", 0, self.ca.der), "good ")
+        self.assertEqual(self.rig.count_asked(self.since), 0)
+
+    def serve(self, request=None, issuer="manufacturing", **options):
+        """One question all the way; what was answered."""
+        waiting = self.rig.later(request or self.request)
+        number, cert_id = self.asked()
+        response = self.ca.respond(cert_id, **options)
+        self.rig.answer(self.role, number, *response, issuer=issuer)
+        self.assertEqual(waiting.result(PATIENCE).body, response[0])
+        self.mark()
+        return response[0]
+
+    def said(self, request, body):
+        """An error: never kept by anybody."""
+        answer = self.rig.post(request)
+        self.assertEqual((answer.status, answer.body), (200, body), answer)
+        self.assertEqual(answer.headers["Content-Type"], "application/ocsp-response")
+        self.assertEqual(answer.headers["Cache-Control"], "no-store")
+        self.assertNotIn("ETag", answer.headers)
+
+    def openssl(self, serial, *more):
+        return subprocess.Popen(
+            ["openssl", "ocsp", "-issuer", self.ca.pem, "-serial", str(serial), "-CAfile",
+             self.ca.pem, "-url", f"http://127.0.0.1:{self.rig.port}/ocsp", *more],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_openssl_asks(self):
+        for serial, status in ((SERIAL, "good"), (SERIAL + 1, "revoked")):
+            self.mark()
+            client = self.openssl(serial, "-no_nonce")
+            number, cert_id = self.asked()
+            self.rig.answer(self.role, number, *self.ca.respond(cert_id, [SERIAL + 1]))
+            out, err = client.communicate(timeout=PATIENCE)
+            self.assertIn(f"{serial}: {status}", out)
+            self.assertIn("Response verify OK", err)
+        self.mark()
+        out, err = self.openssl(SERIAL).communicate(timeout=PATIENCE)  # with a nonce
+        self.assertIn(f"{SERIAL}: good", out)
+        self.assertIn("WARNING: no nonce in response", err)
+        self.not_asked()
+
+    def test_get_and_post_are_one(self):
+        body = self.serve()
+        text = base64.b64encode(self.request).decode()
+        for path in (urllib.parse.quote(text, safe=""), text):
+            answer = self.rig.ask(f"/ocsp/{path}")
+            self.assertEqual((answer.status, answer.body), (200, body))
+        self.assertEqual(self.rig.ask(f"/ocsp/{path}", "HEAD").body, b"")
+        self.not_asked()
+
+    def test_caching(self):
+        """RFC 5019, 6.2."""
+        body = self.serve(seconds=7200)
+        path = "/ocsp/" + urllib.parse.quote(base64.b64encode(self.request).decode(), safe="")
+        first = self.rig.ask(path)
+        headers = first.headers
+        self.assertEqual(headers["Content-Type"], "application/ocsp-response")
+        self.assertEqual(headers["ETag"], f'"{hashlib.sha256(body).hexdigest()}"')
+        self.assertEqual(headers["Cache-Control"],
+                         "max-age=60, public, no-transform, must-revalidate")
+        self.assertEqual(seconds_of(headers["Expires"]) - seconds_of(headers["Last-Modified"]),
+                         7200)
+        again = self.rig.ask(path, headers={"If-None-Match": headers["ETag"]})
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertEqual(self.rig.post(self.request).status, 200)
+
+    def test_equal_questions_are_one(self):
+        waiting = [self.rig.later(self.request) for _ in range(40)]
+        number, cert_id = self.asked()
+        other = self.ca.request(SERIAL + 1)
+        self.mark()
+        waiting.append(self.rig.later(other))
+        after, other_id = self.asked()
+        self.assertNotEqual(cert_id, other_id)
+        response = self.ca.respond(cert_id)
+        self.rig.answer(self.role, number, *response)
+        for one in waiting[:-1]:
+            self.assertEqual(one.result(PATIENCE).body, response[0])
+        self.assertFalse(waiting[-1].done())
+        response = self.ca.respond(other_id)
+        self.rig.answer(self.role, after, *response)
+        self.assertEqual(waiting[-1].result(PATIENCE).body, response[0])
+        self.assertEqual(self.rig.count_asked(self.since), 1)
+
+    def test_too_many_questions(self):
+        """Those under way are bounded; the next is told so at once."""
+        plain = self.ca.request(SERIAL, "-no_nonce")
+        requests = [plain.replace(SERIAL.to_bytes(16, "big"), (SERIAL + n).to_bytes(16, "big"))
+                    for n in range(257)]
+        waiting = [self.rig.later(r) for r in requests[:256]]
+        until("all are asked", lambda: self.rig.count_asked(self.since) == 256)
+        self.said(requests[256], TRY_LATER)
+        for one in waiting:
+            self.assertEqual(one.result(PATIENCE).body, TRY_LATER)  # nobody answered
+        self.mark()
+        waiting = self.rig.later(requests[256])
+        number, cert_id = self.asked()
+        response = self.ca.respond(cert_id)
+        self.rig.answer(self.role, number, *response)
+        self.assertEqual(waiting.result(PATIENCE).body, response[0])
+
+    def test_a_core_that_is_late(self):
+        waiting = self.rig.later(self.request)
+        number, cert_id = self.asked()
+        self.assertEqual(waiting.result(PATIENCE).body, TRY_LATER)
+        self.mark()
+        self.rig.answer(self.role, number, *self.ca.respond(cert_id))
+        self.serve()
+
+    def test_answers_end(self):
+        """Before nextUpdate the next is asked for, and nobody waits for it; nothing is given
+        beyond."""
+        body = self.serve(seconds=12)
+        end = time.time() + 12
+        self.assertEqual(self.rig.post(self.request).body, body)
+        self.not_asked()
+
+        def is_asked():
+            answer = self.rig.post(self.request).body
+            self.assertIn(answer, (body, TRY_LATER))
+            return answer if self.rig.count_asked(self.since) else None
+        self.assertEqual(until("it is asked anew", is_asked), body)
+        self.assertLess(time.time(), end)
+        until("it is not given any more", lambda: self.rig.post(self.request).body == TRY_LATER)
+        self.assertGreater(time.time(), end - 1)
+        self.mark()
+        self.serve()
+
+    def test_drop(self):
+        body = self.serve()
+        other = self.ca.request(SERIAL + 1)
+        kept = self.serve(other)
+        foreign = self.ca.request(SERIAL, "-sha256")  # the same certificate, another CertID
+        self.serve(foreign)
+        self.rig.say("drop", self.role, "manufacturing", f"{SERIAL:032x}")
+        self.assertNotEqual(self.serve(revoked=[SERIAL]), body)
+        self.serve(foreign, revoked=[SERIAL])
+        self.assertEqual(self.rig.post(other).body, kept)
+        self.not_asked()
+
+    def test_drop_of_an_issuer(self):
+        self.serve()
+        other = self.ca.request(SERIAL + 1)
+        kept = self.serve(other, issuer="another")
+        self.rig.say("drop", self.role, "manufacturing", "-")
+        self.serve()
+        self.assertEqual(self.rig.post(other).body, kept)
+        self.not_asked()
+
+    def test_drop_while_it_is_asked(self):
+        """What was asked before may be wrong now: neither given nor kept."""
+        for serial in (f"{SERIAL:032x}", f"00{SERIAL:032x}", "-"):
+            self.rig.say("drop", self.role, "manufacturing", "-")
+            self.mark()
+            waiting = self.rig.later(self.request)
+            before, cert_id = self.asked()
+            self.mark()
+            self.rig.say("drop", self.role, "manufacturing", serial)
+            after, again = self.asked()
+            self.assertEqual(again, cert_id)
+            self.assertNotEqual(after, before)
+            old, new = self.ca.respond(cert_id), self.ca.respond(cert_id, [SERIAL])
+            self.rig.answer(self.role, before, *old)
+            self.rig.answer(self.role, after, *new)
+            self.assertEqual(waiting.result(PATIENCE).body, new[0])
+            self.mark()
+            self.assertEqual(self.rig.post(self.request).body, new[0])
+            self.not_asked()
+
+    def test_while_the_core_is_away(self):
+        body = self.serve()
+        self.rig.say("unlink", self.role)
+        other = self.ca.request(SERIAL + 1)
+        until("the role has seen it", lambda: self.rig.post(other).body == TRY_LATER)
+        self.assertEqual(self.rig.post(self.request).body, body)
+        self.mark()
+        self.rig.link(self.role)
+        # What the old core had to say may be lost: the new one is asked, and stood in for.
+        waiting = self.rig.later(self.request)
+        number, cert_id = self.asked()
+        self.assertEqual(waiting.result(PATIENCE).body, body)
+        self.mark()
+        self.assertNotEqual(self.serve(revoked=[SERIAL]), body)
+        self.rig.post(self.request)
+        self.not_asked()
+
+    def test_a_core_that_dies_over_a_question(self):
+        waiting = self.rig.later(self.request)
+        self.asked()
+        self.rig.say("unlink", self.role)
+        self.mark()
+        self.rig.link(self.role)
+        number, cert_id = self.asked()
+        response = self.ca.respond(cert_id)
+        self.rig.answer(self.role, number, *response)
+        self.assertEqual(waiting.result(PATIENCE).body, response[0])
+
+    def test_errors_are_not_kept(self):
+        body = self.serve()
+        self.rig.say("drop", self.role, "manufacturing", "-")
+        for error in (UNAUTHORIZED, TRY_LATER):
+            self.mark()
+            waiting = self.rig.later(self.request)
+            number, _ = self.asked()
+            self.rig.answer(self.role, number, error, 0, 0, good=False)
+            self.assertEqual(waiting.result(PATIENCE).body, error)
+        self.mark()
+        self.assertNotEqual(self.serve(revoked=[SERIAL]), body)
+
+    def test_requests_that_cannot_be_answered(self):
+        self.said(b"", MALFORMED)
+        self.said(b"no DER", MALFORMED)
+        self.said(self.request[:-1], MALFORMED)
+        two = self.ca.request(SERIAL, "-serial", str(SERIAL + 1))
+        self.said(two, UNAUTHORIZED)  # RFC 5019, 2.1.1
+        answer = self.rig.ask("/ocsp/" + base64.b64encode(two).decode())
+        self.assertEqual((answer.status, answer.body), (200, UNAUTHORIZED))
+        self.not_asked()
+
+    def test_who_leaves(self):
+        """A client that does not wait leaves nothing behind, and its answer is kept."""
+        with socket.create_connection(("127.0.0.1", self.rig.port)) as sock:
+            sock.sendall(b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                         b"application/ocsp-request\r\nContent-Length: %d\r\n\r\n%s"
+                         % (len(self.request), self.request))
+            number, cert_id = self.asked()
+        response = self.ca.respond(cert_id)
+        self.rig.answer(self.role, number, *response)
+        self.mark()
+        self.assertEqual(self.rig.post(self.request).body, response[0])
+        self.not_asked()
 
 
 class Bounds(Case):
