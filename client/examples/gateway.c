@@ -11,8 +11,8 @@
 #include "client/port/openssl.h"
 #include "client/port/run.h"
 
-#define TOLERANCE_MS 3600000 /* an hour without a newer filter is no reason to turn devices away   \
-                              */
+/* An hour without a newer filter is no reason to turn devices away. */
+#define TOLERANCE_MS 3600000
 
 /* A file, for as long as the program runs. */
 static struct bytes map(const char *path) {
