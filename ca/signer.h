@@ -39,7 +39,7 @@ struct ca_ticket {
     /* KEYGEN: `content` is no more than the digest of a DER AsymmetricKeyPackage; the signature is
      * over est_signed_attributes_write(CT_KP_AKEY_PACKAGE, `content`, signing_time_ms). */
     /* OCSP: `content` is a DER ResponseData (RFC 6960, 4.2.1). FILTER: a revocation filter's header
-     * (client/filter.h). CRL: the DER TBSCertList (RFC 5280, 5.1.2), which may have megabytes,
+     * (pki/filter.h). CRL: the DER TBSCertList (RFC 5280, 5.1.2), which may have megabytes,
      * stands in a sealed memory file. The signature is over these octets. */
     int content_fd; /* CRL only; the caller's */
     /* Called once, never from inside `sign`. signature is valid during the call.
