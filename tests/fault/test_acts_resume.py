@@ -39,7 +39,8 @@ class Resume(OfficersCase):
         code, out, err = self.bob.ask("act", "sign", act["id"], "--key", self.bob.key)
         self.assertIn(code, (0, 69), out + err)
         self.check_end(act, before)
-        killed = re.findall(rb'"core \(process \d+\) was killed by SIGKILL', self.server.log.read_bytes()[log:])
+        killed = re.findall(rb'"core \(process \d+\) was killed by SIGKILL',
+                            self.server.log.read_bytes()[log:])
         self.assertEqual(len(killed), 1, f"{point} was not passed")
 
     def check_end(self, act, before):

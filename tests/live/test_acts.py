@@ -8,7 +8,8 @@ import re
 import select
 import time
 
-from harness import Key, PATIENCE, body_of, main, run, serial_of, subject_of, until
+from harness import (Key, PATIENCE, SOURCE, TOUCHMARKD, body_of, main, openssl, run, serial_of,
+                     subject_of, until)
 from officers import Officer, OfficersCase
 
 HEX32 = re.compile(r"\A[0-9a-f]{32}\Z")
@@ -249,7 +250,8 @@ class Roles(OfficersCase):
     def test_one_device_and_what_is_selected_of_it(self):
         path, _ = self.device_of("one-1", batch="one", site="works-1")
         serial = serial_of(path.read_text())
-        for args, count in ((["--device", "one-1"], 1), (["--device", "one-1", "--batch", "one"], 1),
+        for args, count in ((["--device", "one-1"], 1),
+                            (["--device", "one-1", "--batch", "one"], 1),
                             (["--device", "one-1", "--batch", "two"], 0),
                             (["--site", "works-1"], 1), (["--site", "works-2"], 0),
                             (["--batch", "one", "--profile", "idevid"], 0),
@@ -284,6 +286,32 @@ class NoExceptions(OfficersCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("uid 0 is not one of the officers", done.stderr.decode())
         self.assertEqual(self.alice.good("status")["environment"], "test")
+
+    def test_the_officers_of_the_handbook_are_good(self):
+        """Once there are those users and keys."""
+        text = (SOURCE / "docs" / "operations.md").read_text()
+        text = re.search(r"```yaml\n(officers:.*?)```", text, re.S).group(1)
+        for user, there in (("alice", "daemon"), ("bob", "bin"), ("carol", "games"),
+                            ("prometheus", "mail")):
+            text = text.replace(f"user: {user}", f"user: {there}")
+        own = re.sub(r"(?m)^officers:\n(  - .*\n)+", "", self.site.config.read_text())
+        path = self.site.folder / "handbook.yaml"
+        path.write_text(own + text)
+        check = (TOUCHMARKD, "--check", "--conf", path)
+        done = run(*check, check=False, env=self.site.env)
+        self.assertRegex(done.stderr.decode(), "officer alice: .*/officers/alice.pem: No such file")
+        (self.site.folder / "officers").mkdir()
+        for name in ("alice", "bob"):
+            key = Key(self.site.folder, f"handbook-{name}", "ed25519")
+            public = openssl("pkey", "-in", key.path, "-pubout")
+            (self.site.folder / "officers" / f"{name}.pem").write_bytes(public)
+        run(*check, env=self.site.env)
+        (self.site.folder / "officers" / "alice.pem").write_bytes(public)
+        done = run(*check, check=False, env=self.site.env)
+        self.assertRegex(done.stderr.decode(), "officers alice and bob have one key")
+        path.write_text(own + text.replace("user: bin", "user: no-such-user"))
+        done = run(*check, check=False, env=self.site.env)
+        self.assertRegex(done.stderr.decode(), "officer bob: there is no system user no-such-user")
 
     def test_acts_need_keys(self):
         sentence = self.alice.refused("revoke", "--batch", "b", "--reason", "superseded")
