@@ -158,8 +158,8 @@ static bool write_octets(int fd, struct bytes octets) {
         if (put < 0 && errno != EINTR)
             return false;
         done += put > 0 ? (size_t)put : 0;
-        crash_point("status.file_partial");
     }
+    crash_point("status.file_written");
     return true;
 }
 

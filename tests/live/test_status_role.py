@@ -3,17 +3,23 @@
 what it does while there is none."""
 
 import base64
+import contextlib
 import email.utils
 import hashlib
+import http.client
+import json
 import os
+import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 import urllib.parse
 
+import harness
 from harness import PATIENCE, SLOW, main, openssl, run, until
-from status_rig import SERIAL, Ca, Rig
+from status_rig import SERIAL, Answer, Ca, Rig
 
 SENTENCE = r"\A[^\n]{8,300}\n\Z"
 
@@ -666,6 +672,132 @@ class Bounds(Case):
                 except OSError:
                     ended.add(i)
         self.assertGreater(time.monotonic() - started, 10)
+
+
+class Whole(harness.Case):
+    """With its supervisor and a real core."""
+    status = {"url": "http://status.test"}
+
+    def ready(self):
+        return json.loads(self.server.ready_file.read_text())
+
+    def replaced(self, old):
+        """The ready file, once it names another process (or none, when old is None)."""
+        def look():
+            try:
+                ready = self.ready()
+            except (OSError, json.JSONDecodeError):
+                return None
+            if old is None:
+                return "status" not in ready
+            return ready.get("status", old) != old and ready
+        return until("another status role is ready", look)
+
+    def get(self, path="/manufacturing.cer", port=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.ready()["status_port"],
+                                                timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return Answer(connection.getresponse())
+
+    def setUp(self):
+        until("all is published", lambda: self.get("/manufacturing.crl").status == 200)
+        self.certificate = openssl("x509", "-in", self.site.issuer, "-outform", "DER")
+
+    def hup(self):
+        self.server.process.send_signal(signal.SIGHUP)
+
+    def test_ready_file(self):
+        ready = self.ready()
+        self.assertEqual(self.server.pids("status"), [ready["status"]])
+        self.assertEqual(self.get().body, self.certificate)
+        self.assertNotEqual(ready["status_port"], ready["port"])
+
+    def test_reload_loses_no_request(self):
+        """The old process serves until the new one does, on the same socket, and finishes what is
+        under way; kept connections are closed between requests at most."""
+        ready = self.ready()
+        over, wrong = threading.Event(), []
+
+        def ask():
+            while not over.is_set():
+                answer = self.get(port=ready["status_port"])
+                if answer.body != self.certificate:
+                    wrong.append(answer)
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                before = self.ready()["status"]
+                self.hup()
+                self.assertEqual(self.replaced(before)["status_port"], ready["status_port"])
+                until("the old one has ended", lambda: before not in self.server.pids())
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(wrong, [])
+        self.assertEqual(self.server.pids("status"), [self.ready()["status"]])
+
+    def test_a_killed_one_is_replaced(self):
+        before = self.ready()
+        os.kill(before["status"], signal.SIGKILL)
+        self.assertEqual(self.replaced(before["status"])["status_port"], before["status_port"])
+        self.assertEqual(self.get().body, self.certificate)
+
+    def test_it_serves_while_others_hang(self):
+        crl = self.get("/manufacturing.crl").body
+        ready = self.ready()
+        stopped = [ready["core"], ready["signer"]]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            os.kill(ready["status"], signal.SIGKILL)
+            until("another serves", lambda: [p for p in self.server.pids("status")
+                                             if p != ready["status"]])
+            self.assertEqual(self.get("/manufacturing.crl").body, crl)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        self.replaced(ready["status"])
+
+    def test_reload_takes_it_away_and_brings_it_back(self):
+        before = self.ready()
+        text = self.site.config.read_text()
+        self.site.config.write_text(text.replace("  url:", "  #url:"))
+        try:
+            self.hup()
+            self.replaced(None)
+            self.assertEqual(self.server.pids("status"), [])
+            self.assertNotIn("status_port", self.ready())
+            with self.assertRaises(ConnectionRefusedError):
+                self.get(port=before["status_port"])
+        finally:
+            self.site.config.write_text(text)
+            self.hup()
+        self.replaced(before["status"])
+        self.assertEqual(self.get().body, self.certificate)
+
+    def test_a_port_that_is_taken_changes_nothing(self):
+        before = self.ready()
+        text = self.site.config.read_text()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            log = self.server.log.stat().st_size
+            head, tail = text.split("\nstatus:\n")
+            self.site.config.write_text(head + "\nstatus:\n" + tail.replace(
+                "port: 0", f"port: {port}", 1))
+            try:
+                self.hup()
+                until("the log says that nothing changed", lambda: "configuration is as before" in
+                      self.server.log.read_text()[log:])
+                self.assertIn(f"cannot listen on 127.0.0.1 port {port}",
+                              self.server.log.read_text()[log:])
+            finally:
+                self.site.config.write_text(text)
+        self.assertEqual(self.ready(), before)
+        self.assertEqual(self.get().body, self.certificate)
 
 
 if __name__ == "__main__":
