@@ -60,18 +60,24 @@ static void ask(struct rig *rig, struct unit *u, enum ipc_outcome outcome) {
 
 static uint8_t row_memory[CA_ROW_MEMORY_MAX];
 
-static enum tm_err find_row(struct rig *rig, const char *id, struct ca_pending *ret) {
+/* Profiles have the names of their labels. */
+static enum tm_err find_row_under(struct rig *rig, const char *id, const char *profile,
+                                  struct ca_pending *ret) {
     struct buf memory = BUF_ON(row_memory);
     memset(ret, 0, sizeof *ret);
     TEXT_SET(ret->tenant, "acme");
     TEXT_SET(ret->device, id);
-    TEXT_SET(ret->profile, "ldevid");
+    TEXT_SET(ret->profile, profile);
     return rig->store->ops->row(rig->store, CA_TABLE_PENDING, ret, &memory);
+}
+
+static enum tm_err find_row(struct rig *rig, const char *id, struct ca_pending *ret) {
+    return find_row_under(rig, id, "ldevid", ret);
 }
 
 static struct ca_pending row_of(struct rig *rig, const struct unit *u) {
     struct ca_pending row;
-    assert_int_equal(find_row(rig, u->id, &row), TM_OK);
+    assert_int_equal(find_row_under(rig, u->id, u->wish.label, &row), TM_OK);
     return row;
 }
 
@@ -98,7 +104,7 @@ static void take_word(void *arg, enum tm_err result, const char *text,
 static struct ca_approval_order order_for(const struct unit *u, bool approve) {
     return (struct ca_approval_order){.tenant = "acme",
                                       .device = u->id,
-                                      .profile = "ldevid",
+                                      .profile = u->wish.label ? u->wish.label : "ldevid",
                                       .approve = approve,
                                       .reason = approve ? "" : "wrong label on the box",
                                       .actor = "alice uid:1000"};
@@ -391,6 +397,33 @@ static void test_nobody_is_asked_about_a_key_of_another_device(void **state) {
     unit_close(&v);
 }
 
+/* A yes to the device's own key is none to one that is made here. */
+static void test_a_key_that_is_made_here_is_approved_before_it_is(void **state) {
+    struct rig *rig = *state;
+    static const uint8_t none[CA_HASH_SIZE];
+    static struct unit u;
+    rig->setup.profiles[3].approval = true;
+    unit_open(rig, "A-1", &u);
+    u.wish.label = "keygen";
+    ask(rig, &u, IPC_PENDING);
+    approve(rig, &u);
+    u.wish.keygen = true;
+    ask(rig, &u, IPC_PENDING);
+    struct ca_pending row = row_of(rig, &u);
+    assert_int_equal(row.status, CA_PENDING_OPEN);
+    assert_string_equal(row.key_word, "p256, made here");
+    assert_memory_equal(row.spki_sha256, none, sizeof none);
+    approve(rig, &u);
+    ask(rig, &u, IPC_ISSUED);
+    assert_true(u.answer.key_n > 0);
+    static struct rig_answer first;
+    first = u.answer;
+    ask(rig, &u, IPC_REPEATED);
+    assert_true(bytes_equal(der_of(&u.answer), der_of(&first)));
+    assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
+    unit_close(&u);
+}
+
 /* ---- what comes between ---- */
 
 static void test_a_burned_serial_leaves_the_approval(void **state) {
@@ -656,6 +689,7 @@ int main(void) {
         TEST(approvals_and_requests_end),
         TEST(a_secret_may_end_while_its_request_waits),
         TEST(nobody_is_asked_about_a_key_of_another_device),
+        TEST(a_key_that_is_made_here_is_approved_before_it_is),
         TEST(a_burned_serial_leaves_the_approval),
         TEST(denied_while_it_is_signed),
         TEST(two_officers_at_once),
