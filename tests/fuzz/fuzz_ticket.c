@@ -2,7 +2,8 @@
 /*
  * The signer's check of tickets over arbitrary messages: whatever it accepts must be, in
  * OpenSSL's eyes too, a certificate that is no CA and may sign no certificate; or a CMC response's
- * signed attributes, which are never a certificate and make a SignedData of that response.
+ * signed attributes, which are never a certificate and make a SignedData of that response; or what
+ * says which certificates are good, each kind by its key, and never a certificate either.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "est/wire/cmc.h"
 #include "est/wire/signed_data.h"
 #include "pkcs11/ticket.h"
+#include "pki/crl.h"
+#include "pki/filter.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -76,6 +79,7 @@ static void load_once(void) {
     demand(!pki_cert_parse(issuer.der, &issuer.view), "issuer does not parse");
     demand(!pki_cert_ski(&issuer.view, &issuer.key_id), "issuer has no key identifier");
     issuer.signature = PKI_OID_ECDSA_SHA256;
+    issuer.crl_shards = 2;
     demand(!ca_profile_load_text(profile_yaml, sizeof profile_yaml - 1, "idevid.yaml", &profile,
                                  error),
            error);
@@ -166,14 +170,75 @@ static void try_certificate(const struct hsm_rules *rules, struct bytes in) {
         judge(ticket.tbs);
 }
 
+/* When a thing says that it was made: its own checks are behind that of the clock. */
+static int64_t made_ms(const struct ipc_status_ticket *ticket, struct bytes file) {
+    struct pki_crl crl;
+    struct pki_ocsp_data data;
+    struct pki_filter_header header;
+    switch ((enum ipc_status_kind)ticket->kind) {
+    case IPC_STATUS_CRL:
+        return pki_crl_tbs_parse(file, &crl) ? 0 : crl.this_update_ms;
+    case IPC_STATUS_OCSP:
+        return pki_ocsp_data_parse(ticket->content, &data) ? 0 : data.produced_ms;
+    default:
+        return pki_filter_header_read(ticket->content, &header) ? 0 : header.made_ms;
+    }
+}
+
+/* By the issuer's key nothing is signed that is a certificate, and a CRL only as a CRL. */
+static void judge_status(const struct ipc_status_ticket *ticket, const struct hsm_permit *permit) {
+    struct bytes message = permit->message;
+    struct pki_cert cert;
+    struct pki_crl crl;
+    bool is_crl = pki_crl_tbs_parse(message, &crl) == TM_OK;
+    demand(message.n > 0 && pki_tbs_parse(message, &cert) != TM_OK, "signed a TBSCertificate");
+    demand(permit->issuer == 0, "another issuer");
+    demand(is_crl == (ticket->kind == IPC_STATUS_CRL), "signed a CRL as something else");
+    demand(permit->ocsp == (ticket->kind == IPC_STATUS_OCSP), "signed by the wrong key");
+    demand(permit->numbered == !permit->ocsp, "no number that rises");
+    demand(ticket->kind != IPC_STATUS_FILTER || memcmp(message.p, "TMFILTER", 8) == 0,
+           "not a filter's header");
+    if (!is_crl)
+        return;
+    const unsigned char *p = message.p;
+    X509_CRL_INFO *theirs = d2i_X509_CRL_INFO(NULL, &p, (long)message.n);
+    demand(theirs && p == message.p + message.n, "accepted what OpenSSL cannot read");
+    X509_CRL_INFO_free(theirs);
+    ERR_clear_error();
+}
+
+static void try_status(const struct hsm_rules *rules, struct bytes in) {
+    struct ipc_status_ticket ticket;
+    struct hsm_permit permit = {.issuer = 7};
+    struct bytes file = {0};
+    char text[IPC_TEXT_MAX + 1];
+    if (codec_decode(&ipc_status_ticket_schema, in, &ticket))
+        return;
+    if (ticket.kind == IPC_STATUS_CRL) {
+        file = ticket.content;
+        ticket.content = (struct bytes){0};
+    }
+    int64_t now_ms = made_ms(&ticket, file);
+    if (hsm_status_ticket_check(rules, &ticket, file, now_ms, &permit, text))
+        demand(permit.issuer == 7, "a refusal with an output");
+    else
+        judge_status(&ticket, &permit);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     load_once();
     const struct ca_issuer *issuers[] = {&issuer};
-    const struct hsm_rules rules = {
-        .issuers = issuers, .issuer_count = 1, .profiles = &profile, .profile_count = 1};
+    static const struct hsm_ocsp_name ocsp = {.there = true, .key_hash = {1, 2, 3}};
+    const struct hsm_rules rules = {.issuers = issuers,
+                                    .issuer_count = 1,
+                                    .profiles = &profile,
+                                    .profile_count = 1,
+                                    .ocsp = &ocsp};
     const struct bytes in = {data, size};
     if (codec_peek(in) == IPC_TYPE_CMC_TICKET)
         try_cmc(&rules, in);
+    else if (codec_peek(in) == IPC_TYPE_STATUS_TICKET)
+        try_status(&rules, in);
     else
         try_certificate(&rules, in);
     return 0;

@@ -245,6 +245,22 @@ static void window_and_ceiling_count(void **state) {
     assert_int_equal(none.total, 1000);
 }
 
+static void numbers_rise_under_their_name(void **state) {
+    (void)state;
+    static const uint8_t names[3][HSM_NAME_SIZE] = {{1}, {2}, {3}};
+    struct hsm_number rows[2];
+    struct hsm_numbers numbers = {.rows = rows, .room = 2};
+    assert_true(hsm_numbers_take(&numbers, names[0], 0));
+    assert_false(hsm_numbers_take(&numbers, names[0], 0));
+    assert_true(hsm_numbers_take(&numbers, names[0], 7));
+    assert_true(hsm_numbers_take(&numbers, names[1], 3));
+    assert_false(hsm_numbers_take(&numbers, names[0], 6));
+    assert_false(hsm_numbers_take(&numbers, names[2], 9)); /* no room */
+    assert_true(hsm_numbers_take(&numbers, names[1], UINT64_MAX));
+    assert_false(hsm_numbers_take(&numbers, names[1], UINT64_MAX));
+    assert_true(hsm_numbers_take(&numbers, names[0], 8));
+}
+
 /* ---- links ---- */
 
 static void assert_ended(int core) {
@@ -491,6 +507,7 @@ int main(void) {
     (void)alarm(280);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_and_ceiling_count),
+        cmocka_unit_test(numbers_rise_under_their_name),
         cmocka_unit_test_setup_teardown(it_opens_only_with_the_pinned_key, setup, teardown),
         cmocka_unit_test_setup_teardown(it_signs_what_is_right, setup, teardown),
         cmocka_unit_test_setup_teardown(it_refuses_what_is_wrong, setup, teardown),

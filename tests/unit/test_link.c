@@ -422,6 +422,48 @@ static void test_blocking_receive(void **state) {
     assert_int_equal(ipc_receive(f->peer, room, sizeof room, -1, &message), TM_ECLOSED);
 }
 
+/* One descriptor comes through, none is told apart from one, and what is too many, too long for the
+ * buffer or not asked for stays open nowhere. */
+static void test_blocking_receive_of_descriptors(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 5; kind++) {
+        int fds[2], ends[2], got = -7;
+        uint8_t room[16];
+        char c;
+        struct bytes message = {NULL, 0};
+        assert_int_equal(ipc_pair(fds), TM_OK);
+        assert_int_equal(pipe(ends), 0);
+        const int copies[] = {ends[1], ends[1]};
+        if (kind == 0)
+            assert_int_equal(send(fds[1], "abcdefgh", 8, 0), 8);
+        else
+            send_fds(fds[1], copies, kind == 2 ? 2 : 1);
+        if (kind != 1)
+            (void)close(ends[1]);
+        if (kind == 4)
+            assert_int_equal(ipc_receive(fds[0], room, sizeof room, 1000, &message), TM_OK);
+        else
+            assert_int_equal(
+                ipc_receive_fd(fds[0], room, kind == 3 ? 4 : sizeof room, 1000, &message, &got),
+                kind == 2   ? TM_EPARSE
+                : kind == 3 ? TM_ELIMIT
+                            : TM_OK);
+        assert_int_equal(message.n, kind == 2 || kind == 3 ? 0 : 8);
+        if (kind == 1) {
+            assert_true(got >= 0);
+            assert_same_pipe(got, ends[0]);
+            (void)close(got);
+            (void)close(ends[1]);
+        } else {
+            assert_int_equal(got, kind == 0 ? -1 : -7);
+        }
+        assert_int_equal(read(ends[0], &c, 1), 0);
+        (void)close(ends[0]);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+    }
+}
+
 #define THREADS 4
 #define PER_THREAD 500
 
@@ -512,6 +554,7 @@ int main(void) {
         LINK_TEST(test_impossible_packets_end_the_link),
         LINK_TEST(test_over_a_bound_is_not_sent),
         LINK_TEST(test_blocking_receive),
+        LINK_TEST(test_blocking_receive_of_descriptors),
         LINK_TEST(test_threads_share_a_socket),
         LINK_TEST(test_open_takes_the_descriptor_even_on_failure),
     };
