@@ -192,7 +192,8 @@ static bool fill_intent(struct ca_request *r) {
     intent->from_state = r->device.state;
     intent->to_state = profile->next_state ? (uint8_t)profile->next_state : r->device.state;
     intent->created_ms = r->now_ms;
-    return !ca_serial_make(r->now_ms, &intent->serial);
+    int64_t from = r->service->serials_from_ms;
+    return !ca_serial_make(r->now_ms > from ? r->now_ms : from, &intent->serial);
 }
 
 /* First contact of a device that may register itself: it is in the registry from the intent on. */

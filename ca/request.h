@@ -103,6 +103,7 @@ struct ca_service {
     struct ca_request **buckets; /* requests that hold their device, by device */
     size_t bucket_mask;
     struct ca_service_counts counts;
+    int64_t serials_from_ms;
 
     /* Refusal leaves this second, and those that were only counted. */
     int64_t refusal_second;

@@ -279,6 +279,11 @@ bool ca_request_retries(struct ca_request *r) {
     return ++r->attempts < ATTEMPTS_MAX;
 }
 
+void ca_service_serials_from(struct ca_service *service, int64_t ms) {
+    if (service->serials_from_ms < ms)
+        service->serials_from_ms = ms;
+}
+
 void ca_service_forget(struct ca_service *service, void *arg) {
     for (struct ca_request *r = service->first; r; r = r->next)
         if (r->reply_arg == arg)

@@ -19,6 +19,8 @@ struct ca_tenant {
     const char *name;
     const struct ca_issuer *issuer;
     struct bytes anchors; /* DER certificates one after the other, may be empty */
+    /* The same: what leads who knows only another root to the issuer's (RFC 4210, 4.4). */
+    struct bytes rollover;
     bool register_unknown;
 };
 struct ca_label {
@@ -61,6 +63,9 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
  * same key gets the same certificate for the profile's retry_window, then a new one. */
 void ca_service_delegate(struct ca_service *service, const struct ca_label *label,
                          const char *device, struct bytes spki, ca_reply_fn *reply, void *arg);
+/* Serials made from now on have times from this on, also when the clock steps back: what a filter
+ * says of a time that it covers stays true. */
+void ca_service_serials_from(struct ca_service *service, int64_t ms);
 /* Forgets who waits (a face went away): work goes on, replies to `arg` are dropped. */
 void ca_service_forget(struct ca_service *service, void *arg);
 /* A device was born (MQTT): what to send it, if anything; at once. room: memory of at least

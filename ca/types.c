@@ -54,6 +54,14 @@ bool ca_serial_equal(const struct ca_serial *a, const struct ca_serial *b) {
     return a->n == b->n && memcmp(a->octets, b->octets, a->n) == 0;
 }
 
+#define SERIAL_TIME 6 /* octets */
+
+int64_t ca_serial_ms(const struct ca_serial *serial) {
+    struct reader r = {.in = {serial->octets, serial->n}};
+    uint64_t ms = reader_be(&r, SERIAL_TIME);
+    return r.bad ? 0 : (int64_t)ms;
+}
+
 bool ca_serial_read(struct bytes octets, struct ca_serial *ret) {
     if (octets.n > CA_SERIAL_MAX)
         return false;

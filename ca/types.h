@@ -98,6 +98,8 @@ struct ca_device {
 };
 
 bool ca_serial_equal(const struct ca_serial *a, const struct ca_serial *b);
+/* The wall ms at its front, as ca_serial_make puts it there; 0: it is none of those. */
+int64_t ca_serial_ms(const struct ca_serial *serial);
 /* From INTEGER content octets. False: more than CA_SERIAL_MAX of them. */
 MUST_USE bool ca_serial_read(struct bytes octets, struct ca_serial *ret);
 

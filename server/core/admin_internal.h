@@ -40,6 +40,7 @@ struct client {
     enum conf_officer_role role;  /* what it may do */
     char actor[IPC_TEXT_MAX + 1]; /* for the audit: "uid:1000", "alice uid:1000" */
     unsigned acts;                /* changes under way that will answer to this client */
+    bool reloads;                 /* waits for the supervisor's word on a reload */
     bool gone;                    /* closed while an act was under way: freed with its answer */
 };
 
@@ -82,6 +83,7 @@ admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_
     admin_cert_list, admin_intent_list, admin_audit_list, admin_audit_head, admin_store_check;
 admin_handler_fn admin_pending_list, admin_pending_decide;
 admin_handler_fn admin_publish, admin_published;
+admin_handler_fn admin_keys, admin_reload;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

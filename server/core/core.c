@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/core/acts.h"
+#include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/publish.h"
 #include "server/core/worker.h"
@@ -85,6 +86,17 @@ static void distrust_signer(void *arg) {
         log_error("the supervisor could not be told to restart the signer");
 }
 
+static bool ask_reload(void *arg) {
+    struct core *core = arg;
+    const struct ipc_control control = {.verb = IPC_CONTROL_RELOAD};
+    return !ipc_link_send(core->role->control, &ipc_control_schema, &control);
+}
+
+static void reload_refused(struct role *role, const char *text) {
+    struct core *core = role->self;
+    core_admin_reload_refused(core->admin, text);
+}
+
 /* ---- draining and the tick ---- */
 
 static bool drained(struct core *core) {
@@ -120,6 +132,7 @@ static void drain(struct role *role) {
     core->draining = true;
     core->drain_until = clock_mono_ms() + role->conf->process.drain_timeout;
     core_faces_pause(core->faces);
+    core_admin_reload_begun(core->admin);
     tick(core);
 }
 
@@ -188,6 +201,7 @@ static enum tm_err open_status(struct core *core) {
     if (!conf->url)
         return TM_OK;
     const struct core_publish_config publish = {.store = core->store,
+                                                .service = core->service,
                                                 .signer = core_signer_interface(core->signer),
                                                 .worker = core->worker,
                                                 .setup = &core->setup,
@@ -277,7 +291,9 @@ static enum tm_err open_admin(struct core *core) {
         .environment = conf_environment_name(conf),
         .default_tenant = core->setup.tenant_count ? core->setup.tenants[0].name : "",
         .now_ms = clock_wall_ms,
-        .started_ms = clock_wall_ms()};
+        .started_ms = clock_wall_ms(),
+        .reload = ask_reload,
+        .reload_arg = core};
     return core_admin_new(core->role->loop, core->role->listen_fd, &config, &core->admin);
 }
 
@@ -298,8 +314,10 @@ static void started_durable(struct ca_batch *batch, enum tm_err result) {
     tick(core);
 }
 
-static void recovered(void *arg, enum tm_err result) {
+static void issuers_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
+    if (result == TM_EDENIED)
+        _exit(ROLE_EXIT_CONFIG);
     core->started = (struct ca_leaf){.event = CA_EVENT_STARTED,
                                      .time_ms = clock_wall_ms(),
                                      .actor = "touchmarkd",
@@ -316,6 +334,14 @@ static void recovered(void *arg, enum tm_err result) {
     }
 }
 
+static void recovered(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        issuers_bound(core, result);
+    else
+        core_issuers_bind(&core->setup, core->store, clock_wall_ms(), issuers_bound, core);
+}
+
 enum tm_err core_start(struct role *role) {
     struct core *core = calloc(1, sizeof *core);
     if (!core)
@@ -325,6 +351,7 @@ enum tm_err core_start(struct role *role) {
     role->self = core;
     role->linked = linked;
     role->drain = drain;
+    role->reload_refused = reload_refused;
     enum tm_err err = core_setup_load(role->conf, &core->setup);
     if (!err)
         err = open_store(core);

@@ -6,6 +6,7 @@
  *   core.c         the role's life: set up, recover, serve, drain
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
+ *   issuers.c      a name is one key's: issuers held against the store
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
@@ -41,7 +42,8 @@ struct core_issuer {
 struct core_trust {
     const struct ca_issuer *also[CORE_ALSO_MAX]; /* besides the one that signs */
     size_t also_count;
-    struct bytes cacerts; /* owned DER certificates, one after the other */
+    struct bytes cacerts;  /* owned DER certificates, one after the other */
+    struct bytes rollover; /* owned: those that certify the root of the issuer that signs */
 };
 
 /* Everything that the configuration names, loaded and constant. */
@@ -160,11 +162,17 @@ struct core_admin_config {
     const char *default_tenant; /* when a request names none */
     int64_t (*now_ms)(void);
     int64_t started_ms;
+    bool (*reload)(void *arg); /* asks the supervisor; false: it cannot be reached */
+    void *reload_arg;
 };
 MUST_USE enum tm_err core_admin_new(struct loop *loop, int listen_fd,
                                     const struct core_admin_config *config,
                                     struct core_admin **ret_admin);
 void core_admin_free(struct core_admin *admin);
+/* Tell who waits for a reload what came of it: it was refused, or this core's successor comes.
+ * NULL-safe. */
+void core_admin_reload_refused(struct core_admin *admin, const char *text);
+void core_admin_reload_begun(struct core_admin *admin);
 
 /* Sends every catalog entry of one generation over a link. */
 MUST_USE enum tm_err core_catalog_send(const struct core_setup *setup, uint32_t generation,

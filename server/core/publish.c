@@ -126,10 +126,12 @@ void core_publish_revoked(struct core_publish *publish, const struct ca_certific
 }
 
 bool core_publish_now(struct core_publish *publish, const char *issuer) {
+    int64_t now = clock_mono_ms();
     bool any = false;
     for (size_t i = 0; publish && i < publish->count; i++)
         if (!issuer || strcmp(publish->objects[i].row.issuer, issuer) == 0) {
-            publish->objects[i].due = 0;
+            if (publish->objects[i].due > now)
+                publish->objects[i].due = now;
             any = true;
         }
     return any;
@@ -151,14 +153,15 @@ void core_publish_failed(struct core_publish *publish, struct core_object *objec
     object->due = clock_mono_ms() + RETRY_MS;
 }
 
-/* CRLs first: filters take longer, and their time is longer too. */
+/* What has been due the longest, so that nothing waits for ever; of two, the CRL, which is made
+ * sooner. */
 static struct core_object *most_due(struct core_publish *p, int64_t now) {
     struct core_object *best = NULL;
     for (size_t i = 0; i < p->count; i++) {
         struct core_object *o = &p->objects[i];
         if (o->kind == IPC_PUBLISH_CERTIFICATE || o->due > now)
             continue;
-        if (!best || o->kind < best->kind || (o->kind == best->kind && o->due < best->due))
+        if (!best || o->due < best->due || (o->due == best->due && o->kind < best->kind))
             best = o;
     }
     return best;
@@ -253,6 +256,14 @@ static enum tm_err load_row(struct core_publish *p, struct core_object *o) {
     return err == TM_ENOTFOUND ? TM_OK : err;
 }
 
+/* Filters of earlier processes cover times up to this. */
+static enum tm_err load_filter(struct core_publish *p, struct core_object *o) {
+    enum tm_err err = load_row(p, o);
+    if (!err)
+        ca_service_serials_from(p->config.service, o->row.this_update_ms);
+    return err;
+}
+
 /* The CA's own certificate, for authorityInfoAccess: it never changes, and has no number. */
 static enum tm_err hold_certificate(struct core_object *o) {
     struct bytes der = o->issuer->der;
@@ -282,7 +293,7 @@ static enum tm_err add_issuer(struct core_publish *p, const struct ca_issuer *is
         err = load_row(p, add_object(p, issuer, IPC_PUBLISH_CRL, (int)shard, name));
     }
     if (!err && p->config.conf->filter_refresh > 0)
-        err = load_row(p, add_object(p, issuer, IPC_PUBLISH_FILTER, -1, "filter"));
+        err = load_filter(p, add_object(p, issuer, IPC_PUBLISH_FILTER, -1, "filter"));
     return err;
 }
 

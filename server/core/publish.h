@@ -25,6 +25,7 @@ struct core_publish;
 
 struct core_publish_config {
     struct ca_store *store;
+    struct ca_service *service;
     struct ca_signer *signer;
     struct core_worker *worker;
     const struct core_setup *setup;

@@ -187,8 +187,9 @@ static int64_t settled_until(const struct core_run *run) {
     struct ca_serial cursor = {0};
     struct ca_intent oldest;
     int64_t until = run->this_update_ms - CLOCK_SLACK_MS;
-    if (!store->ops->next_intent(store, &cursor, &oldest) && oldest.created_ms <= until)
-        until = oldest.created_ms - 1;
+    if (!store->ops->next_intent(store, &cursor, &oldest) && ca_serial_ms(&oldest.serial) <= until)
+        until = ca_serial_ms(&oldest.serial) - 1;
+    ca_service_serials_from(run->publish->config.service, until + 1);
     return until;
 }
 

@@ -80,6 +80,39 @@ static enum tm_err add_issuer(const struct conf *conf, const struct ca_issuer *i
     return err ? err : add_rollover(issuer->name, said->new_with_old, out);
 }
 
+/* The last certificate of the issuer's chain, or itself. */
+static struct bytes root_of(const struct ca_issuer *issuer) {
+    struct bytes root = issuer->der, rest = issuer->chain;
+    for (struct bytes one = first_of(rest); one.n; one = first_of(rest)) {
+        root = one;
+        rest = (struct bytes){rest.p + one.n, rest.n - one.n};
+    }
+    return root;
+}
+
+/* Certificates of the root's key by other roots. */
+static void add_crossings(struct bytes all, const struct ca_issuer *issuer, struct buf *out) {
+    struct bytes root = root_of(issuer);
+    struct pki_cert root_view, view;
+    if (pki_cert_parse(root, &root_view))
+        return;
+    for (struct bytes one = first_of(all); one.n; one = first_of(all)) {
+        if (!bytes_equal(one, root) && !pki_cert_parse(one, &view) &&
+            bytes_equal(view.spki.whole, root_view.spki.whole))
+            buf_put(out, one);
+        all = (struct bytes){all.p + one.n, all.n - one.n};
+    }
+}
+
+static enum tm_err keep(const struct buf *from, struct bytes *ret) {
+    uint8_t *copy = malloc(from->n + 1);
+    if (!copy)
+        return TM_ENOMEM;
+    memcpy(copy, from->p, from->n);
+    *ret = (struct bytes){copy, from->n};
+    return TM_OK;
+}
+
 static const struct ca_issuer *issuer_named(const struct core_setup *setup, const char *name) {
     for (size_t i = 0; i < setup->issuer_count; i++)
         if (strcmp(setup->issuers[i].name, name) == 0)
@@ -96,10 +129,10 @@ static void raise(struct core_setup *setup, const struct ca_issuer *issuer,
 
 static enum tm_err load_tenant(const struct conf *conf, struct core_setup *setup, size_t index) {
     const struct conf_tenant *said = (const struct conf_tenant *)conf->tenants.items + index;
-    const struct ca_tenant *tenant = &setup->tenants[index];
+    struct ca_tenant *tenant = &setup->tenants[index];
     struct core_trust *trust = &setup->trust[index];
-    uint8_t memory[IPC_CHAIN_MAX];
-    struct buf all = BUF_ON(memory);
+    uint8_t memory[IPC_CHAIN_MAX], crossings_memory[IPC_CHAIN_MAX];
+    struct buf all = BUF_ON(memory), crossings = BUF_ON(crossings_memory);
     enum tm_err err = add_issuer(conf, tenant->issuer, &all);
     raise(setup, tenant->issuer, CORE_ISSUER_ACTIVE);
     for (size_t i = 0; i < said->also.count && i < CORE_ALSO_MAX && !err; i++) {
@@ -110,18 +143,20 @@ static enum tm_err load_tenant(const struct conf *conf, struct core_setup *setup
         raise(setup, other, CORE_ISSUER_OVERLAP);
         err = add_issuer(conf, other, &all);
     }
-    if (err)
-        return err;
-    uint8_t *copy = all.full ? NULL : malloc(all.n);
-    if (!copy) {
+    if (!err && all.full) {
         log_error("tenant %s: its CA certificates come to more than %d octets; retire issuers that "
                   "are not in use any more",
                   tenant->name, IPC_CHAIN_MAX);
-        return TM_ELIMIT;
+        err = TM_ELIMIT;
     }
-    memcpy(copy, memory, all.n);
-    trust->cacerts = (struct bytes){copy, all.n};
-    return TM_OK;
+    if (err)
+        return err;
+    add_crossings(buf_bytes(&all), tenant->issuer, &crossings);
+    err = keep(&all, &trust->cacerts);
+    if (!err)
+        err = keep(&crossings, &trust->rollover);
+    tenant->rollover = trust->rollover;
+    return err;
 }
 
 enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup) {
@@ -142,8 +177,10 @@ enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup) {
 }
 
 void core_trust_free(struct core_setup *setup) {
-    for (size_t i = 0; setup->trust && i < setup->tenant_count; i++)
+    for (size_t i = 0; setup->trust && i < setup->tenant_count; i++) {
         free((void *)(uintptr_t)setup->trust[i].cacerts.p);
+        free((void *)(uintptr_t)setup->trust[i].rollover.p);
+    }
     free(setup->trust);
     free(setup->uses);
 }

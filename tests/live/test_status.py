@@ -124,8 +124,13 @@ class StatusCase(Case):
     def gateway(self, certificate):
         path = self.site.folder / "fetched.filter"
         path.write_bytes(self.fetch("/manufacturing.filter"))
-        done = run(GATEWAY, path, self.site.issuer, certificate, check=False)
-        return done.stdout.decode().strip()
+        ders = []
+        for pem in (self.site.issuer, certificate):
+            ders.append(self.site.folder / (pem.stem + ".der"))
+            openssl("x509", "-in", pem, "-outform", "DER", "-out", ders[-1])
+        done = run(GATEWAY, path, *ders, check=False)
+        self.assertIn(done.returncode, (0, 1, 2), done.stderr)
+        return done.stdout.decode().split(":")[0]
 
 
 class Status(StatusCase):
@@ -134,8 +139,10 @@ class Status(StatusCase):
         told = run("openssl", "crl", "-inform", "DER", "-in", crl, "-noout", "-CAfile",
                    self.site.issuer, "-verify")
         self.assertIn(b"verify OK", told.stdout + told.stderr)
-        told = run("certtool", "--verify-crl", "--inder", "--infile", crl,
-                   "--load-ca-certificate", self.site.issuer).stdout.decode()
+        pem = self.site.folder / "gnutls-crl.pem"
+        openssl("crl", "-inform", "DER", "-in", crl, "-out", pem)
+        told = run("certtool", "--verify-crl", "--infile", pem, "--load-ca-certificate",
+                   self.site.issuer).stdout.decode()
         self.assertIn("Verified.", told)
 
     def test_revoked_one_is_named_in_time(self):
@@ -188,17 +195,21 @@ class Status(StatusCase):
     def test_ocsp_for_gnutls(self):
         certificate = self.device("ocsp-gnutls")
         self.ocsp_of(certificate, ": good")
-        done = run("ocsptool", "--ask", f"http://127.0.0.1:{self.port}/ocsp", "--load-issuer",
-                   self.site.issuer, "--load-cert", certificate, "--no-nonce", check=False)
+        done = run("ocsptool", f"--ask=http://127.0.0.1:{self.port}/ocsp", "--load-issuer",
+                   self.site.issuer, "--load-cert", certificate, "--load-trust", self.site.issuer,
+                   check=False)
         text = (done.stdout + done.stderr).decode()
         self.assertRegex(text, r"Certificate Status: good")
-        self.assertRegex(text, r"(?i)verification: success|Verifying OCSP Response: Success")
+        self.assertRegex(text, r"Verifying OCSP Response: Success")
 
     def test_filter(self):
         good, bad = self.device("filter-good"), self.device("filter-bad")
         self.revoke(bad)
-        self.server.touchmark("publish", "now")
-        until("the filter knows the revoked one", lambda: self.gateway(bad) == "revoked")
+
+        def known():  # a filter covers what was issued a second before it is begun
+            self.server.touchmark("publish", "now")
+            return self.gateway(bad) == "revoked"
+        until("the filter knows the revoked one", known)
         self.assertEqual(self.gateway(good), "good")
         late = self.device("filter-late")
         self.assertEqual(self.gateway(late), "unknown")

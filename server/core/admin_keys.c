@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys and the reload over the administration socket: see admin_internal.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "pki/name.h"
+#include "server/core/admin_internal.h"
+#include "server/core/issuers.h"
+
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+
+/* ---- what there is ---- */
+
+static json_t *hex_json(struct bytes octets) {
+    char text[2 * CA_HASH_SIZE + 1] = "";
+    if (octets.n > CA_HASH_SIZE || hex_encode(octets, text, sizeof text))
+        text[0] = '\0';
+    return json_string(text);
+}
+
+static json_t *time_json(int64_t ms) {
+    char text[CLOCK_TEXT_MAX];
+    clock_format(ms, text);
+    return json_string(text);
+}
+
+/* The tenants that it signs for, or that have it besides the one that does. */
+static json_t *tenants_json(const struct core_setup *setup, const struct ca_issuer *issuer,
+                            bool also) {
+    char text[1024] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < setup->tenant_count && n < sizeof text; i++) {
+        bool named = !also && setup->tenants[i].issuer == issuer;
+        for (size_t j = 0; also && j < setup->trust[i].also_count; j++)
+            named = named || setup->trust[i].also[j] == issuer;
+        if (named)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "",
+                                  setup->tenants[i].name);
+    }
+    return json_string(text);
+}
+
+static void add_uses(json_t *object, const struct ca_issuer_row *row) {
+    static const char *const words[CA_USE_LAST + 1] = {[CA_USE_CERTIFICATE] = "certificates",
+                                                       [CA_USE_CMC] = "cmc_responses",
+                                                       [CA_USE_CRL] = "crls",
+                                                       [CA_USE_OCSP] = "ocsp_answers",
+                                                       [CA_USE_FILTER] = "filters"};
+    for (size_t use = CA_USE_CERTIFICATE; use <= CA_USE_LAST; use++)
+        (void)json_object_set_new(object, words[use], json_integer((json_int_t)row->uses[use]));
+}
+
+static const char *algorithm_name(const struct pki_spki *spki) {
+    enum pki_oid oid = spki->algorithm == PKI_OID_EC_PUBLIC_KEY ? spki->curve : spki->algorithm;
+    return pki_oid_name(oid);
+}
+
+static void add_certificate(json_t *object, const struct ca_issuer *issuer, int64_t now_ms) {
+    const struct pki_cert *view = &issuer->view;
+    char subject[512];
+    uint8_t hash[CA_HASH_SIZE] = {0};
+    pki_name_format(view->subject, subject, sizeof subject);
+    (void)json_object_set_new(object, "key", json_string(algorithm_name(&view->spki)));
+    (void)json_object_set_new(object, "not_after", time_json(view->not_after_ms));
+    (void)json_object_set_new(object, "days_left",
+                              json_integer((view->not_after_ms - now_ms) / DAY_MS));
+    (void)json_object_set_new(object, "subject", json_string(subject));
+    (void)json_object_set_new(object, "key_id", hex_json(issuer->key_id));
+    if (!core_issuer_key_hash(issuer, hash))
+        (void)json_object_set_new(object, "spki_sha256", hex_json(BYTES_OF(hash)));
+}
+
+/* What the token shows now of its own key and of the one for OCSP. */
+static void add_token(json_t *object, const struct core_admin_config *config, size_t index) {
+    const struct core_issuer *uses = &config->setup->uses[index];
+    struct bytes spki;
+    (void)json_object_set_new(object, "token",
+                              json_boolean(core_signer_shows(config->signer, index)));
+    (void)json_object_set_new(object, "key_label", json_string(uses->key_label));
+    if (!uses->ocsp_key_label)
+        return;
+    (void)json_object_set_new(object, "ocsp_key_label", json_string(uses->ocsp_key_label));
+    (void)json_object_set_new(object, "ocsp_token",
+                              json_boolean(!core_signer_ocsp_key(
+                                  config->signer, config->setup->issuers[index].name, &spki)));
+}
+
+static json_t *issuer_json(const struct core_admin_config *config, size_t index) {
+    const struct core_setup *setup = config->setup;
+    const struct ca_issuer *issuer = &setup->issuers[index];
+    struct ca_issuer_row row = {0};
+    json_t *object = json_object();
+    TEXT_SET(row.name, issuer->name);
+    if (config->store->ops->row(config->store, CA_TABLE_ISSUER, &row, NULL))
+        row = (struct ca_issuer_row){0};
+    (void)json_object_set_new(object, "name", json_string(issuer->name));
+    (void)json_object_set_new(object, "state",
+                              json_string(core_issuer_state_name(setup->uses[index].state)));
+    (void)json_object_set_new(object, "signs_for", tenants_json(setup, issuer, false));
+    (void)json_object_set_new(object, "also_for", tenants_json(setup, issuer, true));
+    add_token(object, config, index);
+    add_certificate(object, issuer, config->now_ms());
+    if (row.since_ms)
+        (void)json_object_set_new(object, "since", time_json(row.since_ms));
+    add_uses(object, &row);
+    if (row.ocsp.n)
+        (void)json_object_set_new(object, "ocsp_certificate",
+                                  hex_json((struct bytes){row.ocsp.octets, row.ocsp.n}));
+    return object;
+}
+
+static size_t index_of(const struct core_setup *setup, const char *name) {
+    size_t i = 0;
+    while (i < setup->issuer_count && strcmp(setup->issuers[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* What the store knows and the configuration does not name any more. */
+static void send_gone(struct client *client) {
+    const struct core_admin_config *config = &client->admin->config;
+    uint8_t key[CA_ROW_KEY_MAX];
+    struct buf cursor = BUF_ON(key);
+    struct ca_issuer_row row;
+    for (unsigned n = 0;
+         n < ADMIN_ROWS_MAX &&
+         !config->store->ops->next_row(config->store, CA_TABLE_ISSUER, &cursor, &row, NULL);
+         n++) {
+        if (index_of(config->setup, row.name) < config->setup->issuer_count)
+            continue;
+        json_t *object = json_pack("{s:s, s:s}", "name", row.name, "state", "gone");
+        (void)json_object_set_new(object, "spki_sha256", hex_json(BYTES_OF(row.spki_sha256)));
+        add_uses(object, &row);
+        admin_row(client, object);
+    }
+}
+
+void admin_keys(struct client *client, const struct ipc_admin_request *q) {
+    const struct core_admin_config *config = &client->admin->config;
+    const struct core_setup *setup = config->setup;
+    if (q->issuer[0]) {
+        size_t i = index_of(setup, q->issuer);
+        if (i == setup->issuer_count)
+            admin_refuse_format(client, "there is no issuer %s", q->issuer);
+        else
+            admin_answer(client, issuer_json(config, i));
+        return;
+    }
+    for (size_t i = 0; i < setup->issuer_count; i++)
+        admin_row(client, issuer_json(config, i));
+    send_gone(client);
+    admin_end_rows(client, "");
+}
+
+/* ---- the reload ---- */
+
+/* A change of issuers is in the audit before it is taken up. */
+struct announcement {
+    struct client *client;
+    struct ca_leaf leaf;
+    struct ca_batch batch;
+};
+
+static void ask_supervisor(struct client *client) {
+    const struct core_admin_config *config = &client->admin->config;
+    if (!config->reload(config->reload_arg))
+        admin_refuse(client, "the supervisor could not be reached");
+    else
+        client->reloads = true;
+}
+
+static void announced(struct ca_batch *batch, enum tm_err result) {
+    AUTO_MEM struct announcement *a = batch->arg;
+    if (!admin_act_ends(a->client))
+        return;
+    if (result)
+        admin_refuse_format(a->client, "it could not be recorded (%s); nothing was reloaded",
+                            tm_err_name(result));
+    else
+        ask_supervisor(a->client);
+}
+
+void admin_reload(struct client *client, const struct ipc_admin_request *q) {
+    const struct core_admin_config *config = &client->admin->config;
+    if (!q->issuer[0]) {
+        ask_supervisor(client);
+        return;
+    }
+    struct announcement *a = calloc(1, sizeof *a);
+    if (!a) {
+        admin_refuse(client, "the server has no memory for this now");
+        return;
+    }
+    a->client = client;
+    a->leaf = (struct ca_leaf){.event = CA_EVENT_ISSUER, .time_ms = config->now_ms()};
+    TEXT_SET(a->leaf.actor, client->actor);
+    (void)snprintf(a->leaf.reason, sizeof a->leaf.reason, "%s: %.180s", q->issuer, q->reason);
+    a->batch = (struct ca_batch){.count = 1,
+                                 .changes = {{.kind = CA_ADD_LEAF, .u.leaf = &a->leaf}},
+                                 .done = announced,
+                                 .arg = a};
+    admin_act_begins(client);
+    enum tm_err err = config->store->ops->submit(config->store, &a->batch);
+    if (err)
+        announced(&a->batch, err);
+}
+
+void core_admin_reload_refused(struct core_admin *admin, const char *text) {
+    for (struct client *client = admin ? admin->first : NULL; client; client = client->next)
+        if (client->reloads) {
+            client->reloads = false;
+            admin_refuse(client, text);
+        }
+}
+
+void core_admin_reload_begun(struct core_admin *admin) {
+    for (struct client *client = admin ? admin->first : NULL; client; client = client->next)
+        if (client->reloads) {
+            client->reloads = false;
+            admin_answer(client, json_pack("{s:s}", "reload", "begun"));
+        }
+}
