@@ -80,8 +80,9 @@ enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_tic
     return TM_OK;
 }
 
-static bool is_now(int64_t time_ms, int64_t now_ms) {
-    return time_ms >= now_ms - HSM_CMC_SKEW_MS && time_ms <= now_ms + HSM_CMC_SKEW_MS;
+bool hsm_is_now(int64_t time_ms, int64_t now_ms) {
+    return time_ms > 0 && time_ms >= now_ms - HSM_CMC_SKEW_MS &&
+           time_ms <= now_ms + HSM_CMC_SKEW_MS;
 }
 
 enum tm_err hsm_cmc_ticket_check(const struct hsm_rules *rules, const struct ipc_cmc_ticket *ticket,
@@ -90,7 +91,7 @@ enum tm_err hsm_cmc_ticket_check(const struct hsm_rules *rules, const struct ipc
     size_t index;
     if (!hsm_rules_find(rules, ticket->issuer, &index))
         return refuse(text, "no issuer %s here", ticket->issuer);
-    if (!is_now(ticket->signing_time_ms, now_ms))
+    if (!hsm_is_now(ticket->signing_time_ms, now_ms))
         return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
     struct est_cmc_response response;
     if (est_cmc_response_read(ticket->content, &response) != TM_OK)

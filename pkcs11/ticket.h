@@ -41,6 +41,8 @@ MUST_USE enum tm_err hsm_ticket_check(const struct hsm_rules *rules,
                                       char text[IPC_TEXT_MAX + 1]);
 
 #define HSM_CMC_SKEW_MS INT64_C(300000) /* between a signing-time and this process's clock */
+/* Is it, give or take that? Never 0, which est_signed_attributes_write takes for none. */
+bool hsm_is_now(int64_t time_ms, int64_t now_ms);
 
 /* The same for a PKIResponse; the signed attributes (RFC 5652, 5.4), which are what the key signs,
  * are appended to `out`, for which EST_SIGNED_ATTRIBUTES_MAX octets are enough. now_ms: the wall

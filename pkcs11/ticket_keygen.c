@@ -32,8 +32,7 @@ enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
     size_t i;
     if (!hsm_rules_find(rules, ticket->issuer, &i))
         return refuse(text, "no such issuer here");
-    if (ticket->signing_time_ms < now_ms - HSM_CMC_SKEW_MS ||
-        ticket->signing_time_ms > now_ms + HSM_CMC_SKEW_MS)
+    if (!hsm_is_now(ticket->signing_time_ms, now_ms))
         return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
     if (ticket->digest.n != digest_size(rules->issuers[i]))
         return refuse(text, "not a digest of the issuer's algorithm (RFC 5652, 5.4)");

@@ -121,7 +121,7 @@ static enum tm_err check_ocsp(const struct ca_issuer *issuer, const struct hsm_o
         return refuse(text, "not a ResponseData as it is made here (RFC 6960, 4.2.1)");
     if (!bytes_equal(data.key_hash, BYTES_OF(own->key_hash)))
         return refuse(text, "the responder is not the OCSP key (RFC 6960, 4.2.2.3)");
-    if (data.produced_ms < now_ms - HSM_CMC_SKEW_MS || data.produced_ms > now_ms + HSM_CMC_SKEW_MS)
+    if (!hsm_is_now(data.produced_ms, now_ms))
         return refuse(text, "producedAt is not now (RFC 6960, 2.4)");
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < data.count && !err; i++)
