@@ -10,6 +10,7 @@
 
 #include "admin/command.h"
 #include "base/auto.h"
+#include "base/terminal.h"
 
 AUTO_DEFINE(BIO, BIO_free_all)
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
@@ -20,14 +21,17 @@ static int cannot(const char *path, const char *why) {
     return ADMIN_EXIT_REFUSED;
 }
 
-/* Without echo; OpenSSL wipes what it gets. */
+/* A line from the terminal; OpenSSL, which asks, wipes it. */
 static int ask_passphrase(char *ret, int cap, int rwflag, void *path) {
     char prompt[300];
+    struct terminal terminal;
     (void)rwflag;
-    (void)snprintf(prompt, sizeof prompt, "Passphrase of %.250s: ", (const char *)path);
-    if (EVP_read_pw_string_min(ret, 0, cap, prompt, 0))
+    (void)snprintf(prompt, sizeof prompt, "Passphrase of %.250s", (const char *)path);
+    if (terminal_ask(prompt, &terminal))
         return -1;
-    return (int)strlen(ret);
+    ssize_t n = read(terminal.fd, ret, (size_t)cap);
+    terminal_close(&terminal);
+    return n > 0 && ret[n - 1] == '\n' ? (int)n - 1 : -1;
 }
 
 static int load_key(const char *path, EVP_PKEY **ret) {
@@ -38,7 +42,7 @@ static int load_key(const char *path, EVP_PKEY **ret) {
     if (*ret)
         return EX_OK;
     ERR_clear_error();
-    return cannot(path, "there is no private key in PEM, or its passphrase is another");
+    return cannot(path, "there is no private key in PEM, or no passphrase that opens it");
 }
 
 static const char *digest_of(EVP_PKEY *key) {

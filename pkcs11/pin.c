@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 
 #include "base/auto.h"
+#include "base/terminal.h"
 #include "pkcs11/token.h"
 
 __attribute__((format(printf, 3, 4))) static enum tm_err
@@ -105,18 +105,15 @@ static enum tm_err pin_from_fd(const char *number, char ret[HSM_PIN_MAX], char t
 
 static enum tm_err pin_from_terminal(const char *what, char ret[HSM_PIN_MAX],
                                      char text[HSM_TEXT_MAX]) {
-    AUTO_FD int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
-    struct termios normal;
-    if (tty < 0 || tcgetattr(tty, &normal) < 0)
-        return say(text, TM_EIO, "%s: there is no terminal to ask on", what);
-    struct termios quiet = normal;
-    quiet.c_lflag = (quiet.c_lflag & ~(tcflag_t)ECHO) | ICANON;
-    if (tcsetattr(tty, TCSAFLUSH, &quiet) < 0)
-        return say(text, TM_EIO, "%s: the terminal cannot be told not to echo", what);
-    (void)dprintf(tty, "%s: ", what);
-    enum tm_err err = take_pin(tty, true, "the terminal", ret, text);
-    (void)dprintf(tty, "\n");
-    (void)tcsetattr(tty, TCSAFLUSH, &normal);
+    struct terminal terminal;
+    enum tm_err err = terminal_ask(what, &terminal);
+    if (err)
+        return say(text, TM_EIO,
+                   err == TM_ENOTFOUND ? "%s: there is no terminal to ask on"
+                                       : "%s: the terminal cannot be told not to echo",
+                   what);
+    err = take_pin(terminal.fd, true, "the terminal", ret, text);
+    terminal_close(&terminal);
     return err;
 }
 

@@ -146,10 +146,13 @@ class Roles(OfficersCase):
 
         # kept connections of devices that are about to lose their certificates
         kept = [self.server.connect(cert=path, key=key.path) for path, key in devices]
+        code, shown = self.sign_on_terminal(self.alice, act, "open barley")
+        self.assertEqual(code, 1, shown)
+        self.assertIn("no passphrase that opens it", shown)
         code, shown = self.sign_on_terminal(self.alice, act, "open sesame")
         self.assertEqual(code, 0, shown)
         self.assertIn(act["text"], shown)
-        self.assertNotIn("open sesame", shown)
+        self.assertNotIn("open sesame", shown)  # echo is off before the prompt
         signed = self.act(self.ann, act["id"])
         self.assertEqual((signed["status"], signed["signed"]), ("open", 1))
 
