@@ -34,7 +34,8 @@ struct core {
     struct ca_wrap *wrap; /* NULL: none is configured */
     struct ca_service *service;
     struct ca_registry registry;
-    struct core_worker *worker;
+    struct core_worker *worker; /* of the publisher */
+    struct core_worker *walker; /* of acts: revocation does not wait for a filter */
     struct core_acts acts;
     struct core_publish *publish; /* NULL: there is no status service */
     struct core_ocsp *ocsp;       /* NULL: as before */
@@ -225,7 +226,7 @@ static enum tm_err open_acts(struct core *core) {
                                           .arg = core};
     const struct core_acts_config config = {.loop = core->role->loop,
                                             .store = core->store,
-                                            .worker = core->worker,
+                                            .worker = core->walker,
                                             .registry = &core->registry,
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
@@ -265,6 +266,8 @@ static enum tm_err open_service(struct core *core) {
         err = open_events(core);
     if (!err)
         err = core_worker_new(core->role->loop, &core->worker);
+    if (!err)
+        err = core_worker_new(core->role->loop, &core->walker);
     if (!err)
         err = open_status(core);
     if (!err)
@@ -373,6 +376,7 @@ void core_stop(struct role *role) {
     if (core->service && ca_service_active(core->service))
         _exit(0); /* given up after the drain timeout: recovery settles what is open */
     core_worker_free(core->worker);
+    core_worker_free(core->walker);
     core_publish_stop(core->publish);
     core_acts_stop(&core->acts);
     store_close(core->store);
