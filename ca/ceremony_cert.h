@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CA certificates by the rules of RFC 5280: building the part to be signed, putting the
- * signature on, and having OpenSSL judge the result. Internal to ca/ceremony*.c. Pure;
- * thread-safe.
+ * signature on, and having OpenSSL judge the result. Internal to ca/. Pure; thread-safe.
  */
 #ifndef TOUCHMARK_CA_CEREMONY_CERT_H
 #define TOUCHMARK_CA_CEREMONY_CERT_H

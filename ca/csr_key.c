@@ -103,7 +103,8 @@ EVP_PKEY *ca_spki_key(const struct ca_checker *checker, const struct pki_spki *s
     EVP_PKEY *key = NULL;
     if (ca_key_fault(spki))
         return NULL;
-    switch (ca_key_kind(spki)) {
+    unsigned kind = ca_key_kind(spki);
+    switch (kind) {
     case CA_KEY_P256:
         key = ec_key(checker->p256, spki->key);
         break;
@@ -115,6 +116,12 @@ EVP_PKEY *ca_spki_key(const struct ca_checker *checker, const struct pki_spki *s
         break;
     case CA_KEY_ED25519:
         key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, spki->key.p, spki->key.n);
+        break;
+    case CA_KEY_MLDSA44:
+    case CA_KEY_MLDSA65:
+    case CA_KEY_MLDSA87:
+        key = EVP_PKEY_new_raw_public_key_ex(NULL, ca_key_ml_dsa_name(kind), NULL, spki->key.p,
+                                             spki->key.n);
         break;
     default:
         break;
@@ -140,6 +147,11 @@ static void describe(const struct pki_spki *spki, char *ret, size_t cap) {
     case PKI_OID_ED25519:
         (void)snprintf(ret, cap, "Ed25519");
         break;
+    case PKI_OID_ML_DSA_44:
+    case PKI_OID_ML_DSA_65:
+    case PKI_OID_ML_DSA_87:
+        (void)snprintf(ret, cap, "%s", ca_key_ml_dsa_name(ca_key_kind(spki)));
+        break;
     default:
         (void)snprintf(ret, cap, "of an unknown algorithm");
         break;
@@ -148,7 +160,7 @@ static void describe(const struct pki_spki *spki, char *ret, size_t cap) {
 
 static void list_keys(unsigned keys, char *ret, size_t cap) {
     size_t n = 0;
-    for (unsigned key = 1; key <= CA_KEY_RSA2048 && n < cap; key <<= 1)
+    for (unsigned key = 1; key <= CA_KEY_LAST && n < cap; key <<= 1)
         if (keys & key)
             n +=
                 (size_t)snprintf(ret + n, cap - n, "%s%s", n ? ", " : "", ca_profile_key_word(key));

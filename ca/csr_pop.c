@@ -21,7 +21,7 @@ static const struct {
 
 static bool refuse_algorithm(const struct pki_csr *csr, struct ca_refusal *ret) {
     static const char good[] = "sign with ECDSA or RSA PKCS #1 v1.5 and SHA-256, SHA-384 or "
-                               "SHA-512, or with Ed25519";
+                               "SHA-512, or with Ed25519 or ML-DSA";
     struct der sequence, oid = {0};
     char dotted[96] = "";
     if (der_only(csr->algorithm, DER_SEQUENCE, &sequence) ||

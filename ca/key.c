@@ -2,6 +2,7 @@
 /* See ca/key.h. */
 #include "ca/key.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -11,6 +12,49 @@
 #define ED25519_OCTETS 32
 #define RSA_EXPONENT_MIN 65537
 #define RSA_EXPONENT_OCTETS_MAX 8 /* a longer one only makes each verification slower */
+
+/* FIPS 204, table 2. */
+static const struct ml_dsa {
+    enum pki_oid algorithm;
+    unsigned kind;
+    size_t octets;
+    const char *name; /* OpenSSL's */
+} ml_dsa[] = {
+    {PKI_OID_ML_DSA_44, CA_KEY_MLDSA44, 1312, "ML-DSA-44"},
+    {PKI_OID_ML_DSA_65, CA_KEY_MLDSA65, 1952, "ML-DSA-65"},
+    {PKI_OID_ML_DSA_87, CA_KEY_MLDSA87, 2592, "ML-DSA-87"},
+};
+#define ML_DSA_COUNT (sizeof ml_dsa / sizeof ml_dsa[0])
+
+static const struct ml_dsa *ml_dsa_of(unsigned kind) {
+    for (size_t i = 0; i < ML_DSA_COUNT; i++)
+        if (ml_dsa[i].kind == kind)
+            return &ml_dsa[i];
+    return NULL;
+}
+
+static unsigned ml_dsa_kind(enum pki_oid algorithm) {
+    for (size_t i = 0; i < ML_DSA_COUNT; i++)
+        if (ml_dsa[i].algorithm == algorithm)
+            return ml_dsa[i].kind;
+    return 0;
+}
+
+const char *ca_key_ml_dsa_name(unsigned kind) {
+    const struct ml_dsa *row = ml_dsa_of(kind);
+    return row ? row->name : NULL;
+}
+
+bool ca_key_supported(unsigned kind) {
+    const struct ml_dsa *row = ml_dsa_of(kind);
+    if (!row)
+        return true;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, row->name, NULL);
+    bool known = ctx != NULL;
+    EVP_PKEY_CTX_free(ctx);
+    ERR_clear_error();
+    return known;
+}
 
 unsigned ca_key_kind(const struct pki_spki *spki) {
     switch (spki->algorithm) {
@@ -23,7 +67,7 @@ unsigned ca_key_kind(const struct pki_spki *spki) {
     case PKI_OID_RSA_ENCRYPTION:
         return spki->bits >= CA_RSA_BITS_MIN && spki->bits <= CA_RSA_BITS_MAX ? CA_KEY_RSA2048 : 0;
     default:
-        return 0;
+        return ml_dsa_kind(spki->algorithm);
     }
 }
 
@@ -64,8 +108,15 @@ static const char *ed25519_fault(const struct pki_spki *spki) {
     return spki->key.n == ED25519_OCTETS ? NULL : "RFC 8410 4: an Ed25519 key is not 32 octets";
 }
 
+static const char *ml_dsa_fault(const struct pki_spki *spki, unsigned kind) {
+    return spki->key.n == ml_dsa_of(kind)->octets
+               ? NULL
+               : "RFC 9881 4: an ML-DSA key is not of the size of its parameter set";
+}
+
 const char *ca_key_fault(const struct pki_spki *spki) {
-    switch (ca_key_kind(spki)) {
+    unsigned kind = ca_key_kind(spki);
+    switch (kind) {
     case CA_KEY_P256:
     case CA_KEY_P384:
         return ec_fault(spki);
@@ -73,6 +124,10 @@ const char *ca_key_fault(const struct pki_spki *spki) {
         return rsa_fault(spki);
     case CA_KEY_ED25519:
         return ed25519_fault(spki);
+    case CA_KEY_MLDSA44:
+    case CA_KEY_MLDSA65:
+    case CA_KEY_MLDSA87:
+        return ml_dsa_fault(spki, kind);
     default:
         return "RFC 5280 4.1.2.7: the key is of a kind that is not certified";
     }

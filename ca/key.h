@@ -19,6 +19,11 @@ unsigned ca_key_kind(const struct pki_spki *spki);
  * nothing. Whether an EC point lies on its curve is not looked at here. */
 const char *ca_key_fault(const struct pki_spki *spki);
 
+/* What OpenSSL calls this kind of ML-DSA key; NULL: it is none. */
+const char *ca_key_ml_dsa_name(unsigned kind);
+/* Has the OpenSSL that runs here this kind of key? ML-DSA is there from 3.5 on. */
+bool ca_key_supported(unsigned kind);
+
 /* Modulus and exponent of an RSAPublicKey (RFC 8017, A.1.1), without leading zeros. */
 MUST_USE enum tm_err ca_key_rsa(const struct pki_spki *spki, struct bytes *ret_modulus,
                                 struct bytes *ret_exponent);

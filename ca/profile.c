@@ -16,7 +16,8 @@ AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 #define DAY_MS (1440 * MINUTE_MS)
 
 static const char *const kind_words[] = {"idevid", "ldevid", "tls-server", "ocsp", NULL};
-static const char *const key_words[] = {"p256", "p384", "ed25519", "rsa2048", NULL};
+static const char *const key_words[] = {"p256",    "p384",    "ed25519", "rsa2048",
+                                        "mldsa44", "mldsa65", "mldsa87", NULL};
 /* In the order of KeyUsage's bits (RFC 5280, 4.2.1.3); signing certificates or CRLs is not there,
  * because no profile makes a CA. */
 static const char *const key_usage_words[] = {"digitalSignature", "nonRepudiation",
@@ -65,7 +66,8 @@ const struct conf_row ca_profile_rows[] = {
      .offset = AT(keys),
      .words = key_words,
      .example = "[p256, p384]",
-     .help = "Public keys that are certified; rsa2048 means RSA of 2048 to 4096 bits."},
+     .help = "Public keys that are certified; rsa2048 means RSA of 2048 to 4096 bits. ML-DSA "
+             "(mldsa44, mldsa65, mldsa87) needs OpenSSL 3.5."},
     {.key = "subject",
      .type = CONF_LIST,
      .offset = AT(subject),
@@ -346,10 +348,20 @@ static char *name_of(const char *path) {
     return is_name(base, n) ? strndup(base, n) : NULL;
 }
 
-/* What the rows could not say: name, check, hash. */
-static enum tm_err finish(const char *path, struct ca_profile *profile,
+/* A fault begins with the key that it is about. */
+static enum tm_err refuse(const char *text, size_t n, const char *path, const char *fault,
                           char error[CONF_ERROR_MAX]) {
-    char text[CONF_ERROR_MAX];
+    char key[IPC_NAME_MAX + 1];
+    (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(fault, ",:"), fault);
+    (void)snprintf(error, CONF_ERROR_MAX, "%.200s:%u: %.280s", path, conf_line(text, n, key),
+                   fault);
+    return TM_EPARSE;
+}
+
+/* What the rows could not say: name, check, hash. */
+static enum tm_err finish(const char *text, size_t n, const char *path, struct ca_profile *profile,
+                          char error[CONF_ERROR_MAX]) {
+    char fault[CONF_ERROR_MAX];
     profile->states <<= CA_REGISTERED; /* from word index to state */
     profile->name = name_of(path);
     if (!profile->name) {
@@ -358,10 +370,8 @@ static enum tm_err finish(const char *path, struct ca_profile *profile,
                        path);
         return TM_EPARSE;
     }
-    if (!ca_profile_check(profile, text)) {
-        (void)snprintf(error, CONF_ERROR_MAX, "%.200s: %.300s", path, text);
-        return TM_EPARSE;
-    }
+    if (!ca_profile_check(profile, fault))
+        return refuse(text, n, path, fault, error);
     if (hash_profile(profile)) {
         (void)snprintf(error, CONF_ERROR_MAX, "%.200s: SHA-256 failed", path);
         return TM_ECRYPTO;
@@ -369,22 +379,12 @@ static enum tm_err finish(const char *path, struct ca_profile *profile,
     return TM_OK;
 }
 
-static enum tm_err loaded(enum tm_err err, const char *path, struct ca_profile *profile,
-                          struct ca_profile *ret, char error[CONF_ERROR_MAX]) {
-    if (!err)
-        err = finish(path, profile, error);
-    if (err)
-        ca_profile_free(profile);
-    else
-        *ret = *profile;
-    return err;
-}
-
 enum tm_err ca_profile_load(const char *path, struct ca_profile *ret_profile,
                             char error[CONF_ERROR_MAX]) {
-    struct ca_profile profile = {0};
-    enum tm_err err = conf_load_file(path, ca_profile_rows, &profile, sizeof profile, error);
-    return loaded(err, path, &profile, ret_profile, error);
+    AUTO_MEM char *text = NULL;
+    size_t n = 0;
+    enum tm_err err = conf_read_file(path, &text, &n, error);
+    return err ? err : ca_profile_load_text(text, n, path, ret_profile, error);
 }
 
 enum tm_err ca_profile_load_text(const char *text, size_t n, const char *path,
@@ -392,7 +392,13 @@ enum tm_err ca_profile_load_text(const char *text, size_t n, const char *path,
     struct ca_profile profile = {0};
     enum tm_err err =
         conf_load_text(text, n, path, ca_profile_rows, &profile, sizeof profile, error);
-    return loaded(err, path, &profile, ret_profile, error);
+    if (!err)
+        err = finish(text, n, path, &profile, error);
+    if (err)
+        ca_profile_free(&profile);
+    else
+        *ret_profile = profile;
+    return err;
 }
 
 void ca_profile_free(struct ca_profile *profile) {

@@ -22,7 +22,13 @@ enum ca_profile_existing { CA_EXISTING_REFUSE, CA_EXISTING_SUPERSEDE };
 #define CA_KEY_P256 1u
 #define CA_KEY_P384 2u
 #define CA_KEY_ED25519 4u
-#define CA_KEY_RSA2048 8u /* RSA of 2048 to 4096 bits */
+#define CA_KEY_RSA2048 8u  /* RSA of 2048 to 4096 bits */
+#define CA_KEY_MLDSA44 16u /* FIPS 204 */
+#define CA_KEY_MLDSA65 32u
+#define CA_KEY_MLDSA87 64u
+#define CA_KEY_LAST CA_KEY_MLDSA87
+
+#define CA_KEYS_MLDSA (CA_KEY_MLDSA44 | CA_KEY_MLDSA65 | CA_KEY_MLDSA87)
 
 /* Those that serverkeygen makes. RSA is not among them: to find its primes takes a tenth of a
  * second and more, in which the core would do nothing else. */

@@ -6,6 +6,7 @@
 
 #include "ca/attribute.h"
 #include "ca/issuer.h"
+#include "ca/key.h"
 #include "ca/lifecycle.h"
 #include "ca/profile.h"
 #include "ca/san.h"
@@ -103,6 +104,8 @@ static bool usage_good(const struct check *c) {
                         "profile of their own");
     if ((keys & CA_KEY_ED25519) && (usage & ~(unsigned)USAGE_SIGN))
         return wrong(c, "key_usage: an Ed25519 key only signs (RFC 9295, 3)");
+    if ((keys & CA_KEYS_MLDSA) && (usage & ~(unsigned)USAGE_SIGN))
+        return wrong(c, "key_usage: an ML-DSA key only signs (RFC 9881, 5)");
     if ((keys & CA_KEY_RSA2048) && (usage & PKI_KU_KEY_AGREEMENT))
         return wrong(c, "key_usage: an RSA key does not agree on keys (RFC 3279, 2.3.1)");
     return true;
@@ -242,11 +245,20 @@ static bool keygen_good(const struct check *c) {
     return true;
 }
 
+static bool keys_supported(const struct check *c) {
+    for (unsigned key = 1; key <= CA_KEY_LAST; key <<= 1)
+        if (c->profile->keys & key && !ca_key_supported(key))
+            return wrong(c, "keys: %s: this OpenSSL has no ML-DSA; it needs 3.5",
+                         ca_profile_key_word(key));
+    return true;
+}
+
 bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX]) {
     const struct check c = {profile, text};
-    return subject_good(&c) && names_good(&c) && usage_good(&c) && purposes_good(&c) &&
-           validity_good(&c) && urls_good(&c, "XX", "0") && credentials_good(&c) &&
-           states_good(&c) && renewal_good(&c) && ocsp_good(&c) && keygen_good(&c);
+    return subject_good(&c) && names_good(&c) && usage_good(&c) && keys_supported(&c) &&
+           purposes_good(&c) && validity_good(&c) && urls_good(&c, "XX", "0") &&
+           credentials_good(&c) && states_good(&c) && renewal_good(&c) && ocsp_good(&c) &&
+           keygen_good(&c);
 }
 
 /* The shards that are published have their URL in issuingDistributionPoint, and a certificate

@@ -94,14 +94,16 @@ static void shown_path(const char *path, char ret[CONF_KEY_PATH_MAX]) {
     ret[n] = '\0';
 }
 
-enum tm_err conf_refuse(const char *text, size_t n, const char *name, const char *path,
-                        char error[CONF_ERROR_MAX], const char *format, ...) {
+unsigned conf_line(const char *text, size_t n, const char *path) {
     AUTO(conf_node) tree = NULL;
     unsigned line = 1;
-    /* The caller's own error stays what it is, whatever becomes of this second reading. */
     char unused[CONF_ERROR_MAX];
-    if (conf_tree_parse(text, n, &tree, &line, unused) == TM_OK)
-        line = line_of(tree, path);
+    return conf_tree_parse(text, n, &tree, &line, unused) ? line : line_of(tree, path);
+}
+
+enum tm_err conf_refuse(const char *text, size_t n, const char *name, const char *path,
+                        char error[CONF_ERROR_MAX], const char *format, ...) {
+    unsigned line = conf_line(text, n, path);
     char shown[CONF_KEY_PATH_MAX];
     shown_path(path, shown);
     va_list args;

@@ -81,6 +81,9 @@ MUST_USE enum tm_err conf_read_file(const char *path, char **ret_text, size_t *r
 MUST_USE enum tm_err conf_refuse(const char *text, size_t n, const char *name, const char *path,
                                  char error[CONF_ERROR_MAX], const char *format, ...)
     __attribute__((format(printf, 6, 7)));
+/* The line of `path`, in which that would be written; that of the fault when the text cannot
+ * be read. */
+unsigned conf_line(const char *text, size_t n, const char *path);
 /* Frees what the loader allocated and zeroes the struct. */
 void conf_free(const struct conf_row *rows, void *s, size_t size);
 

@@ -16,10 +16,10 @@
 /* The key in a SubjectPublicKeyInfo. */
 struct pki_spki {
     struct bytes whole;     /* DER, whole */
-    enum pki_oid algorithm; /* EC_PUBLIC_KEY, RSA_ENCRYPTION, ED25519, or UNKNOWN */
+    enum pki_oid algorithm; /* EC_PUBLIC_KEY, RSA_ENCRYPTION, ED25519, ML_DSA_*, or UNKNOWN */
     enum pki_oid curve;     /* EC only: PRIME256V1, SECP384R1, ..., or UNKNOWN */
     struct bytes key;       /* the BIT STRING's octets: EC point, RSAPublicKey DER, raw key */
-    unsigned bits;          /* size: 256, 384, RSA modulus bits; 0 if unknown */
+    unsigned bits;          /* size: 256, 384, RSA modulus bits; 0 if unknown, or not in bits */
 };
 /* `spki` is a whole SubjectPublicKeyInfo. TM_EPARSE; unknown algorithms parse. */
 MUST_USE enum tm_err pki_spki_parse(struct bytes spki, struct pki_spki *ret);

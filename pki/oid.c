@@ -31,6 +31,9 @@ static const struct row rows[PKI_OID_COUNT] = {
     ROW(PKI_OID_SECP521R1, "\x2b\x81\x04\x00\x23", "secp521r1"), /* 1.3.132.0.35 */
     ROW(PKI_OID_RSA_ENCRYPTION, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "rsaEncryption"), /* 1.2.840.113549.1.1.1 */
     ROW(PKI_OID_ED25519, "\x2b\x65\x70", "id-Ed25519"), /* 1.3.101.112 */
+    ROW(PKI_OID_ML_DSA_44, "\x60\x86\x48\x01\x65\x03\x04\x03\x11", "id-ml-dsa-44"), /* 2.16.840.1.101.3.4.3.17 */
+    ROW(PKI_OID_ML_DSA_65, "\x60\x86\x48\x01\x65\x03\x04\x03\x12", "id-ml-dsa-65"), /* 2.16.840.1.101.3.4.3.18 */
+    ROW(PKI_OID_ML_DSA_87, "\x60\x86\x48\x01\x65\x03\x04\x03\x13", "id-ml-dsa-87"), /* 2.16.840.1.101.3.4.3.19 */
     ROW(PKI_OID_ECDSA_SHA256, "\x2a\x86\x48\xce\x3d\x04\x03\x02", "ecdsa-with-SHA256"), /* 1.2.840.10045.4.3.2 */
     ROW(PKI_OID_ECDSA_SHA384, "\x2a\x86\x48\xce\x3d\x04\x03\x03", "ecdsa-with-SHA384"), /* 1.2.840.10045.4.3.3 */
     ROW(PKI_OID_ECDSA_SHA512, "\x2a\x86\x48\xce\x3d\x04\x03\x04", "ecdsa-with-SHA512"), /* 1.2.840.10045.4.3.4 */

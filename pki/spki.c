@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of the algorithms in RFC 3279, 5480 and 8410. */
+/* SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of the algorithms in RFC 3279, 5480, 8410 and 9881. */
 #include "pki/cert.h"
 
 #define ED25519_BITS 256
@@ -55,6 +55,11 @@ static enum tm_err parse_ed25519(struct bytes parameters, struct pki_spki *spki)
     return parameters.n == 0 ? TM_OK : TM_EPARSE;
 }
 
+/* RFC 9881, 2: no parameters. */
+static enum tm_err parse_ml_dsa(struct bytes parameters) {
+    return parameters.n == 0 ? TM_OK : TM_EPARSE;
+}
+
 static enum tm_err parse_key(struct bytes parameters, struct pki_spki *spki) {
     switch (spki->algorithm) {
     case PKI_OID_EC_PUBLIC_KEY:
@@ -63,6 +68,10 @@ static enum tm_err parse_key(struct bytes parameters, struct pki_spki *spki) {
         return parse_rsa(parameters, spki);
     case PKI_OID_ED25519:
         return parse_ed25519(parameters, spki);
+    case PKI_OID_ML_DSA_44:
+    case PKI_OID_ML_DSA_65:
+    case PKI_OID_ML_DSA_87:
+        return parse_ml_dsa(parameters);
     default:
         spki->algorithm = PKI_OID_UNKNOWN;
         return TM_OK;

@@ -14,7 +14,7 @@
 
 /* What a profile asks for. Empty means: nothing is asked, answer 204. */
 struct est_csrattrs {
-    enum pki_oid key_algorithm; /* EC_PUBLIC_KEY, RSA_ENCRYPTION, ED25519; UNKNOWN = any */
+    enum pki_oid key_algorithm; /* as in struct pki_spki; UNKNOWN = any */
     enum pki_oid curve;         /* EC: the curve; else UNKNOWN */
     unsigned rsa_bits;          /* RSA: the size; else 0 */
     enum pki_oid signature;     /* ECDSA_SHA256, ...; UNKNOWN = any */

@@ -7,6 +7,12 @@
 #include "est/wire/csrattrs.h"
 #include "server/core/core.h"
 
+static enum pki_oid ml_dsa_of(unsigned keys) {
+    if (keys & CA_KEY_MLDSA44)
+        return PKI_OID_ML_DSA_44;
+    return keys & CA_KEY_MLDSA65 ? PKI_OID_ML_DSA_65 : PKI_OID_ML_DSA_87;
+}
+
 static void ask_key(const struct ca_profile *profile, struct est_csrattrs *attrs) {
     if (profile->keys & CA_KEY_P256) {
         attrs->key_algorithm = PKI_OID_EC_PUBLIC_KEY;
@@ -19,6 +25,9 @@ static void ask_key(const struct ca_profile *profile, struct est_csrattrs *attrs
     } else if (profile->keys & CA_KEY_ED25519) {
         attrs->key_algorithm = PKI_OID_ED25519;
         attrs->signature = PKI_OID_ED25519;
+    } else if (profile->keys & CA_KEYS_MLDSA) {
+        attrs->key_algorithm = ml_dsa_of(profile->keys);
+        attrs->signature = attrs->key_algorithm;
     } else {
         attrs->key_algorithm = PKI_OID_RSA_ENCRYPTION;
         attrs->rsa_bits = 2048;
