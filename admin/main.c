@@ -6,6 +6,7 @@
 
 #include "admin/ceremony_command.h"
 #include "admin/command.h"
+#include "admin/keys_command.h"
 
 static const char ceremony_words[] = "ceremony";
 
@@ -23,6 +24,9 @@ static char *list_commands(int key, const char *text, void *input) {
         return NULL;
     fprintf(out, "Commands (touchmark COMMAND --help says more):\n");
     fprintf(out, "  %-18s %s\n", ceremony_words, "Make keys and CA certificates from a YAML file.");
+    fprintf(out, "  %-18s %s\n", "keys add", "Add an issuer whose key is on the token.");
+    fprintf(out, "  %-18s %s\n", "keys activate", "Let an issuer sign for tenants.");
+    fprintf(out, "  %-18s %s\n", "keys retire", "Take an issuer out of cacerts.");
     for (const struct admin_command *command = admin_commands; command->words; command++)
         fprintf(out, "  %-18s %.*s\n", command->words, (int)strcspn(command->help, ".") + 1,
                 command->help);
@@ -80,6 +84,8 @@ int main(int argc, char **argv) {
         return run_without_command(argc, argv);
     if (strcmp(argv[1], ceremony_words) == 0)
         return ceremony_command(argc - 1, argv + 1);
+    if (argc > 2 && strcmp(argv[1], "keys") == 0 && keys_command_is(argv[2]))
+        return keys_command(argc - 2, argv + 2);
     for (const struct admin_command *command = admin_commands; command->words; command++) {
         int used = match(command->words, argc, argv);
         if (used)

@@ -74,12 +74,13 @@ static bool wrap(struct ca_request *r, struct est_signed *message) {
 
 static bool wrap_signed(struct ca_request *r, struct bytes signature) {
     const struct ca_issuer *issuer = issuer_of(r);
-    uint8_t all[IPC_CERT_MAX * 2], algorithm[64];
+    uint8_t all[IPC_CHAIN_MAX], algorithm[64];
     struct buf certificates = BUF_ON(all);
     struct der_writer w = der_writer_on(algorithm, sizeof algorithm);
     ca_put_signature_algorithm(&w, issuer->signature);
     buf_put(&certificates, r->cmc->certificate);
     buf_put(&certificates, issuer->der);
+    buf_put(&certificates, r->label->tenant->rollover);
     struct est_signed message = {
         .certificates = buf_bytes(&certificates),
         .has_signer = true,

@@ -178,6 +178,7 @@ static bool make_offer(struct ca_service *s, const struct ca_label *label, const
     struct buf certificates = BUF_ON(all);
     buf_put(&certificates, issuer->der);
     buf_put(&certificates, issuer->chain);
+    buf_put(&certificates, label->tenant->rollover);
     if (certificates.full ||
         ca_challenge_make(s->challenger, label->tenant->name, device, s->config->now_ms(),
                           challenge) ||

@@ -169,6 +169,7 @@ static const struct codec_field control_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_control, verb, IPC_CONTROL_VERB_LAST),
     CODEC_INT(CODEC_U8, struct ipc_control, peer, IPC_ROLE_LAST),
     CODEC_INT(CODEC_U16, struct ipc_control, peer_index, 0),
+    CODEC_STRING(struct ipc_control, text),
 };
 
 static const struct codec_field admin_request_fields[] = {

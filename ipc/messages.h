@@ -302,7 +302,8 @@ enum ipc_control_verb {
     IPC_CONTROL_DRAIN, /* supervisor to role: finish what is under way, take nothing new, exit 0 */
     IPC_CONTROL_STOP,  /* supervisor to role: the same, and wait for nobody who is idle */
     IPC_CONTROL_DISTRUST, /* role to supervisor: `peer` answered wrongly; end it, start another */
-    IPC_CONTROL_RELOAD,   /* core to supervisor: read the configuration again, as for SIGHUP */
+    IPC_CONTROL_RELOAD,   /* core to supervisor: read the configuration again, as for SIGHUP.
+                             Supervisor to core: that was refused, `text` says why */
     IPC_CONTROL_VERB_LAST = IPC_CONTROL_RELOAD,
 };
 
@@ -321,6 +322,7 @@ struct ipc_control {
     uint8_t verb;
     uint8_t peer;        /* enum ipc_role, with LINK and DISTRUST */
     uint16_t peer_index; /* which front */
+    char text[IPC_TEXT_MAX + 1];
 };
 
 extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refused_schema,

@@ -97,6 +97,8 @@ static void control_message(void *arg, struct ipc_link *link, struct bytes messa
             control_linked(role, &control, fd);
             return;
         }
+        if (control.verb == IPC_CONTROL_RELOAD && role->reload_refused)
+            role->reload_refused(role, control.text);
         role->stopping |= control.verb == IPC_CONTROL_STOP;
         if ((control.verb == IPC_CONTROL_DRAIN || role->stopping) && role->drain)
             role->drain(role);

@@ -35,6 +35,8 @@ struct role {
     void (*linked)(struct role *role, enum ipc_role peer, unsigned peer_index, int fd);
     /* Finish what is under way, then role_exit(role). */
     void (*drain)(struct role *role);
+    /* The reload that this role asked for was refused. NULL: it asks for none. */
+    void (*reload_refused)(struct role *role, const char *text);
 };
 
 /* Becomes conf->process.user when root; otherwise, and the second time, nothing happens. role_ready

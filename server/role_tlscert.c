@@ -24,7 +24,7 @@
 struct tlscert {
     struct role *role;
     struct core_setup setup;
-    const struct ca_issuer *issuer;
+    const struct ca_tenant *tenant;
     enum tlscert_state state;
     EVP_PKEY *key;
     struct tlscert_output *output;
@@ -85,7 +85,7 @@ static void accept_certificate(struct tlscert *t, struct bytes der) {
     OPENSSL_free(spki);
     if (!ours)
         log_error("the core answered with a certificate of another key");
-    if (!ours || tlscert_output_finish(t->output, der, t->issuer)) {
+    if (!ours || tlscert_output_finish(t->output, der, t->tenant)) {
         fail(t, ROLE_EXIT_FAILED);
         return;
     }
@@ -172,8 +172,8 @@ static enum tm_err begin(struct tlscert *t) {
     enum tm_err err = core_setup_load(t->role->conf, &t->setup);
     if (err || !t->setup.has_server)
         return err ? err : TM_EINVAL;
-    t->issuer = t->setup.server.tenant->issuer;
-    t->state = tlscert_check(&t->role->conf->tls, t->issuer, clock_wall_ms(), &reason);
+    t->tenant = t->setup.server.tenant;
+    t->state = tlscert_check(&t->role->conf->tls, t->tenant->issuer, clock_wall_ms(), &reason);
     if (t->state == TLSCERT_CURRENT) {
         role_exit(t->role);
         return TM_OK;

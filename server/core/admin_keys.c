@@ -120,6 +120,13 @@ static size_t index_of(const struct core_setup *setup, const char *name) {
 }
 
 /* What the store knows and the configuration does not name any more. */
+static json_t *gone_json(const struct ca_issuer_row *row) {
+    json_t *object = json_pack("{s:s, s:s}", "name", row->name, "state", "gone");
+    (void)json_object_set_new(object, "spki_sha256", hex_json(BYTES_OF(row->spki_sha256)));
+    add_uses(object, row);
+    return object;
+}
+
 static void send_gone(struct client *client) {
     const struct core_admin_config *config = &client->admin->config;
     uint8_t key[CA_ROW_KEY_MAX];
@@ -131,25 +138,30 @@ static void send_gone(struct client *client) {
          n++) {
         if (index_of(config->setup, row.name) < config->setup->issuer_count)
             continue;
-        json_t *object = json_pack("{s:s, s:s}", "name", row.name, "state", "gone");
-        (void)json_object_set_new(object, "spki_sha256", hex_json(BYTES_OF(row.spki_sha256)));
-        add_uses(object, &row);
-        admin_row(client, object);
+        admin_row(client, gone_json(&row));
     }
+}
+
+static void send_one(struct client *client, const char *name) {
+    const struct core_admin_config *config = &client->admin->config;
+    struct ca_issuer_row row = {0};
+    size_t i = index_of(config->setup, name);
+    TEXT_SET(row.name, name);
+    if (i < config->setup->issuer_count)
+        admin_answer(client, issuer_json(config, i));
+    else if (!config->store->ops->row(config->store, CA_TABLE_ISSUER, &row, NULL))
+        admin_answer(client, gone_json(&row));
+    else
+        admin_refuse_format(client, "there is no issuer %s", name);
 }
 
 void admin_keys(struct client *client, const struct ipc_admin_request *q) {
     const struct core_admin_config *config = &client->admin->config;
-    const struct core_setup *setup = config->setup;
     if (q->issuer[0]) {
-        size_t i = index_of(setup, q->issuer);
-        if (i == setup->issuer_count)
-            admin_refuse_format(client, "there is no issuer %s", q->issuer);
-        else
-            admin_answer(client, issuer_json(config, i));
+        send_one(client, q->issuer);
         return;
     }
-    for (size_t i = 0; i < setup->issuer_count; i++)
+    for (size_t i = 0; i < config->setup->issuer_count; i++)
         admin_row(client, issuer_json(config, i));
     send_gone(client);
     admin_end_rows(client, "");

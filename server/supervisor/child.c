@@ -103,6 +103,14 @@ static __attribute__((noreturn)) void become_role(const struct child *child, int
 
 /* ---- in the supervisor ---- */
 
+/* A core that is replaced needs no answer: its successor is one. */
+static void reload_asked(struct child *child) {
+    struct ipc_control answer = {.verb = IPC_CONTROL_RELOAD};
+    if (supervisor_reload(child->supervisor, answer.text) && child->control &&
+        ipc_link_send(child->control, &ipc_control_schema, &answer))
+        log_warn("the core was not told that its reload was refused");
+}
+
 static void control_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
     struct child *child = arg;
     struct ipc_control control;
@@ -115,6 +123,8 @@ static void control_message(void *arg, struct ipc_link *link, struct bytes messa
         plan_child_ready(child);
     else if (control.verb == IPC_CONTROL_DISTRUST && child->kind == IPC_ROLE_CORE)
         plan_distrusted(child->supervisor, (enum ipc_role)control.peer);
+    else if (control.verb == IPC_CONTROL_RELOAD && child->kind == IPC_ROLE_CORE)
+        reload_asked(child);
 }
 
 static void set_deadline(struct child *child, int64_t ms) {

@@ -37,24 +37,31 @@ static void stop_asked(struct supervisor *s) {
     supervisor_stop(s, 0);
 }
 
+static enum tm_err refuse(enum tm_err err, char text[IPC_TEXT_MAX + 1], const char *why) {
+    log_error("%s", why);
+    (void)snprintf(text, IPC_TEXT_MAX + 1, "%.*s", IPC_TEXT_MAX, why);
+    return err;
+}
+
 /* A bad configuration changes nothing. */
 static enum tm_err load_successor(struct supervisor *s, struct settings *ret,
-                                  struct sockets *ret_sockets) {
+                                  struct sockets *ret_sockets, char text[IPC_TEXT_MAX + 1]) {
     char error[CONF_ERROR_MAX];
     struct settings settings;
     enum tm_err err = settings_load(s->conf_path, &settings, error);
-    if (err) {
-        log_error("%s", error);
-        return err;
-    }
+    if (err)
+        return refuse(err, text, error);
     const struct conf *old = &s->settings.conf;
     err = settings_check_apart(&settings);
-    if (!err && strcmp(settings.conf.process.run_dir, old->process.run_dir) != 0) {
-        log_error("process.run_dir cannot change while touchmarkd runs");
-        err = TM_EDENIED;
-    }
-    if (!err)
+    if (err)
+        (void)refuse(err, text, "a file that the configuration names is not good: see the log");
+    if (!err && strcmp(settings.conf.process.run_dir, old->process.run_dir) != 0)
+        err = refuse(TM_EDENIED, text, "process.run_dir cannot change while touchmarkd runs");
+    if (!err) {
         err = sockets_open(&settings.conf, old, &s->sockets, ret_sockets);
+        if (err)
+            (void)refuse(err, text, "a socket cannot be opened: see the log");
+    }
     if (err)
         settings_close(&settings);
     else
@@ -62,15 +69,16 @@ static enum tm_err load_successor(struct supervisor *s, struct settings *ret,
     return err;
 }
 
-static void reload(struct supervisor *s) {
+enum tm_err supervisor_reload(struct supervisor *s, char text[IPC_TEXT_MAX + 1]) {
     struct settings settings;
     struct sockets sockets;
     if (s->stopping)
-        return;
+        return refuse(TM_ECLOSED, text, "touchmarkd is about to stop");
     log_info("reloading %s", s->conf_path);
-    if (load_successor(s, &settings, &sockets)) {
+    enum tm_err err = load_successor(s, &settings, &sockets, text);
+    if (err) {
         log_error("the configuration is as before");
-        return;
+        return err;
     }
     bool moved = strcmp(s->sockets.admin_path, sockets.admin_path) != 0;
     sockets_close(&s->sockets, moved);
@@ -80,15 +88,17 @@ static void reload(struct supervisor *s) {
     log_open("supervisor", (enum log_level)settings.conf.process.log_level);
     announce_reloading(s);
     plan_reloaded(s);
+    return TM_OK;
 }
 
 static void signalled(void *arg, uint32_t events) {
     struct supervisor *s = arg;
     struct signalfd_siginfo info;
+    char text[IPC_TEXT_MAX + 1];
     (void)events;
     while (read(s->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            reload(s);
+            (void)!supervisor_reload(s, text); /* it has said itself what is wrong */
         else if (info.ssi_signo != SIGCHLD)
             stop_asked(s);
     }

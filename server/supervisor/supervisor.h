@@ -154,6 +154,9 @@ struct supervisor {
     int exit_code;
 };
 
+/* Takes up the configuration as it is now. TM_EPARSE and others: it stays as it was, `text` says
+ * why (the log says more). */
+MUST_USE enum tm_err supervisor_reload(struct supervisor *s, char text[IPC_TEXT_MAX + 1]);
 /* Begins the orderly end. */
 void supervisor_stop(struct supervisor *s, int exit_code);
 

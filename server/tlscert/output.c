@@ -158,8 +158,9 @@ static bool is_root(struct bytes der) {
     return pki_cert_parse(der, &cert) == TM_OK && pki_name_equal(cert.subject, cert.issuer);
 }
 
-static bool write_chain(BIO *file, struct bytes certificate, const struct ca_issuer *issuer) {
-    struct bytes rest = issuer->chain;
+static bool write_chain(BIO *file, struct bytes certificate, const struct ca_tenant *tenant) {
+    const struct ca_issuer *issuer = tenant->issuer;
+    struct bytes rest = issuer->chain, rollover = tenant->rollover;
     struct der one;
     if (!write_certificate(file, certificate))
         return false;
@@ -168,14 +169,17 @@ static bool write_chain(BIO *file, struct bytes certificate, const struct ca_iss
     while (rest.n && der_next(&rest, &one) == TM_OK)
         if (!is_root(one.whole) && !write_certificate(file, one.whole))
             return false;
+    while (rollover.n && der_next(&rollover, &one) == TM_OK)
+        if (!write_certificate(file, one.whole))
+            return false;
     return true;
 }
 
 enum tm_err tlscert_output_finish(struct tlscert_output *output, struct bytes certificate,
-                                  const struct ca_issuer *issuer) {
+                                  const struct ca_tenant *tenant) {
     struct place *place = output->one_file ? &output->key : &output->certificate;
     AUTO(BIO) file = BIO_new_fd(place->fd, BIO_NOCLOSE);
-    if (!file || !write_chain(file, certificate, issuer)) {
+    if (!file || !write_chain(file, certificate, tenant)) {
         log_error("%s: the certificate cannot be written", place->temporary);
         return TM_EIO;
     }

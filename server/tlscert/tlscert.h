@@ -8,7 +8,7 @@
 
 #include <openssl/evp.h>
 
-#include "ca/issuer.h"
+#include "ca/service.h"
 #include "conf/conf.h"
 
 enum tlscert_state {
@@ -43,9 +43,9 @@ MUST_USE enum tm_err tlscert_output_open(const struct conf_tls *tls,
 void tlscert_output_close(struct tlscert_output *output);
 /* The key, mode 0600. TM_EIO, TM_ECRYPTO, logged. */
 MUST_USE enum tm_err tlscert_output_key(struct tlscert_output *output, EVP_PKEY *key);
-/* The certificate and the issuers that a client needs: all but the root (RFC 8446, 4.4.2); then
- * puts everything in place. TM_EIO, logged. */
+/* The certificate and the issuers that a client needs: all but the root (RFC 8446, 4.4.2), and what
+ * leads who knows only another root to it; then puts everything in place. TM_EIO, logged. */
 MUST_USE enum tm_err tlscert_output_finish(struct tlscert_output *output, struct bytes certificate,
-                                           const struct ca_issuer *issuer);
+                                           const struct ca_tenant *tenant);
 
 #endif

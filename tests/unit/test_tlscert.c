@@ -322,7 +322,8 @@ static void replace(const struct fixture *f) {
     assert_int_equal(tlscert_output_prepare(&f->tls, ""), TM_OK);
     assert_int_equal(tlscert_output_open(&f->tls, &output), TM_OK);
     assert_int_equal(tlscert_output_key(output, f->server_key), TM_OK);
-    assert_int_equal(tlscert_output_finish(output, der_of(cert, room), &f->issuer), TM_OK);
+    const struct ca_tenant tenant = {.issuer = &f->issuer};
+    assert_int_equal(tlscert_output_finish(output, der_of(cert, room), &tenant), TM_OK);
     tlscert_output_close(output);
     X509_free(cert);
 }
