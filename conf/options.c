@@ -176,6 +176,11 @@ static const struct conf_row tls_rows[] = {
 };
 
 static const struct conf_row signer_rows[] = {
+    {.key = "name",
+     .type = CONF_NAME,
+     .offset = offsetof(struct conf_signer, name),
+     .preset = "signer",
+     .help = "What issuers.token, standby_for and touchmark status call this token."},
     {.key = "module",
      .type = CONF_PATH,
      .offset = offsetof(struct conf_signer, module),
@@ -231,6 +236,12 @@ static const struct conf_row signer_rows[] = {
      .offset = offsetof(struct conf_signer, softhsm_conf),
      .preset = "",
      .help = "SOFTHSM2_CONF for a SoftHSM module; left out, the environment decides."},
+    {.key = "standby_for",
+     .type = CONF_NAME,
+     .offset = offsetof(struct conf_signer, standby_for),
+     .preset = "",
+     .help = "In tokens only: the name of the token whose keys this one holds, too, under the same "
+             "labels. It signs while that one is out."},
     {.key = NULL},
 };
 
@@ -350,7 +361,15 @@ const struct conf_row conf_rows[] = {
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, signer),
      .rows = signer_rows,
-     .help = "The HSM."},
+     .help = "The token that holds the keys of issuers that name none."},
+    {.key = "tokens",
+     .type = CONF_LIST,
+     .offset = offsetof(struct conf, tokens),
+     .rows = signer_rows,
+     .elem_size = sizeof(struct conf_signer),
+     .preset = "",
+     .max = CONF_TOKENS_MAX - 1,
+     .help = "Further tokens, each with a signer process of its own; keys as in signer."},
     {.key = "status",
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, status),
@@ -387,7 +406,7 @@ const struct conf_row conf_rows[] = {
      .rows = conf_issuer_rows,
      .min = 1,
      .elem_size = sizeof(struct conf_issuer),
-     .help = "The issuing CAs whose keys are on the token."},
+     .help = "The issuing CAs whose keys are on the tokens."},
     {.key = "tenants",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, tenants),

@@ -25,6 +25,7 @@ struct hsm_signer_issuer {
     const char *key_label;
     bool
         optional; /* its keys may be missing or wrong: then it signs nothing, and the log says so */
+    bool elsewhere;             /* its keys are on another token and not looked for */
     const char *ocsp_key_label; /* of the key that signs its OCSP answers; NULL: none */
 };
 

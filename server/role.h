@@ -22,7 +22,7 @@
 
 struct role {
     enum ipc_role kind;
-    unsigned index; /* which front */
+    unsigned index; /* which front; a signer's token (conf_token) */
     struct conf *conf;
     struct loop *loop;
     struct ipc_link *control;

@@ -23,7 +23,7 @@
 #define EXEC_FAILED 127
 
 void child_log_name(const struct child *child, char ret[32]) {
-    if (child->kind == IPC_ROLE_FRONT)
+    if (child->kind == IPC_ROLE_FRONT || child->kind == IPC_ROLE_SIGNER)
         (void)snprintf(ret, 32, "%s-%u", role_name(child->kind), child->index);
     else
         (void)snprintf(ret, 32, "%s", role_name(child->kind));
@@ -32,6 +32,13 @@ void child_log_name(const struct child *child, char ret[32]) {
 struct child *child_find(const struct supervisor *s, enum ipc_role kind) {
     struct child *child = s->children;
     while (child && child->kind != kind)
+        child = child->next;
+    return child;
+}
+
+struct child *child_find_signer(const struct supervisor *s, unsigned token) {
+    struct child *child = s->children;
+    while (child && (child->kind != IPC_ROLE_SIGNER || child->index != token))
         child = child->next;
     return child;
 }
@@ -86,11 +93,10 @@ static bool place_descriptors(int control, int conf, int listen) {
 static __attribute__((noreturn)) void become_role(const struct child *child, int control,
                                                   bool crash, pid_t parent) {
     const struct supervisor *s = child->supervisor;
-    char role[64], conf[4096 + 8];
+    char role[64], name[32], conf[4096 + 8];
     int listen = sockets_of(&s->sockets, child->kind);
-    (void)snprintf(role, sizeof role, "--role=%s-%u", role_name(child->kind), child->index);
-    if (child->kind != IPC_ROLE_FRONT)
-        (void)snprintf(role, sizeof role, "--role=%s", role_name(child->kind));
+    child_log_name(child, name);
+    (void)snprintf(role, sizeof role, "--role=%s", name);
     (void)snprintf(conf, sizeof conf, "--conf=%s", s->conf_path);
     char *const argv[] = {(char[]){"touchmarkd"}, role, conf, NULL};
     clean_environment(child, crash);
@@ -122,7 +128,7 @@ static void control_message(void *arg, struct ipc_link *link, struct bytes messa
     if (control.verb == IPC_CONTROL_READY && child->state == CHILD_STARTING)
         plan_child_ready(child);
     else if (control.verb == IPC_CONTROL_DISTRUST && child->kind == IPC_ROLE_CORE)
-        plan_distrusted(child->supervisor, (enum ipc_role)control.peer);
+        plan_distrusted(child->supervisor, (enum ipc_role)control.peer, control.peer_index);
     else if (control.verb == IPC_CONTROL_RELOAD && child->kind == IPC_ROLE_CORE)
         reload_asked(child);
 }
@@ -175,7 +181,7 @@ static bool hand_crash(struct post *post) {
     return first;
 }
 
-enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind) {
+enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind, unsigned index) {
     struct child *child = calloc(1, sizeof *child);
     int ends[2];
     if (!child)
@@ -186,6 +192,7 @@ enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind) {
     child->epoch = s->epoch;
     child->started = clock_mono_ms();
     child->deadline = (struct loop_timer){.fn = deadline_passed, .arg = child};
+    child->index = index;
     while (index_used(s, kind, child->index))
         child->index++;
     enum tm_err err = ipc_pair(ends);

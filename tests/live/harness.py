@@ -349,6 +349,9 @@ class Site:
         self.status = status or {}
         self.issuer_options = issuer or {}
         self.officers = []
+        self.tokens = []  # further ones, as mappings of the configuration
+        self.issuers = []  # likewise
+        self.tenant_issuers = {}  # other than manufacturing
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         try:
             self.make()
@@ -430,6 +433,10 @@ class Site:
     def write_config(self):
         def section(name, values):
             return f"{name}:\n" + "".join(f"  {k}: {v}\n" for k, v in values.items())
+
+        def rows(name, mappings):
+            lines = "".join(f"  - {json.dumps(x, default=str)}\n" for x in mappings)
+            return f"{name}:\n{lines}" if mappings else ""
         f = self.folder
         text = "environment: test\n" f"profiles_dir: {f}/profiles\n"
         text += section("process", {"user": '""', "run_dir": f / "run",
@@ -441,22 +448,23 @@ class Site:
         text += section("signer", {"module": self.module, "token": "touchmark-test",
                                    "pin_file": f / "pin", "softhsm_conf": f / "softhsm2.conf",
                                    **self.signer})
+        text += rows("tokens", self.tokens)
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
                                  "refusals_per_second": 10000, **self.core})
         text += section("mqtt", self.mqtt) if self.mqtt else ""
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
                                        **self.status})
-        text += "officers:\n" if self.officers else ""
-        for officer in self.officers:
-            text += "  - " + json.dumps(officer) + "\n"
+        text += rows("officers", self.officers)
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
         for key, value in self.issuer_options.items():
             text += f"    {key}: {value}\n"
+        text += rows("issuers", self.issuers).partition("\n")[2]
+        acme, globex = (self.tenant_issuers.get(x, "manufacturing") for x in ("acme", "globex"))
         text += ("tenants:\n"
-                 f"  - name: acme\n    issuer: manufacturing\n    client_anchors: {f}/foreign.pem\n"
-                 "  - name: globex\n    issuer: manufacturing\n")
+                 f"  - name: acme\n    issuer: {acme}\n    client_anchors: {f}/foreign.pem\n"
+                 f"  - name: globex\n    issuer: {globex}\n")
         text += "labels:\n"
         for label, tenant, profile, default in LABELS:
             text += (f"  - label: {label}\n    tenant: {tenant}\n    profile: {profile}\n"

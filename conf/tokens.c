@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokens by position and name: see conf/conf.h. */
+#include <string.h>
+
+#include "conf/conf.h"
+
+size_t conf_token_count(const struct conf *conf) {
+    return 1 + conf->tokens.count;
+}
+
+const struct conf_signer *conf_token(const struct conf *conf, size_t index) {
+    const struct conf_signer *more = conf->tokens.items;
+    return index ? &more[index - 1] : &conf->signer;
+}
+
+size_t conf_token_named(const struct conf *conf, const char *name) {
+    size_t i = 0;
+    while (name && i < conf_token_count(conf) && strcmp(conf_token(conf, i)->name, name) != 0)
+        i++;
+    return i;
+}
+
+size_t conf_token_primary(const struct conf *conf, size_t index) {
+    const char *name = conf_token(conf, index)->standby_for;
+    return name ? conf_token_named(conf, name) : index;
+}
+
+size_t conf_token_standby(const struct conf *conf, size_t index) {
+    for (size_t i = 0; i < conf_token_count(conf); i++)
+        if (i != index && conf_token_primary(conf, i) == index)
+            return i;
+    return index;
+}
+
+bool conf_token_used(const struct conf *conf, size_t index) {
+    const struct conf_issuer *issuers = conf->issuers.items;
+    size_t primary = conf_token_primary(conf, index);
+    for (size_t i = 0; i < conf->issuers.count; i++)
+        if (conf_token_named(conf, issuers[i].token) == primary)
+            return true;
+    return false;
+}
