@@ -267,6 +267,14 @@ static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
                      r->device.id, CA_DEVICE_CERTS_MAX);
 }
 
+/* A changed profile takes two officers; what was issued before may be had again meanwhile. */
+static bool profile_stands(const struct ca_profile *profile, struct ca_refusal *ret) {
+    if (!profile->withheld)
+        return true;
+    return ca_refuse(ret, IPC_UNAVAILABLE, "profile %s is not the one that officers approved",
+                     profile->name);
+}
+
 enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     r->keep_subject = r->keep_san = r->requested_san = (struct bytes){0};
     if (!operation_fits(r, ret) || !request_fits(r, ret))
@@ -282,6 +290,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
+    if (!profile_stands(r->label->profile, ret))
+        return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;
     if (!secret_unused(r, ret) || !none_exists(r, ret) || !record_has_room(r, ret) ||

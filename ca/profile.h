@@ -76,6 +76,8 @@ struct ca_profile {
     bool approval;        /* an officer has to approve each request: ca/approval.h */
     unsigned keygen;      /* enum ca_profile_keygen */
     uint8_t hash[CA_HASH_SIZE];
+    bool withheld; /* it is not the one that officers approved: nothing new is issued under it. Set
+                      by who holds it against the store (server/core/profiles.h) */
 };
 
 /* 99991231235959Z, in milliseconds: no well-defined end (RFC 5280, 4.1.2.5). */

@@ -14,7 +14,9 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
                                               .worker = config->worker,
                                               .registry = config->registry};
     enum tm_err err = ca_acts_new(&acts, &ret->acts);
-    return err ? err : core_revoke_new(&revoke, ret->acts, &ret->revoke);
+    if (!err)
+        err = core_revoke_new(&revoke, ret->acts, &ret->revoke);
+    return err ? err : core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
 }
 
 void core_acts_stop(struct core_acts *acts) {

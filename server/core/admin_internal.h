@@ -9,6 +9,7 @@
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
  *   admin_pending.c    requests that wait for an officer
+ *   admin_profiles.c   profiles
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
 #define TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -84,6 +85,7 @@ admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_
 admin_handler_fn admin_pending_list, admin_pending_decide;
 admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
+admin_handler_fn admin_profiles;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

@@ -7,6 +7,7 @@
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   issuers.c      a name is one key's: issuers held against the store
+ *   profiles.h     profiles held against the store, and the act that changes one
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
