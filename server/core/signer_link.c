@@ -110,10 +110,16 @@ static void flush(struct core_signer *s) {
         s->unsent = s->unsent->next;
 }
 
+static size_t content_max(enum ca_ticket_kind kind) {
+    return kind == CA_TICKET_OCSP || kind == CA_TICKET_FILTER ? IPC_OCSP_MAX : IPC_CERT_MAX;
+}
+
 static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     struct core_signer *s = of(base);
     if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
         return TM_EDENIED;
+    if (ticket->content.n > content_max(ticket->kind))
+        return TM_ELIMIT; /* it could never be sent */
     if (s->waiting >= s->queue)
         return TM_EFULL;
     ticket->id = ++s->next_id;
