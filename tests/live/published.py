@@ -34,9 +34,9 @@ retry_window: 1h
 
 
 class StatusCase(Case):
-    status = {"url": URL, "crl_refresh": "1h", "crl_delay": f"{DELAY}s", "crl_lifetime": "7d",
+    publishing = {"url": URL, "crl_refresh": "1h", "crl_delay": f"{DELAY}s", "crl_lifetime": "7d",
               "filter_refresh": "1h", "filter_delay": f"{DELAY}s"}
-    issuer = {"ocsp_key_label": "manufacturing-ocsp", "crl_shards": 4}
+    issuer_options = {"ocsp_key_label": "manufacturing-ocsp", "crl_shards": 4}
 
     @classmethod
     def prepare(cls, site):
