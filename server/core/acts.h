@@ -3,6 +3,7 @@
 #ifndef TOUCHMARK_SERVER_CORE_ACTS_H
 #define TOUCHMARK_SERVER_CORE_ACTS_H
 
+#include "server/core/cloud.h"
 #include "server/core/core.h"
 #include "server/core/profiles.h"
 #include "server/core/revoke.h"
@@ -10,6 +11,7 @@
 struct core_acts {
     struct ca_acts *acts;
     struct core_revoke *revoke;
+    struct core_cloud *cloud;
     struct core_profile_act profile_apply;
 };
 struct core_acts_config {
@@ -17,6 +19,7 @@ struct core_acts_config {
     struct ca_store *store;
     struct core_worker *worker;
     const struct ca_registry *registry;
+    struct ca_service *service;
     const struct core_setup *setup; /* the officers */
     const char *environment;
     int64_t (*now_ms)(void);

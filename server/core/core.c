@@ -229,6 +229,7 @@ static enum tm_err open_acts(struct core *core) {
                                             .store = core->store,
                                             .worker = core->walker,
                                             .registry = &core->registry,
+                                            .service = core->service,
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};

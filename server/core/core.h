@@ -15,6 +15,7 @@
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   signer_link.c  ca/signer.h over the link to the signer process
  *   acts.h         acts that take two officers, and who carries them out
+ *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
  *   admin.c        the administration socket
  *   admin_json.c   records as JSON, for people and scripts
@@ -53,15 +54,16 @@ struct core_setup {
     size_t issuer_count;
     struct core_issuer *uses;    /* by issuer */
     struct core_trust *trust;    /* by tenant */
-    struct ca_profile *profiles; /* those of labels, of the server's own certificate and of OCSP */
+    struct ca_profile *profiles; /* those of labels, and of what is touchmarkd's own */
     size_t profile_count;
     struct ca_tenant *tenants;
     struct bytes *anchors; /* owned DER per tenant */
     size_t tenant_count;
     struct ca_label *labels;
     size_t label_count;
-    const struct ca_profile *ocsp_profile; /* NULL: no status service */
-    struct ca_label server;                /* valid when has_server */
+    const struct ca_profile *ocsp_profile;  /* NULL: no status service */
+    const struct ca_profile *proof_profile; /* NULL: no proofs for clouds */
+    struct ca_label server;                 /* valid when has_server */
     bool has_server;
     struct ca_officer *officers;
     size_t officer_count; /* 0: whoever reaches the administration socket may use it */
@@ -69,6 +71,12 @@ struct core_setup {
 /* Logs what is wrong. TM_EPARSE, TM_EIO, TM_ENOMEM. */
 MUST_USE enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret);
 void core_setup_free(struct core_setup *setup);
+/* NULL: there is none. */
+const struct ca_issuer *core_issuer_named(const struct core_setup *setup, const char *name);
+/* Whose what touchmarkd has certified by this issuer for itself is: the tenant's that it signs for,
+ * or else the first one's. */
+const struct ca_tenant *core_tenant_of_issuer(const struct core_setup *setup,
+                                              const struct ca_issuer *issuer);
 /* Which issuers tenants have: core_setup_load does it, after issuers and tenants. */
 MUST_USE enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup);
 void core_trust_free(struct core_setup *setup);

@@ -353,22 +353,13 @@ int64_t core_ocsp_not_after(const struct core_ocsp *ocsp, const char *issuer) {
 
 /* ---- life ---- */
 
-/* The pseudo-device is of the tenant that the issuer signs for, or else of the first. */
-static const struct ca_tenant *tenant_of(const struct core_setup *setup,
-                                         const struct ca_issuer *issuer) {
-    for (size_t i = 0; i < setup->tenant_count; i++)
-        if (setup->tenants[i].issuer == issuer)
-            return &setup->tenants[i];
-    return &setup->tenants[0];
-}
-
 static void add(struct core_ocsp *ocsp, const struct ca_issuer *issuer) {
     const struct core_setup *setup = ocsp->config.setup;
     struct responder *r = &ocsp->responders[ocsp->count++];
     r->ocsp = ocsp;
     r->issuer = issuer;
     (void)snprintf(r->device, sizeof r->device, "ocsp.%.58s", issuer->name);
-    r->tenant = *tenant_of(setup, issuer);
+    r->tenant = *core_tenant_of_issuer(setup, issuer);
     r->tenant.issuer = issuer;
     r->label = (struct ca_label){.label = "", .tenant = &r->tenant, .profile = setup->ocsp_profile};
 }
