@@ -97,6 +97,16 @@ int admin_act_withdraw(struct admin_call *call) {
     return ask_and_show(call);
 }
 
+int admin_propose(struct admin_call *call, const char *kind, const json_t *parameters) {
+    AUTO_MEM char *text = json_dumps(parameters, JSON_COMPACT);
+    if (!text)
+        return refused("out of memory");
+    call->request.verb = IPC_ADMIN_ACT_PROPOSE;
+    call->request.data = bytes_str(text);
+    TEXT_SET(call->request.state, kind);
+    return ask_and_show(call);
+}
+
 /* ---- signing ---- */
 
 static int send_signature(struct admin_call *call, struct bytes signature) {
@@ -149,9 +159,9 @@ static void add_time(json_t *parameters, const char *name, int64_t wall_ms) {
     add_text(parameters, name, text);
 }
 
-static char *parameters_of(const struct admin_call *call) {
+static json_t *parameters_of(const struct admin_call *call) {
     const struct ipc_admin_request *q = &call->request;
-    AUTO(json_t) parameters = json_object();
+    json_t *parameters = json_object();
     add_text(parameters, "device", q->device);
     add_text(parameters, "batch", q->batch);
     add_text(parameters, "job", q->job);
@@ -163,7 +173,7 @@ static char *parameters_of(const struct admin_call *call) {
     add_time(parameters, "until", q->until_ms);
     add_text(parameters, "reason", q->reason);
     add_text(parameters, "words", call->remark);
-    return json_dumps(parameters, JSON_COMPACT);
+    return parameters;
 }
 
 int admin_revoke(struct admin_call *call) {
@@ -173,10 +183,6 @@ int admin_revoke(struct admin_call *call) {
     }
     if (!call->request.reason[0])
         return misused("--reason is missing");
-    AUTO_MEM char *parameters = parameters_of(call);
-    if (!parameters)
-        return refused("out of memory");
-    call->request.data = bytes_str(parameters);
-    (void)strcpy(call->request.state, "revoke-many");
-    return ask_and_show(call);
+    AUTO(json_t) parameters = parameters_of(call);
+    return admin_propose(call, "revoke-many", parameters);
 }

@@ -44,7 +44,7 @@ enum admin_field_id {
     ADMIN_DEVICE_OPTION, /* the device ID as an option, where it is one of several choices */
     ADMIN_OFFICER,
     ADMIN_KEY,  /* a file that only the program reads */
-    ADMIN_FILE, /* the same, as an argument */
+    ADMIN_FILE, /* the same, as an argument; several where the command repeats it */
     ADMIN_ALL,
     ADMIN_ACT,
     ADMIN_SIGNATURE,
@@ -56,6 +56,8 @@ enum admin_field_id {
     ADMIN_FIELD_COUNT,
 };
 
+#define ADMIN_FILES_MAX 32
+
 /* One command line, taken apart. */
 struct admin_call {
     const struct admin_command *command;
@@ -65,7 +67,8 @@ struct admin_call {
     bool pem;
     bool offline;
     const char *key;       /* file, NULL: none given */
-    const char *file;      /* file, NULL: none given */
+    const char *files[ADMIN_FILES_MAX];
+    size_t file_count;
     const char *signature; /* file, NULL: none given */
     const char *remark;    /* NULL: none given */
     bool text;
@@ -79,6 +82,7 @@ struct admin_command {
     uint8_t verb;                     /* enum ipc_admin_verb, 0: not a request to the core */
     enum admin_field_id arguments[3]; /* ends with ADMIN_NO_FIELD */
     size_t required;                  /* arguments that must be given */
+    bool repeats;                     /* the last one may be given several times */
     uint64_t options;                 /* bits 1 << enum admin_field_id */
     enum admin_field_id demanded;     /* an option that must be given */
     const char *help;
@@ -109,6 +113,12 @@ int admin_request(struct admin_call *call);
 /* The same, but its one answer is not printed: the caller owns the object. */
 struct json_t;
 int admin_ask(struct admin_call *call, struct json_t **ret_answer);
+/* Proposes an act of this kind and shows it. */
+int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
+/* Profiles. */
+int admin_profile_check(struct admin_call *call);
+int admin_profile_diff(struct admin_call *call);
+int admin_profile_apply(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);

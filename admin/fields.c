@@ -167,6 +167,16 @@ static enum tm_err set_by_rule(enum admin_field_id id, const char *text, struct 
     return TM_OK;
 }
 
+static enum tm_err add_file(const char *text, struct admin_call *call,
+                            char allowed[CONF_ERROR_MAX]) {
+    if (call->file_count == ADMIN_FILES_MAX) {
+        (void)snprintf(allowed, CONF_ERROR_MAX, "one of at most %d files", ADMIN_FILES_MAX);
+        return TM_ELIMIT;
+    }
+    call->files[call->file_count++] = text;
+    return TM_OK;
+}
+
 enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct admin_call *call,
                             char allowed[CONF_ERROR_MAX]) {
     switch (id) {
@@ -189,8 +199,7 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         call->key = text;
         return TM_OK;
     case ADMIN_FILE:
-        call->file = text;
-        return TM_OK;
+        return add_file(text, call, allowed);
     case ADMIN_ALL:
         call->request.all = true;
         return TM_OK;
