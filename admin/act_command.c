@@ -54,7 +54,7 @@ static const char *text_of(const json_t *act, const char *id) {
 
 /* ---- showing ---- */
 
-static int show(const struct admin_call *call, json_t *act) {
+int admin_print_act(const struct admin_call *call, json_t *act) {
     if (call->json) {
         AUTO_MEM char *line = json_dumps(act, JSON_COMPACT);
         printf("%s\n", line ? line : "");
@@ -78,14 +78,14 @@ static int written(int code) {
 static int ask_and_show(struct admin_call *call) {
     AUTO(json_t) act = NULL;
     int code = admin_ask(call, &act);
-    return code == EX_OK ? written(show(call, act)) : code;
+    return code == EX_OK ? written(admin_print_act(call, act)) : code;
 }
 
 int admin_act_show(struct admin_call *call) {
     AUTO(json_t) act = NULL;
     int code = admin_ask(call, &act);
     if (code != EX_OK || !call->text)
-        return code == EX_OK ? written(show(call, act)) : code;
+        return code == EX_OK ? written(admin_print_act(call, act)) : code;
     const char *text = text_of(act, call->request.serial);
     if (!text)
         return refused("the server's answer is no act of this ID");
@@ -117,7 +117,7 @@ static int send_signature(struct admin_call *call, struct bytes signature) {
     if (code != EX_OK)
         return code;
     if (call->json)
-        return written(show(call, act));
+        return written(admin_print_act(call, act));
     (void)json_object_del(act, "text"); /* it was shown already */
     admin_render_object(act, stdout);
     return written(EX_OK);

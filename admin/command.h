@@ -53,6 +53,11 @@ enum admin_field_id {
     ADMIN_WORDS,
     ADMIN_LIFETIME,
     ADMIN_REQUEST,
+    ADMIN_CLOUD,
+    ADMIN_CODE,
+    ADMIN_ACT_OPTION, /* an act's ID as an option */
+    ADMIN_OUT,
+    ADMIN_PROOF,
     ADMIN_FIELD_COUNT,
 };
 
@@ -71,6 +76,9 @@ struct admin_call {
     size_t file_count;
     const char *signature; /* file, NULL: none given */
     const char *remark;    /* NULL: none given */
+    const char *code;      /* that a cloud gave, NULL: none given */
+    const char *out;       /* folder, NULL: none given */
+    const char *proof;     /* file, NULL: none given */
     bool text;
     bool preview;
     uint32_t limit; /* rows in all, 0 = all there are */
@@ -122,11 +130,16 @@ int admin_profile_apply(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);
+/* Registering an issuer with a cloud. */
+int admin_cloud_proof(struct admin_call *call);
+int admin_cloud_export(struct admin_call *call);
 /* Acts that take two officers. */
 int admin_act_show(struct admin_call *call);
 int admin_act_sign(struct admin_call *call);
 int admin_act_withdraw(struct admin_call *call);
 int admin_revoke(struct admin_call *call);
+/* Prints one that the server has answered with. */
+int admin_print_act(const struct admin_call *call, struct json_t *act);
 /* The two answers of an officer. */
 int admin_pending_approve(struct admin_call *call);
 int admin_pending_deny(struct admin_call *call);

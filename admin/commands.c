@@ -171,6 +171,22 @@ const struct admin_command admin_commands[] = {
      .demanded = ADMIN_REASON,
      .help = "Withdraw an act that is open.",
      .run = admin_act_withdraw},
+    {.words = "cloud proof",
+     .verb = IPC_ADMIN_CLOUD_PROOF,
+     .arguments = {ADMIN_CLOUD, ADMIN_CODE},
+     .options = REMOTE | OPTION(ADMIN_ISSUER) | OPTION(ADMIN_LIFETIME) | OPTION(ADMIN_ACT_OPTION),
+     .help = "Print a certificate that proves to a cloud (aws, azure) that an issuer's key is "
+             "yours, for the code that it gave; or propose it, where there are officers, and print "
+             "it by --act when two have signed.",
+     .run = admin_cloud_proof},
+    {.words = "cloud export",
+     .arguments = {ADMIN_CLOUD},
+     .required = 1,
+     .options = OPTION(ADMIN_CONF) | OPTION(ADMIN_ISSUER) | OPTION(ADMIN_OUT) | OPTION(ADMIN_PROOF),
+     .demanded = ADMIN_ISSUER,
+     .help = "Print what registers an issuer with a cloud (aws, azure), or write it and the "
+             "certificates to files. Asks nobody; only the configuration is read.",
+     .run = admin_cloud_export},
     {.words = "profile check",
      .arguments = {ADMIN_FILE},
      .required = 1,
