@@ -38,21 +38,25 @@ static void add_act(json_t *object, const uint8_t act[CA_ACT_ID_SIZE]) {
 
 /* ---- the list ---- */
 
+static void add_user(struct buf *out, const char *name) {
+    buf_put(out, bytes_str(out->n ? " " : ""));
+    buf_put(out, bytes_str(name));
+}
+
 /* Who issues under it: labels, and by which option touchmarkd itself. */
 static json_t *users_json(const struct core_setup *setup, const struct ca_profile *profile) {
-    char text[1024] = "";
-    struct buf out = BUF_ON((uint8_t *)text);
-    out.cap = sizeof text - 1;
+    uint8_t text[2048];
+    struct buf out = BUF_ON(text);
     for (size_t i = 0; i < setup->label_count; i++)
-        if (setup->labels[i].profile == profile) {
-            buf_put(&out, bytes_str(out.n ? " " : ""));
-            buf_put(&out, bytes_str(setup->labels[i].label));
-        }
+        if (setup->labels[i].profile == profile)
+            add_user(&out, setup->labels[i].label);
     if (setup->has_server && setup->server.profile == profile)
-        buf_put(&out, bytes_str(out.n ? " tls.profile" : "tls.profile"));
+        add_user(&out, "tls.profile");
     if (setup->ocsp_profile == profile)
-        buf_put(&out, bytes_str(out.n ? " status.ocsp_profile" : "status.ocsp_profile"));
-    return json_string(text);
+        add_user(&out, "status.ocsp_profile");
+    if (setup->proof_profile == profile)
+        add_user(&out, "core.proof_profile");
+    return json_stringn((const char *)text, out.n);
 }
 
 static json_t *profile_json(const struct client *client, const struct ca_profile *profile) {
