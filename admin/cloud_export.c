@@ -129,7 +129,7 @@ static json_t *aws_registration(const char *certificate, const char *proof) {
 static void group_id(const char *issuer, char ret[IPC_NAME_MAX + 1]) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     size_t n = 0;
-    for (; issuer[n] && n < IPC_NAME_MAX; n++)
+    for (; n < IPC_NAME_MAX && issuer[n]; n++)
         ret[n] = strchr(allowed, issuer[n]) ? issuer[n] : '-';
     ret[n] = '\0';
 }

@@ -71,7 +71,7 @@ struct admin_call {
     bool json;
     bool pem;
     bool offline;
-    const char *key;       /* file, NULL: none given */
+    const char *key; /* file, NULL: none given */
     const char *files[ADMIN_FILES_MAX];
     size_t file_count;
     const char *signature; /* file, NULL: none given */

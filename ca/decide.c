@@ -164,7 +164,9 @@ static bool make_key(struct ca_request *r) {
     struct bytes identity = r->proof ? bytes_str(r->label->tenant->issuer->name)
                             : r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
                                                                   : BYTES_OF(r->device.secret.salt);
-    struct bytes key = r->proof ? (struct bytes){0} : r->csr.spki.whole;
+    struct bytes key = r->csr.spki.whole;
+    if (r->proof)
+        key.n = 0;
     uint8_t lengths[12];
     struct buf b = BUF_ON(lengths);
     buf_put_be(&b, strlen(r->label->tenant->name), 2);

@@ -60,6 +60,12 @@ enum tm_err core_cloud_judge(const struct core_cloud *cloud, const char *issuer,
                        "issued");
         return TM_ENOTFOUND;
     }
+    if (setup->proof_profile->withheld) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1,
+                       "profile %s is not one that officers approved: touchmark profile apply",
+                       setup->proof_profile->name);
+        return TM_EDENIED;
+    }
     if (!core_issuer_named(setup, issuer)) {
         (void)snprintf(text, IPC_TEXT_MAX + 1, "there is no issuer \"%.64s\" in the configuration",
                        issuer);

@@ -26,7 +26,7 @@ MUST_USE enum tm_err core_cloud_new(const struct core_cloud_config *config, stru
 /* After the store is closed; the service has nothing under way. NULL-safe. */
 void core_cloud_free(struct core_cloud *cloud);
 
-/* Could there be this proof? TM_ENOTFOUND, TM_EINVAL: one clear sentence in `text`. */
+/* Could there be this proof? TM_ENOTFOUND, TM_EDENIED, TM_EINVAL: one clear sentence in `text`. */
 MUST_USE enum tm_err core_cloud_judge(const struct core_cloud *cloud, const char *issuer,
                                       const char *name, const char *code,
                                       char text[IPC_TEXT_MAX + 1]);

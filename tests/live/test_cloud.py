@@ -217,6 +217,25 @@ class ByOfficers(OfficersCase, Proofs):
         open_socket(self.site)
 
 
+class NewProfile(OfficersCase):
+    """Officers sign for the profile, too, when a store has not seen it before."""
+
+    @classmethod
+    def appoint(cls, site):
+        cls.alice = Officer(site, "alice", "daemon", kind="ed25519")
+        cls.bob = Officer(site, "bob", "bin", kind="ed25519")
+
+    def test_it_is_withheld_until_they_do(self):
+        self.server.stop()
+        self.site.core = {"proof_profile": "cloud-proof"}
+        self.server.start()
+        open_socket(self.site)
+        ask = ("cloud", "proof", "azure", azure_code(), "--issuer", "manufacturing")
+        self.assertIn("profile cloud-proof is not one that officers approved",
+                      self.alice.refused(*ask))
+        self.assertEqual(self.alice.good("act", "list"), [])
+
+
 class AtOnce(Case, Proofs):
     """Without officers."""
 
