@@ -90,6 +90,20 @@ void core_officers_free(struct core_setup *setup);
 /* NULL: there is none with this system user. */
 const struct ca_officer *core_officer_of(const struct core_setup *setup, uid_t uid);
 
+/* The tenant of touchmarkd's own pseudo-devices. None of the configuration can be called so, and so
+ * they stay what they are, whoever an issuer signs for. */
+#define CORE_OWN_TENANT "$server"
+
+/* Links to status faces: a successor is there beside the old one for a while. */
+#define CORE_LINKS_MAX 4
+struct core_links {
+    size_t count;
+    struct ipc_link *items[CORE_LINKS_MAX];
+};
+/* One more than fit takes the place of the oldest. */
+void core_links_add(struct core_links *links, struct ipc_link *link);
+void core_links_remove(struct core_links *links, const struct ipc_link *link);
+
 /* The signer over its link. Tickets wait while there is no link and are sent again over a new one.
  */
 struct core_signer;

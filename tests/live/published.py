@@ -108,10 +108,12 @@ class StatusCase(Case):
         return (done.stdout + done.stderr).decode()
 
     def ocsp_of(self, certificate, says):
+        last = []
+
         def told():
-            text = self.ocsp("-cert", certificate)
-            return text if says in text else None
-        return until(f"OCSP says {says}", told)
+            last[:] = [self.ocsp("-cert", certificate)]
+            return last[0] if says in last[0] else None
+        return until(lambda: f"OCSP says {says}; it says {last}", told)
 
     # ---- filter ----
 

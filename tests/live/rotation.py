@@ -3,8 +3,8 @@
 
 import time
 
-from harness import (Bench, Case, Key, SLOW, TOUCHMARK, WELL_KNOWN, certificates_in, field, run,
-                     subject_of)
+from harness import (Bench, Case, Key, SLOW, TOUCHMARK, WELL_KNOWN, certificates_in, field, openssl,
+                     run, subject_of)
 
 SECONDS = 25 if SLOW else 8
 COUNT = 6000  # more than are done in that time
