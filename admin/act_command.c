@@ -54,7 +54,7 @@ static const char *text_of(const json_t *act, const char *id) {
 
 /* ---- showing ---- */
 
-static int show(const struct admin_call *call, json_t *act) {
+int admin_print_act(const struct admin_call *call, json_t *act) {
     if (call->json) {
         AUTO_MEM char *line = json_dumps(act, JSON_COMPACT);
         printf("%s\n", line ? line : "");
@@ -78,14 +78,14 @@ static int written(int code) {
 static int ask_and_show(struct admin_call *call) {
     AUTO(json_t) act = NULL;
     int code = admin_ask(call, &act);
-    return code == EX_OK ? written(show(call, act)) : code;
+    return code == EX_OK ? written(admin_print_act(call, act)) : code;
 }
 
 int admin_act_show(struct admin_call *call) {
     AUTO(json_t) act = NULL;
     int code = admin_ask(call, &act);
     if (code != EX_OK || !call->text)
-        return code == EX_OK ? written(show(call, act)) : code;
+        return code == EX_OK ? written(admin_print_act(call, act)) : code;
     const char *text = text_of(act, call->request.serial);
     if (!text)
         return refused("the server's answer is no act of this ID");
@@ -94,6 +94,16 @@ int admin_act_show(struct admin_call *call) {
 }
 
 int admin_act_withdraw(struct admin_call *call) {
+    return ask_and_show(call);
+}
+
+int admin_propose(struct admin_call *call, const char *kind, const json_t *parameters) {
+    AUTO_MEM char *text = json_dumps(parameters, JSON_COMPACT);
+    if (!text)
+        return refused("out of memory");
+    call->request.verb = IPC_ADMIN_ACT_PROPOSE;
+    call->request.data = bytes_str(text);
+    TEXT_SET(call->request.state, kind);
     return ask_and_show(call);
 }
 
@@ -107,7 +117,7 @@ static int send_signature(struct admin_call *call, struct bytes signature) {
     if (code != EX_OK)
         return code;
     if (call->json)
-        return written(show(call, act));
+        return written(admin_print_act(call, act));
     (void)json_object_del(act, "text"); /* it was shown already */
     admin_render_object(act, stdout);
     return written(EX_OK);
@@ -149,9 +159,9 @@ static void add_time(json_t *parameters, const char *name, int64_t wall_ms) {
     add_text(parameters, name, text);
 }
 
-static char *parameters_of(const struct admin_call *call) {
+static json_t *parameters_of(const struct admin_call *call) {
     const struct ipc_admin_request *q = &call->request;
-    AUTO(json_t) parameters = json_object();
+    json_t *parameters = json_object();
     add_text(parameters, "device", q->device);
     add_text(parameters, "batch", q->batch);
     add_text(parameters, "job", q->job);
@@ -163,7 +173,7 @@ static char *parameters_of(const struct admin_call *call) {
     add_time(parameters, "until", q->until_ms);
     add_text(parameters, "reason", q->reason);
     add_text(parameters, "words", call->remark);
-    return json_dumps(parameters, JSON_COMPACT);
+    return parameters;
 }
 
 int admin_revoke(struct admin_call *call) {
@@ -173,10 +183,6 @@ int admin_revoke(struct admin_call *call) {
     }
     if (!call->request.reason[0])
         return misused("--reason is missing");
-    AUTO_MEM char *parameters = parameters_of(call);
-    if (!parameters)
-        return refused("out of memory");
-    call->request.data = bytes_str(parameters);
-    (void)strcpy(call->request.state, "revoke-many");
-    return ask_and_show(call);
+    AUTO(json_t) parameters = parameters_of(call);
+    return admin_propose(call, "revoke-many", parameters);
 }

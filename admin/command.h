@@ -44,7 +44,7 @@ enum admin_field_id {
     ADMIN_DEVICE_OPTION, /* the device ID as an option, where it is one of several choices */
     ADMIN_OFFICER,
     ADMIN_KEY,  /* a file that only the program reads */
-    ADMIN_FILE, /* the same, as an argument */
+    ADMIN_FILE, /* the same, as an argument; several where the command repeats it */
     ADMIN_ALL,
     ADMIN_ACT,
     ADMIN_SIGNATURE,
@@ -53,8 +53,15 @@ enum admin_field_id {
     ADMIN_WORDS,
     ADMIN_LIFETIME,
     ADMIN_REQUEST,
+    ADMIN_CLOUD,
+    ADMIN_CODE,
+    ADMIN_ACT_OPTION, /* an act's ID as an option */
+    ADMIN_OUT,
+    ADMIN_PROOF,
     ADMIN_FIELD_COUNT,
 };
+
+#define ADMIN_FILES_MAX 32
 
 /* One command line, taken apart. */
 struct admin_call {
@@ -64,10 +71,14 @@ struct admin_call {
     bool json;
     bool pem;
     bool offline;
-    const char *key;       /* file, NULL: none given */
-    const char *file;      /* file, NULL: none given */
+    const char *key; /* file, NULL: none given */
+    const char *files[ADMIN_FILES_MAX];
+    size_t file_count;
     const char *signature; /* file, NULL: none given */
     const char *remark;    /* NULL: none given */
+    const char *code;      /* that a cloud gave, NULL: none given */
+    const char *out;       /* folder, NULL: none given */
+    const char *proof;     /* file, NULL: none given */
     bool text;
     bool preview;
     uint32_t limit; /* rows in all, 0 = all there are */
@@ -79,6 +90,7 @@ struct admin_command {
     uint8_t verb;                     /* enum ipc_admin_verb, 0: not a request to the core */
     enum admin_field_id arguments[3]; /* ends with ADMIN_NO_FIELD */
     size_t required;                  /* arguments that must be given */
+    bool repeats;                     /* the last one may be given several times */
     uint64_t options;                 /* bits 1 << enum admin_field_id */
     enum admin_field_id demanded;     /* an option that must be given */
     const char *help;
@@ -109,14 +121,25 @@ int admin_request(struct admin_call *call);
 /* The same, but its one answer is not printed: the caller owns the object. */
 struct json_t;
 int admin_ask(struct admin_call *call, struct json_t **ret_answer);
+/* Proposes an act of this kind and shows it. */
+int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
+/* Profiles. */
+int admin_profile_check(struct admin_call *call);
+int admin_profile_diff(struct admin_call *call);
+int admin_profile_apply(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);
+/* Registering an issuer with a cloud. */
+int admin_cloud_proof(struct admin_call *call);
+int admin_cloud_export(struct admin_call *call);
 /* Acts that take two officers. */
 int admin_act_show(struct admin_call *call);
 int admin_act_sign(struct admin_call *call);
 int admin_act_withdraw(struct admin_call *call);
 int admin_revoke(struct admin_call *call);
+/* Prints one that the server has answered with. */
+int admin_print_act(const struct admin_call *call, struct json_t *act);
 /* The two answers of an officer. */
 int admin_pending_approve(struct admin_call *call);
 int admin_pending_deny(struct admin_call *call);

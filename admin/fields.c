@@ -44,6 +44,11 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_WORDS] = {"words", 0, "TEXT", "Why, in words; they are recorded in the audit"},
     [ADMIN_LIFETIME] = {"lifetime", 0, "DURATION", "How long it may wait for its signatures (72h)"},
     [ADMIN_ALL] = {"all", 'a', NULL, "Of all tenants; or all that wait"},
+    [ADMIN_CLOUD] = {"CLOUD", 0, NULL, NULL},
+    [ADMIN_CODE] = {"CODE", 0, NULL, NULL},
+    [ADMIN_ACT_OPTION] = {"act", 0, "ID", "What came of this act"},
+    [ADMIN_OUT] = {"out", 0, "DIR", "Folder for the files; it is made if it is not there"},
+    [ADMIN_PROOF] = {"proof", 0, "FILE", "PEM file that cloud proof printed, to put into them"},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
 };
@@ -53,6 +58,7 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_TENANT] = {.type = CONF_NAME},
     [ADMIN_DEVICE] = {.type = CONF_NAME},
     [ADMIN_STATE] = {.type = CONF_NAME},
+    [ADMIN_CLOUD] = {.type = CONF_NAME},
     [ADMIN_REASON] = {.type = CONF_STRING, .min = 1, .max = IPC_TEXT_MAX},
     [ADMIN_SKU] = {.type = CONF_NAME},
     [ADMIN_HARDWARE_REVISION] = {.type = CONF_NAME},
@@ -118,6 +124,7 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
     case ADMIN_OFFICER:
         return request->officer;
     case ADMIN_STATE:
+    case ADMIN_CLOUD:
         return request->state;
     case ADMIN_REASON:
         return request->reason;
@@ -167,6 +174,16 @@ static enum tm_err set_by_rule(enum admin_field_id id, const char *text, struct 
     return TM_OK;
 }
 
+static enum tm_err add_file(const char *text, struct admin_call *call,
+                            char allowed[CONF_ERROR_MAX]) {
+    if (call->file_count == ADMIN_FILES_MAX) {
+        (void)snprintf(allowed, CONF_ERROR_MAX, "one of at most %d files", ADMIN_FILES_MAX);
+        return TM_ELIMIT;
+    }
+    call->files[call->file_count++] = text;
+    return TM_OK;
+}
+
 enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct admin_call *call,
                             char allowed[CONF_ERROR_MAX]) {
     switch (id) {
@@ -189,8 +206,7 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         call->key = text;
         return TM_OK;
     case ADMIN_FILE:
-        call->file = text;
-        return TM_OK;
+        return add_file(text, call, allowed);
     case ADMIN_ALL:
         call->request.all = true;
         return TM_OK;
@@ -206,8 +222,18 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
     case ADMIN_WORDS:
         call->remark = text;
         return TM_OK;
+    case ADMIN_CODE:
+        call->code = text;
+        return TM_OK;
+    case ADMIN_OUT:
+        call->out = text;
+        return TM_OK;
+    case ADMIN_PROOF:
+        call->proof = text;
+        return TM_OK;
     case ADMIN_REQUEST:
     case ADMIN_ACT:
+    case ADMIN_ACT_OPTION:
     case ADMIN_SERIAL:
         return set_serial(text, call, allowed);
     default:

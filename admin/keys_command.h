@@ -4,7 +4,8 @@
  * the server. Each changes the issuers file (conf/managed.h) as a whole, has touchmarkd take it up
  * and waits until it serves so; what is refused, by whomever, leaves the file as it was.
  *
- *   keys_command.c  the command line, and the order of things
+ *   keys_parse.c    the command line
+ *   keys_command.c  the order of things
  *   keys_change.c   what a command changes
  *   keys_server.c   touchmarkd asked and waited for
  */

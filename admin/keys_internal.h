@@ -24,6 +24,11 @@ struct keys_order {
     size_t tenant_count; /* 0: the only one that there is */
 };
 
+/* The commands' words by enum keys_act; ends with NULL. */
+extern const char *const keys_words[];
+/* Takes the command line apart; its texts are borrowed. Wrong usage and --help end the program. */
+void keys_parse(int argc, char **argv, struct keys_order *ret);
+
 /* Changes the issuers file's content as ordered. `conf` is the configuration with what the file
  * said before. TM_EDENIED and others: `error` says what is in the way. */
 MUST_USE enum tm_err keys_change(const struct keys_order *order, const struct conf *conf,

@@ -50,6 +50,8 @@ static void print_command(const struct admin_command *command, FILE *out) {
     for (size_t i = 0; command->arguments[i] != ADMIN_NO_FIELD; i++)
         fprintf(out, i < command->required ? " \\fI%s\\fR" : " [\\fI%s\\fR]",
                 admin_fields[command->arguments[i]].name);
+    if (command->repeats)
+        fputs(" ...", out);
     if (command->demanded) {
         fputs(" \\fB\\-\\-", out);
         print_string(admin_fields[command->demanded].name, out);

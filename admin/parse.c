@@ -44,9 +44,12 @@ static error_t parse_one(int key, char *arg, struct argp_state *state) {
     struct parsing *parsing = state->input;
     const struct admin_command *command = parsing->call->command;
     if (key == ARGP_KEY_ARG) {
-        if (state->arg_num >= argument_count(command))
+        size_t count = argument_count(command), at = state->arg_num;
+        if (at >= count && command->repeats)
+            at = count - 1;
+        if (at >= count)
             argp_error(state, "\"%.60s\" is one argument too many", arg);
-        set(state, command->arguments[state->arg_num], arg);
+        set(state, command->arguments[at], arg);
         return 0;
     }
     if (key == ARGP_KEY_END) {
@@ -82,6 +85,8 @@ static void list_arguments(const struct admin_command *command, char ret[64]) {
     for (size_t i = 0; command->arguments[i] != ADMIN_NO_FIELD && at < 64; i++)
         at += (size_t)snprintf(ret + at, 64 - at, i < command->required ? "%s%s" : "%s[%s]",
                                i ? " " : "", admin_fields[command->arguments[i]].name);
+    if (command->repeats && at < 64)
+        (void)snprintf(ret + at, 64 - at, "...");
 }
 
 void admin_parse(int argc, char **argv, const struct admin_command *command,

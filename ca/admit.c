@@ -109,6 +109,7 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
     if (!r)
         return;
     TEXT_SET(r->local, "touchmarkd");
+    TEXT_SET(r->by, "touchmarkd");
     r->label = find_label(r, &refusal);
     if (r->label && (!r->generated || ca_keygen_offered(r, &refusal)))
         ca_request_run(r);
@@ -124,7 +125,21 @@ void ca_service_delegate(struct ca_service *service, const struct ca_label *labe
     if (!r)
         return;
     TEXT_SET(r->local, device);
+    TEXT_SET(r->by, "touchmarkd");
     r->delegate = true;
+    r->label = label;
+    ca_request_run(r);
+}
+
+void ca_service_prove(struct ca_service *service, const struct ca_label *label, const char *code,
+                      const char *actor, ca_reply_fn *reply, void *arg) {
+    const struct ipc_enroll message = {.operation = IPC_OP_ENROLL, .origin = IPC_ORIGIN_LOCAL};
+    struct ca_request *r = take(service, &message, reply, arg);
+    if (!r)
+        return;
+    TEXT_SET(r->local, code);
+    TEXT_SET(r->by, actor);
+    r->proof = true;
     r->label = label;
     ca_request_run(r);
 }

@@ -144,8 +144,8 @@ static bool needs_no_link(const struct ca_request *r) {
 
 static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
-    if (r->delegate)
-        return ca_delegate_fits(r, ret);
+    if (r->delegate || r->proof)
+        return r->proof ? ca_proof_fits(r, ret) : ca_delegate_fits(r, ret);
     if (pki_csr_parse(r->message.csr, &r->csr)) {
         return ca_refuse(ret, IPC_BAD_CSR,
                          "the body is not one DER PKCS#10 request (RFC 2986, 4.2)");
@@ -158,22 +158,27 @@ static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
 }
 
 /* What makes two requests the same: key, subject and proven identity; not the request's bytes,
- * which PoP linking and ECDSA change from try to try. */
+ * which PoP linking and ECDSA change from try to try. Of a proof, whose key is new in each try, it
+ * is code and issuer. */
 static bool make_key(struct ca_request *r) {
-    struct bytes identity = r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
-                                                                : BYTES_OF(r->device.secret.salt);
+    struct bytes identity = r->proof ? bytes_str(r->label->tenant->issuer->name)
+                            : r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
+                                                                  : BYTES_OF(r->device.secret.salt);
+    struct bytes key = r->csr.spki.whole;
+    if (r->proof)
+        key.n = 0;
     uint8_t lengths[12];
     struct buf b = BUF_ON(lengths);
     buf_put_be(&b, strlen(r->label->tenant->name), 2);
     buf_put_be(&b, strlen(r->label->profile->name), 2);
     buf_put_be(&b, identity.n, 2);
-    buf_put_be(&b, r->csr.spki.whole.n, 4);
+    buf_put_be(&b, key.n, 4);
     struct bytes parts[] = {buf_bytes(&b),
                             bytes_str(r->label->tenant->name),
                             bytes_str(r->device.id),
                             bytes_str(r->label->profile->name),
                             identity,
-                            r->csr.spki.whole,
+                            key,
                             r->csr.subject,
                             {0},
                             {0},
@@ -221,8 +226,8 @@ static bool secret_unused(struct ca_request *r, struct ca_refusal *ret) {
     if (r->device.secret.used) {
         return ca_refuse(ret, IPC_SECRET_USED, "the enrollment secret was used before");
     }
-    /* Where it was in time when the request was put before the officers, it stays good for it: which
-     * secret it was is part of what makes the request the same. */
+    /* Where it was in time when the request was put before the officers, it stays good for it:
+     * which secret it was is part of what makes the request the same. */
     if (r->now_ms > r->device.secret.expires_ms && !r->standing) {
         return ca_refuse(ret, IPC_SECRET_USED, "the enrollment secret is over");
     }
@@ -267,6 +272,14 @@ static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
                      r->device.id, CA_DEVICE_CERTS_MAX);
 }
 
+/* A changed profile takes two officers; what was issued before may be had again meanwhile. */
+static bool profile_stands(const struct ca_profile *profile, struct ca_refusal *ret) {
+    if (!profile->withheld)
+        return true;
+    return ca_refuse(ret, IPC_UNAVAILABLE, "profile %s is not the one that officers approved",
+                     profile->name);
+}
+
 enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     r->keep_subject = r->keep_san = r->requested_san = (struct bytes){0};
     if (!operation_fits(r, ret) || !request_fits(r, ret))
@@ -282,6 +295,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
+    if (!profile_stands(r->label->profile, ret))
+        return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;
     if (!secret_unused(r, ret) || !none_exists(r, ret) || !record_has_room(r, ret) ||

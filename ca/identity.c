@@ -81,7 +81,7 @@ static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
         return REFUSED;
     }
     const struct ca_profile *profile = profile_named(r->service, own->profile);
-    if (!profile || profile->kind == CA_KIND_TLS_SERVER || profile->kind == CA_KIND_OCSP) {
+    if (!profile || (profile->kind != CA_KIND_IDEVID && profile->kind != CA_KIND_LDEVID)) {
         (void)ca_refuse(ret, IPC_WRONG_CREDENTIAL,
                         "certificates of profile %s do not authenticate devices", own->profile);
         return REFUSED;
@@ -289,7 +289,7 @@ bool ca_identify(struct ca_request *r, struct ca_refusal *ret) {
     memset(&r->who, 0, sizeof r->who);
     memset(&r->device, 0, sizeof r->device);
     if (r->message.origin == IPC_ORIGIN_LOCAL) {
-        TEXT_SET(r->who.actor, "touchmarkd");
+        TEXT_SET(r->who.actor, r->by);
         TEXT_SET(r->who.device, r->local);
         return device_serves(r, ret);
     }

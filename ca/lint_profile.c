@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Agreement with the profile: what the certificate says is what the profile lets it say. */
+#include <string.h>
+
 #include "ca/key.h"
 #include "ca/lint_rules.h"
+#include "ca/registry.h"
 #include "ca/san.h"
 #include "ca/template.h"
+#include "pki/name.h"
 
 static const char *check_key_kind(const struct lint_case *c) {
     return ca_key_kind(&c->cert.spki) & c->profile->keys ? NULL
@@ -138,9 +142,28 @@ static const char *check_ocsp(const struct lint_case *c) {
                : NULL;
 }
 
+/* A cloud takes it for a word by the CA's key: what it says is a code, and nothing else. */
+static const char *check_proof(const struct lint_case *c) {
+    struct pki_attribute code, other;
+    char text[IPC_NAME_MAX + 1] = "";
+    size_t state = 0;
+    if (c->profile->kind != CA_KIND_PROOF)
+        return NULL;
+    if (pki_name_next(c->cert.subject, &state, &code) || code.type != PKI_OID_COMMON_NAME ||
+        pki_name_next(c->cert.subject, &state, &other) != TM_ENOTFOUND ||
+        code.value.n >= sizeof text)
+        return "the subject is not one CN";
+    memcpy(text, code.value.p, code.value.n);
+    return strlen(text) == code.value.n && ca_device_id_valid(text)
+               ? NULL
+               : "the CN is no registration code";
+}
+
 #define PROFILE "profile"
 const struct lint_rule lint_profile_rules[] = {
-    {PROFILE, check_key_kind},         {PROFILE, check_lifetime}, {PROFILE, check_usage},
-    {PROFILE, check_profile_purposes}, {PROFILE, check_names},    {PROFILE, check_crl_points},
-    {PROFILE, check_access},           {PROFILE, check_ocsp},     {0},
+    {PROFILE, check_key_kind}, {PROFILE, check_lifetime},
+    {PROFILE, check_usage},    {PROFILE, check_profile_purposes},
+    {PROFILE, check_names},    {PROFILE, check_crl_points},
+    {PROFILE, check_access},   {PROFILE, check_ocsp},
+    {PROFILE, check_proof},    {0},
 };

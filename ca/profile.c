@@ -15,7 +15,7 @@ AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (1440 * MINUTE_MS)
 
-static const char *const kind_words[] = {"idevid", "ldevid", "tls-server", "ocsp", NULL};
+static const char *const kind_words[] = {"idevid", "ldevid", "tls-server", "ocsp", "proof", NULL};
 static const char *const key_words[] = {"p256",    "p384",    "ed25519", "rsa2048",
                                         "mldsa44", "mldsa65", "mldsa87", NULL};
 /* In the order of KeyUsage's bits (RFC 5280, 4.2.1.3); signing certificates or CRLs is not there,
@@ -59,8 +59,8 @@ const struct conf_row ca_profile_rows[] = {
      .words = kind_words,
      .example = "ldevid",
      .help =
-         "What the certificate is: an IEEE 802.1AR IDevID or LDevID, a TLS server's, or that of "
-         "OCSP answers."},
+         "What the certificate is: an IEEE 802.1AR IDevID or LDevID, a TLS server's, that of OCSP "
+         "answers, or proof to a cloud that the CA's key is yours."},
     {.key = "keys",
      .type = CONF_FLAGS,
      .offset = AT(keys),

@@ -11,7 +11,13 @@
 #include "conf/schema.h"
 #include "pki/cert.h"
 
-enum ca_profile_kind { CA_KIND_IDEVID, CA_KIND_LDEVID, CA_KIND_TLS_SERVER, CA_KIND_OCSP };
+enum ca_profile_kind {
+    CA_KIND_IDEVID,
+    CA_KIND_LDEVID,
+    CA_KIND_TLS_SERVER,
+    CA_KIND_OCSP,
+    CA_KIND_PROOF, /* that the CA's key is ours, for a cloud that wants to know */
+};
 enum ca_profile_link { CA_LINK_OFF, CA_LINK_OPTIONAL, CA_LINK_REQUIRED };
 /* Private keys that are made here (RFC 7030, 4.4): none; protected by TLS unless the request wants
  * more; only encrypted to the client. */
@@ -76,6 +82,8 @@ struct ca_profile {
     bool approval;        /* an officer has to approve each request: ca/approval.h */
     unsigned keygen;      /* enum ca_profile_keygen */
     uint8_t hash[CA_HASH_SIZE];
+    bool withheld; /* it is not the one that officers approved: nothing new is issued under it. Set
+                      by who holds it against the store (server/core/profiles.h) */
 };
 
 /* 99991231235959Z, in milliseconds: no well-defined end (RFC 5280, 4.1.2.5). */

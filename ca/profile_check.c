@@ -153,6 +153,35 @@ static bool ocsp_good(const struct check *c) {
     return true;
 }
 
+#define PROOF_VALIDITY_MAX (INT64_C(7) * 24 * 3600 * 1000)
+
+/* A cloud takes such a certificate for a word by the CA's key. So it says the code that the cloud
+ * gave and nothing else, is good for nothing else, and soon for nothing at all. */
+static bool proof_good(const struct check *c) {
+    const struct ca_profile *p = c->profile;
+    const struct ca_profile_attribute *subject = p->subject.items;
+    if (p->kind != CA_KIND_PROOF)
+        return true;
+    if (p->subject.count != 1 || strcmp(subject->type, "CN") != 0 ||
+        strcmp(subject->value, "{id}") != 0)
+        return wrong(c, "subject: of the kind proof it is CN \"{id}\" alone, which is the code");
+    if (p->hw_type || p->san_uri.count || p->san_from_request)
+        return wrong(c, "subject: the kind proof has no names but that; no hw_type, san_uri or "
+                        "san_from_request");
+    if (p->keys != CA_KEY_P256)
+        return wrong(c, "keys: of the kind proof it is p256, a key that is made and thrown away");
+    if (p->ext_key_usage || ca_profile_key_usage(p) != PKI_KU_DIGITAL_SIGNATURE)
+        return wrong(c, "key_usage: the kind proof has digitalSignature, and no ext_key_usage");
+    if (p->crl_url || p->ocsp_url || p->issuers_url)
+        return wrong(c, "validity: the kind proof is short-lived, and has no URLs");
+    if (p->credentials || p->reenroll || p->renew_by_enroll)
+        return wrong(c, "credentials: nobody can ask for a certificate of the kind proof");
+    if (!p->validity || p->validity > PROOF_VALIDITY_MAX || p->retry_window < p->validity)
+        return wrong(c, "validity: of the kind proof it is at most 7d, and retry_window no less, "
+                        "so that a code has one certificate");
+    return true;
+}
+
 static bool validity_good(const struct check *c) {
     const struct ca_profile *p = c->profile;
     if (!p->validity == !p->not_after)
@@ -193,11 +222,12 @@ static bool urls_good(const struct check *c, const char *issuer, const char *sha
 static bool credentials_good(const struct check *c) {
     const struct ca_profile *p = c->profile;
     unsigned certificates = CA_CRED_IDEVID | CA_CRED_LDEVID | CA_CRED_FOREIGN;
-    if (!p->credentials && p->kind != CA_KIND_TLS_SERVER && p->kind != CA_KIND_OCSP)
+    bool for_devices = p->kind == CA_KIND_IDEVID || p->kind == CA_KIND_LDEVID;
+    if (!p->credentials && for_devices)
         return wrong(c, "credentials: none is given, so that no device could enroll");
     if (p->both && (!(p->credentials & CA_CRED_SECRET) || !(p->credentials & certificates)))
         return wrong(c, "both: credentials must then name secret and a kind of certificate");
-    if (p->approval && p->kind != CA_KIND_IDEVID && p->kind != CA_KIND_LDEVID)
+    if (p->approval && !for_devices)
         return wrong(c, "approval: touchmarkd asks with a new key each time, for which no approval "
                         "could hold");
     return true;
@@ -258,7 +288,7 @@ bool ca_profile_check(const struct ca_profile *profile, char text[CONF_ERROR_MAX
     return subject_good(&c) && names_good(&c) && usage_good(&c) && keys_supported(&c) &&
            purposes_good(&c) && validity_good(&c) && urls_good(&c, "XX", "0") &&
            credentials_good(&c) && states_good(&c) && renewal_good(&c) && ocsp_good(&c) &&
-           keygen_good(&c);
+           proof_good(&c) && keygen_good(&c);
 }
 
 /* The shards that are published have their URL in issuingDistributionPoint, and a certificate

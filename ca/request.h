@@ -9,7 +9,7 @@
  *   decide.c    may it have what it asks: repeat, issue or refusal
  *   approval.c  what officers said of it, and waiting for them
  *   server_names.c  what the server may call itself
- *   delegate.c  certificates for keys of the own token
+ *   delegate.c  certificates for keys of the own token, and for one that nobody keeps
  *   issue.c     intent, build, lint, ticket, verification
  *   record.c    the record of what came of it
  *   cmc.h       what a request that came as CMC has beside all this
@@ -28,6 +28,7 @@
 #include "ca/service.h"
 
 #define CA_TBS_MAX 6144
+#define CA_PROOF_SPKI_MAX 96 /* a P-256 key's SubjectPublicKeyInfo has 91 octets */
 
 /* Who asks, once it is proven. */
 struct ca_identity {
@@ -50,7 +51,9 @@ struct ca_request {
     struct ca_request *waiting;     /* requests for the same device, behind this one */
     struct ca_request *bucket_next; /* the device table's */
     bool delegate;                /* for a key of touchmarkd's own token: message.csr is its SPKI */
+    bool proof;                   /* for a key that is made for it and thrown away */
     char local[IPC_NAME_MAX + 1]; /* IPC_ORIGIN_LOCAL: as which device */
+    char by[IPC_TEXT_MAX + 1];    /* IPC_ORIGIN_LOCAL: who wants it, for the audit */
     bool holds_device;
     size_t bucket;               /* where, while it does */
     char held[IPC_NAME_MAX + 1]; /* which device, while it does */
@@ -70,7 +73,7 @@ struct ca_request {
     struct bytes requested_san;
     struct bytes keep_san; /* of the certificate being renewed */
     struct bytes keep_subject;
-    unsigned attempts; /* times that it was sent back to the start */
+    unsigned attempts;               /* times that it was sent back to the start */
     enum ca_pending_status standing; /* of this very request with the officers; 0: not asked yet */
     int64_t waited_ms;               /* for an officer */
 
@@ -85,6 +88,7 @@ struct ca_request {
     struct ca_approval approval;
     size_t tbs_n;
     uint8_t tbs[CA_TBS_MAX];
+    uint8_t proof_spki[CA_PROOF_SPKI_MAX];
     uint8_t certificate_der[IPC_CERT_MAX];
     uint8_t own_der[IPC_CERT_MAX];
     uint8_t payload[];
@@ -124,8 +128,9 @@ enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_WAIT, CA_DECIDE_
 /* On REPEAT r->certificate holds the certificate; on REFUSE `ret` says why. */
 MUST_USE enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret);
 
-/* delegate.c: fills csr.spki from the token's word. */
+/* delegate.c: fills csr.spki from the token's word, or with a new key's. */
 MUST_USE bool ca_delegate_fits(struct ca_request *r, struct ca_refusal *ret);
+MUST_USE bool ca_proof_fits(struct ca_request *r, struct ca_refusal *ret);
 
 /* approval.c */
 /* What the officers have said of this very request: r->standing. The device is held. */

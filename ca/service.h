@@ -63,6 +63,12 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
  * same key gets the same certificate for the profile's retry_window, then a new one. */
 void ca_service_delegate(struct ca_service *service, const struct ca_label *label,
                          const char *device, struct bytes spki, ca_reply_fn *reply, void *arg);
+/* The same for a key that is made for it and thrown away: a certificate that proves to a cloud, by
+ * its signature, that the issuer's key is ours. `code`, a device ID, is its subject; code and
+ * issuer have one such certificate for the profile's retry_window. actor: who wants it, for the
+ * audit. */
+void ca_service_prove(struct ca_service *service, const struct ca_label *label, const char *code,
+                      const char *actor, ca_reply_fn *reply, void *arg);
 /* Serials made from now on have times from this on, also when the clock steps back: what a filter
  * says of a time that it covers stays true. */
 void ca_service_serials_from(struct ca_service *service, int64_t ms);

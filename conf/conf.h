@@ -91,7 +91,8 @@ struct conf_core {
     int64_t request_timeout;      /* waiting for the signer, then 503 */
     uint64_t refusals_per_second; /* refusal leaves written one by one; above it they are counted */
     char *admin_socket;
-    char *wrap_key; /* file with the key that seals MAC keys of one-time secrets; NULL: none */
+    char *wrap_key;      /* file with the key that seals MAC keys of one-time secrets; NULL: none */
+    char *proof_profile; /* of certificates that prove to a cloud whose a CA is; NULL: none */
 };
 
 /* What says which certificates are good, over plain HTTP. */

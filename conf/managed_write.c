@@ -8,32 +8,18 @@
 
 #include "base/auto.h"
 #include "conf/managed.h"
+#include "conf/value.h"
 
 static const char header[] = "# SPDX-License-Identifier: Apache-2.0\n"
                              "# Written by touchmark keys; touchmark.yaml(5): issuers_file.\n";
 
 /* ---- as text ---- */
 
-/* As a double-quoted YAML scalar (YAML 1.2, 7.3.1). */
-static void put_quoted(FILE *out, const char *text) {
-    (void)fputc('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\x%02x", c);
-        else
-            (void)fputc(c, out);
-    }
-    (void)fputc('"', out);
-}
-
 static void put_strings(FILE *out, const struct conf_strings *strings) {
     (void)fputc('[', out);
     for (size_t i = 0; i < strings->count; i++) {
         fprintf(out, "%s", i ? ", " : "");
-        put_quoted(out, strings->items[i]);
+        conf_put_quoted(out, strings->items[i]);
     }
     fprintf(out, "]\n");
 }
@@ -61,7 +47,7 @@ static void put_item(FILE *out, const struct conf_row *rows, const char *item) {
         } else if (row->type == CONF_STRINGS) {
             put_strings(out, field);
         } else {
-            put_quoted(out, *(char *const *)field);
+            conf_put_quoted(out, *(char *const *)field);
             fprintf(out, "\n");
         }
     }
@@ -110,13 +96,20 @@ static enum tm_err sync_folder(const char *path) {
     return fd < 0 || fsync(fd) ? TM_EIO : TM_OK;
 }
 
-/* The server's user reads it; who owned the old one owns the new one. */
+/* Who owned the old one owns the new one. An officer who may write the folder, and is not root, has
+ * to own it; that is well where all may read it, the server's user among them. */
+static bool take_over(int fd, const struct stat *old) {
+    if (fchown(fd, old->st_uid, old->st_gid) && (errno != EPERM || !(old->st_mode & S_IROTH)))
+        return false;
+    return fchmod(fd, old->st_mode & 0777) == 0;
+}
+
 static enum tm_err write_new(const char *path, const char *old, const char *text, size_t n) {
     AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     struct stat st;
     if (fd < 0 || write(fd, text, n) != (ssize_t)n)
         return TM_EIO;
-    if (stat(old, &st) == 0 && (fchown(fd, st.st_uid, st.st_gid) || fchmod(fd, st.st_mode & 0777)))
+    if (stat(old, &st) == 0 && !take_over(fd, &st))
         return TM_EIO;
     return fsync(fd) ? TM_EIO : TM_OK;
 }

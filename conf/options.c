@@ -298,6 +298,14 @@ static const struct conf_row core_rows[] = {
      .help = "File with the key that seals what one-time secrets need for CMC (fullcmc, MQTT) and "
              "keys that serverkeygen makes, outside core.store; made at the first start. Left out, "
              "the secrets work by HTTP Basic only and no profile may have server_keygen."},
+    {.key = "proof_profile",
+     .type = CONF_NAME,
+     .offset = offsetof(struct conf_core, proof_profile),
+     .preset = "",
+     .example = "cloud-proof",
+     .help = "Profile, of the kind proof, of the certificates by which AWS IoT Core and Azure IoT "
+             "DPS see that an issuer's key is yours (touchmark cloud proof). Left out, none are "
+             "issued."},
     {.key = NULL},
 };
 

@@ -43,7 +43,7 @@ const struct conf_row conf_issuer_rows[] = {
      .type = CONF_UINT,
      .offset = offsetof(struct conf_issuer, crl_shards),
      .preset = "0",
-     .max = 1024,
+     .max = 128,
      .help = "Parts that its CRL is also published in; certificates name theirs ({shard} in a "
              "profile's crl_url), so this cannot change later."},
     {.key = "old_with_new",

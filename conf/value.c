@@ -264,14 +264,23 @@ enum tm_err conf_value_parse(const struct conf_row *row, const char *text, const
 }
 
 /* The value in the largest unit that divides it. */
-static void with_unit(uint64_t value, const struct unit *units, char ret[32]) {
+static void with_unit(uint64_t value, const struct unit *units, char ret[CONF_UNIT_MAX]) {
     const struct unit *best = units;
     for (const struct unit *u = units; u->name; u++)
         if (value != 0 && value % u->factor == 0)
             best = u;
     if (value == 0 && units == duration_units)
         best = &units[1];
-    (void)snprintf(ret, 32, "%" PRIu64 "%s", value / best->factor, best->name);
+    (void)snprintf(ret, CONF_UNIT_MAX, "%" PRIu64 "%s", value / best->factor, best->name);
+}
+
+void conf_value_unit(const struct conf_row *row, uint64_t value, char ret[CONF_UNIT_MAX]) {
+    static const struct unit none[] = {{"", 1}, {NULL, 0}};
+    with_unit(value,
+              row->type == CONF_DURATION ? duration_units
+              : row->type == CONF_SIZE   ? size_units
+                                         : none,
+              ret);
 }
 
 static void allowed_words(const struct conf_row *row, const char *intro,

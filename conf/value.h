@@ -28,6 +28,14 @@ MUST_USE enum tm_err conf_value_word(const struct conf_row *row, const char *tex
 /* What the row allows, to follow "must be": "a number from 0 to 65535". */
 void conf_value_allowed(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]);
 
+/* A loaded value, as it would stand in YAML on one line: what is the same is shown the same. */
+void conf_value_show(const struct conf_row *row, const void *field, FILE *out);
+/* A number of a row, with the largest unit of its type that divides it: "24h". */
+#define CONF_UNIT_MAX 32
+void conf_value_unit(const struct conf_row *row, uint64_t value, char ret[CONF_UNIT_MAX]);
+/* As a double-quoted YAML scalar (YAML 1.2, 7.3.1). */
+void conf_put_quoted(FILE *out, const char *text);
+
 /* A value that the row allows, as it would stand in YAML: its example, its default, or one
  * made from the type. Not for GROUP and LIST. */
 void conf_value_example(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]);

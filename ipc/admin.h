@@ -42,9 +42,11 @@ enum ipc_admin_verb {
     IPC_ADMIN_KEYS,           /* every key: state, expiry, uses */
     IPC_ADMIN_PUBLISH,        /* issuer, or all: publishes now what is due or not */
     IPC_ADMIN_PUBLISHED,      /* what is published */
-    IPC_ADMIN_PROFILES,       /* the profiles in use, with their hashes */
+    IPC_ADMIN_PROFILES,       /* the profiles in use, with their hashes; or profile, data: a hash
+                                 of it (32 octets), whether that may be applied */
     IPC_ADMIN_RELOAD,         /* touchmarkd reads its configuration again */
-    IPC_ADMIN_CLOUD_PROOF,    /* issuer, data: the registration code */
+    IPC_ADMIN_CLOUD_PROOF,    /* issuer, state: the cloud, data: the code that it gave, seconds: as
+                                 for ACT_PROPOSE; or serial: the ID of the act that it became */
     IPC_ADMIN_VERB_LAST = IPC_ADMIN_CLOUD_PROOF,
 };
 

@@ -37,13 +37,14 @@ bool hsm_window_take(struct hsm_window *window, uint64_t id) {
 bool hsm_ceiling_take(struct hsm_ceiling *ceiling, int64_t now_mono_ms) {
     if (ceiling->max_total && ceiling->total >= ceiling->max_total)
         return false;
-    if (ceiling->second != now_mono_ms / 1000) {
-        ceiling->second = now_mono_ms / 1000;
-        ceiling->in_second = 0;
+    int64_t period = now_mono_ms / (ceiling->period_ms ? ceiling->period_ms : 1000);
+    if (ceiling->period != period) {
+        ceiling->period = period;
+        ceiling->in_period = 0;
     }
-    if (ceiling->max_rate && ceiling->in_second >= ceiling->max_rate)
+    if (ceiling->max_rate && ceiling->in_period >= ceiling->max_rate)
         return false;
-    ceiling->in_second++;
+    ceiling->in_period++;
     ceiling->total++;
     return true;
 }

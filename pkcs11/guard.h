@@ -48,13 +48,14 @@ struct hsm_numbers {
 bool hsm_numbers_take(struct hsm_numbers *numbers, const uint8_t name[HSM_NAME_SIZE],
                       uint64_t number);
 
-/* Ceilings: signatures in one second of the monotonic clock, and altogether. 0 = none. */
+/* Ceilings: signatures in one period of the monotonic clock, and altogether. 0 = none. */
 struct hsm_ceiling {
     uint64_t max_rate;
     uint64_t max_total;
+    int64_t period_ms; /* 0: a second */
     uint64_t total;
-    int64_t second;
-    uint64_t in_second;
+    int64_t period;
+    uint64_t in_period;
 };
 
 /* True when one more signature is allowed now, which is then counted. */

@@ -129,6 +129,7 @@ enum tm_err hsm_order_judge(struct hsm_order *order, const struct hsm_rules *rul
     default:
         err = hsm_ticket_check(rules, &order->u.certificate, &permit.issuer, text);
         permit.message = order->u.certificate.tbs;
+        permit.proof = hsm_ticket_is_proof(rules, &order->u.certificate);
         break;
     }
     if (!err)

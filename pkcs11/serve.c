@@ -31,9 +31,11 @@ static enum claim redeem(struct hsm_signer *signer, struct hsm_link *link, uint6
     return claim;
 }
 
-static bool is_below_ceiling(struct hsm_signer *signer) {
+static bool is_below_ceiling(struct hsm_signer *signer, const struct hsm_permit *permit) {
+    int64_t now = clock_mono_ms();
     (void)pthread_mutex_lock(&signer->lock);
-    bool good = hsm_ceiling_take(&signer->ceiling, clock_mono_ms());
+    bool good = (!permit->proof || hsm_ceiling_take(&signer->proofs, now)) &&
+                hsm_ceiling_take(&signer->ceiling, now);
     (void)pthread_mutex_unlock(&signer->lock);
     return good;
 }
@@ -77,7 +79,7 @@ static enum ipc_sign_status work(struct hsm_worker *worker, struct ipc_signed *a
         permit.ocsp ? signer->ocsp_keys[permit.issuer] : signer->keys[permit.issuer];
     if (!key)
         return say(answer, IPC_SIGN_REFUSED, "the issuer's key is not on the token");
-    if (!is_below_ceiling(signer))
+    if (!is_below_ceiling(signer, &permit))
         return say(answer, IPC_SIGN_CEILING, "the signer's ceiling is reached");
     if (!takes_number(signer, &permit))
         return say(answer, IPC_SIGN_REFUSED, "its number is not above the last that was signed");

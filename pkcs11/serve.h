@@ -45,8 +45,15 @@ struct hsm_signer {
     struct hsm_link *link; /* NULL: no core */
     bool closing;
     struct hsm_ceiling ceiling;
+    struct hsm_ceiling proofs;
     struct hsm_numbers numbers; /* of CRLs and filters */
 };
+
+/* Certificates of the kind proof in a day (give or take: of the monotonic clock). With them
+ * somebody registers a CA with a cloud, which is done a few times in a CA's life: whoever has taken
+ * the core over gets no more. */
+#define HSM_PROOFS_MAX 16
+#define HSM_PROOFS_PERIOD_MS (INT64_C(24) * 3600 * 1000)
 
 /* A thread's main: serves links until the signer closes. arg: struct hsm_worker. */
 void *hsm_serve(void *arg);

@@ -151,6 +151,8 @@ static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer
     init_monotonic(&signer->ended);
     signer->ceiling =
         (struct hsm_ceiling){.max_rate = config->max_rate, .max_total = config->max_total};
+    signer->proofs =
+        (struct hsm_ceiling){.max_rate = HSM_PROOFS_MAX, .period_ms = HSM_PROOFS_PERIOD_MS};
     signer->keys = calloc(config->issuer_count, sizeof(struct hsm_key *));
     signer->issuers = calloc(config->issuer_count, sizeof(struct ca_issuer *));
     signer->workers = calloc(config->threads, sizeof *signer->workers);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ca/lint.h"
+#include "ca/ocsp.h"
 #include "est/wire/cmc.h"
 #include "est/wire/signed_data.h"
 
@@ -57,6 +58,23 @@ static enum tm_err check_leaf(struct bytes tbs, const struct ca_issuer *issuer,
     return TM_OK;
 }
 
+/* Who has a certificate for OCSPSigning speaks for the CA about every other (RFC 6960, 4.2.2.2):
+ * the token's own OCSP key gets one, and no other key, whatever a core asks for. */
+static enum tm_err check_ocsp_key(const struct hsm_rules *rules, size_t issuer,
+                                  const struct ca_profile *profile, struct bytes tbs,
+                                  char text[IPC_TEXT_MAX + 1]) {
+    const struct hsm_ocsp_name *own = rules->ocsp ? &rules->ocsp[issuer] : NULL;
+    uint8_t key_hash[PKI_OCSP_KEY_HASH_SIZE];
+    struct pki_cert cert;
+    if (profile->kind != CA_KIND_OCSP)
+        return TM_OK;
+    if (!own || !own->there || pki_tbs_parse(tbs, &cert) != TM_OK ||
+        ca_ocsp_key_hash(&cert.spki, key_hash) != TM_OK ||
+        !bytes_equal(BYTES_OF(key_hash), BYTES_OF(own->key_hash)))
+        return refuse(text, "an OCSP certificate is for the token's OCSP key alone");
+    return TM_OK;
+}
+
 enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_ticket *ticket,
                              size_t *ret_issuer, char text[IPC_TEXT_MAX + 1]) {
     size_t index;
@@ -70,6 +88,8 @@ enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_tic
                       ticket->profile);
     const struct ca_issuer *issuer = rules->issuers[index];
     enum tm_err err = check_leaf(ticket->tbs, issuer, text);
+    if (!err)
+        err = check_ocsp_key(rules, index, profile, ticket->tbs, text);
     if (err)
         return err;
     struct ca_lint_token token;
@@ -78,6 +98,11 @@ enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_tic
         return refuse(text, "lint: %.*s", IPC_TEXT_MAX - 8, finding);
     *ret_issuer = index;
     return TM_OK;
+}
+
+bool hsm_ticket_is_proof(const struct hsm_rules *rules, const struct ipc_ticket *ticket) {
+    const struct ca_profile *profile = find_profile(rules, ticket->profile);
+    return profile && profile->kind == CA_KIND_PROOF;
 }
 
 bool hsm_is_now(int64_t time_ms, int64_t now_ms) {

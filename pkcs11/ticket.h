@@ -40,6 +40,9 @@ MUST_USE enum tm_err hsm_ticket_check(const struct hsm_rules *rules,
                                       const struct ipc_ticket *ticket, size_t *ret_issuer,
                                       char text[IPC_TEXT_MAX + 1]);
 
+/* Is the profile that the ticket names, and that it passed, of the kind proof? */
+bool hsm_ticket_is_proof(const struct hsm_rules *rules, const struct ipc_ticket *ticket);
+
 #define HSM_CMC_SKEW_MS INT64_C(300000) /* between a signing-time and this process's clock */
 /* Is it, give or take that? Never 0, which est_signed_attributes_write takes for none. */
 bool hsm_is_now(int64_t time_ms, int64_t now_ms);
@@ -62,6 +65,7 @@ MUST_USE enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
 struct hsm_permit {
     size_t issuer;
     bool ocsp;            /* by the issuer's OCSP key, not its own */
+    bool proof;           /* a certificate of the kind proof, of which there are few */
     struct bytes message; /* borrowed from what was checked */
     bool numbered;        /* only if its number is above those before under its name */
     uint8_t name[HSM_NAME_SIZE];

@@ -13,8 +13,14 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
                                               .store = config->store,
                                               .worker = config->worker,
                                               .registry = config->registry};
+    const struct core_cloud_config cloud = {
+        .loop = config->loop, .service = config->service, .setup = config->setup};
     enum tm_err err = ca_acts_new(&acts, &ret->acts);
-    return err ? err : core_revoke_new(&revoke, ret->acts, &ret->revoke);
+    if (!err)
+        err = core_revoke_new(&revoke, ret->acts, &ret->revoke);
+    if (!err)
+        err = core_cloud_new(&cloud, ret->acts, &ret->cloud);
+    return err ? err : core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
 }
 
 void core_acts_stop(struct core_acts *acts) {
@@ -23,6 +29,7 @@ void core_acts_stop(struct core_acts *acts) {
 }
 
 void core_acts_free(struct core_acts *acts) {
+    core_cloud_free(acts->cloud);
     core_revoke_free(acts->revoke);
     ca_acts_free(acts->acts);
 }

@@ -70,12 +70,14 @@ static const struct {
     [IPC_ADMIN_ACT_WITHDRAW] = {admin_act_withdraw, CONF_ROLE_OFFICER},
     [IPC_ADMIN_REVOKE_PREVIEW] = {admin_revoke_preview, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_KEYS] = {admin_keys, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_PROFILES] = {admin_profiles, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_RELOAD] = {admin_reload, CONF_ROLE_OFFICER},
     [IPC_ADMIN_PUBLISH] = {admin_publish, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_PUBLISHED] = {admin_published, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_STORE_CHECK] = {admin_store_check, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PENDING_LIST] = {admin_pending_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PENDING_DECIDE] = {admin_pending_decide, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},
 };
 
 static const char *const role_words[] = {"auditor", "operator", "officer"};

@@ -55,7 +55,7 @@ static json_t *act_json(const struct client *client, const struct ca_act *act) {
                      (json_int_t)act->done, "result", act->result);
 }
 
-static json_t *whole_json(const struct client *client, const struct ca_act *act) {
+json_t *admin_act_json(const struct client *client, const struct ca_act *act) {
     json_t *object = act_json(client, act), *signatures = json_array();
     if (act->ended_ms)
         (void)json_object_set_new(object, "ended", time_json(act->ended_ms));
@@ -75,7 +75,7 @@ static void changed(void *arg, enum tm_err result, const char *text, const struc
     if (result)
         admin_deny(client, text);
     else
-        admin_answer(client, whole_json(client, act));
+        admin_answer(client, admin_act_json(client, act));
 }
 
 /* After admin_act_begins: what was not even begun. */
@@ -187,7 +187,7 @@ void admin_act_show(struct client *client, const struct ipc_admin_request *q) {
     else if (store->ops->row(store, CA_TABLE_ACT, &act, &memory))
         admin_refuse(client, "there is no act with this ID");
     else
-        admin_answer(client, whole_json(client, &act));
+        admin_answer(client, admin_act_json(client, &act));
 }
 
 void admin_act_list(struct client *client, const struct ipc_admin_request *q) {

@@ -9,6 +9,8 @@
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
  *   admin_pending.c    requests that wait for an officer
+ *   admin_cloud.c      proofs for clouds
+ *   admin_profiles.c   profiles
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
 #define TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -74,6 +76,9 @@ MUST_USE bool admin_serial(const struct ipc_admin_request *request, struct ca_se
 void admin_registry_done(void *arg, enum tm_err result, const char *text,
                          const struct ca_device *device, const char *secret);
 
+/* An act as `touchmark act show` has it. */
+json_t *admin_act_json(const struct client *client, const struct ca_act *act);
+
 /* ---- handlers ---- */
 
 typedef void admin_handler_fn(struct client *client, const struct ipc_admin_request *request);
@@ -84,6 +89,8 @@ admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_
 admin_handler_fn admin_pending_list, admin_pending_decide;
 admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
+admin_handler_fn admin_cloud_proof;
+admin_handler_fn admin_profiles;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

@@ -12,6 +12,7 @@
 #include "server/core/alarm.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
+#include "server/core/profiles.h"
 #include "server/core/publish.h"
 #include "server/core/worker.h"
 #include "store/store.h"
@@ -237,6 +238,7 @@ static enum tm_err open_acts(struct core *core) {
                                             .store = core->store,
                                             .worker = core->walker,
                                             .registry = &core->registry,
+                                            .service = core->service,
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};
@@ -332,10 +334,8 @@ static void started_durable(struct ca_batch *batch, enum tm_err result) {
     tick(core);
 }
 
-static void issuers_bound(void *arg, enum tm_err result) {
+static void profiles_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
-    if (result == TM_EDENIED)
-        _exit(ROLE_EXIT_CONFIG);
     core->started = (struct ca_leaf){.event = CA_EVENT_STARTED,
                                      .time_ms = clock_wall_ms(),
                                      .actor = "touchmarkd",
@@ -350,6 +350,16 @@ static void issuers_bound(void *arg, enum tm_err result) {
         log_error("recovery: %s", tm_err_name(err));
         _exit(ROLE_EXIT_FAILED);
     }
+}
+
+static void issuers_bound(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result == TM_EDENIED)
+        _exit(ROLE_EXIT_CONFIG);
+    if (result)
+        profiles_bound(core, result);
+    else
+        core_profiles_bind(&core->setup, core->store, clock_wall_ms(), profiles_bound, core);
 }
 
 static void recovered(void *arg, enum tm_err result) {

@@ -7,6 +7,7 @@
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   issuers.c      a name is one key's: issuers held against the store
+ *   profiles.h     profiles held against the store, and the act that changes one
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
@@ -17,6 +18,7 @@
  *   alarm.h        what is wrong, in the audit
  *   breaker.h      when a token that failed is asked again
  *   acts.h         acts that take two officers, and who carries them out
+ *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
  *   admin.c        the administration socket
  *   admin_json.c   records as JSON, for people and scripts
@@ -66,15 +68,16 @@ struct core_setup {
     size_t token_count;
     struct core_issuer *uses;    /* by issuer */
     struct core_trust *trust;    /* by tenant */
-    struct ca_profile *profiles; /* those of labels, of the server's own certificate and of OCSP */
+    struct ca_profile *profiles; /* those of labels, and of what is touchmarkd's own */
     size_t profile_count;
     struct ca_tenant *tenants;
     struct bytes *anchors; /* owned DER per tenant */
     size_t tenant_count;
     struct ca_label *labels;
     size_t label_count;
-    const struct ca_profile *ocsp_profile; /* NULL: no status service */
-    struct ca_label server;                /* valid when has_server */
+    const struct ca_profile *ocsp_profile;  /* NULL: no status service */
+    const struct ca_profile *proof_profile; /* NULL: no proofs for clouds */
+    struct ca_label server;                 /* valid when has_server */
     bool has_server;
     struct ca_officer *officers;
     size_t officer_count; /* 0: whoever reaches the administration socket may use it */
@@ -82,6 +85,12 @@ struct core_setup {
 /* Logs what is wrong. TM_EPARSE, TM_EIO, TM_ENOMEM. */
 MUST_USE enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret);
 void core_setup_free(struct core_setup *setup);
+/* NULL: there is none. */
+const struct ca_issuer *core_issuer_named(const struct core_setup *setup, const char *name);
+/* Whose what touchmarkd has certified by this issuer for itself is: the tenant's that it signs for,
+ * or else the first one's. */
+const struct ca_tenant *core_tenant_of_issuer(const struct core_setup *setup,
+                                              const struct ca_issuer *issuer);
 /* Which issuers tenants have: core_setup_load does it, after issuers and tenants. */
 MUST_USE enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup);
 void core_trust_free(struct core_setup *setup);
@@ -94,6 +103,20 @@ MUST_USE enum tm_err core_officers_load(const struct conf *conf, struct core_set
 void core_officers_free(struct core_setup *setup);
 /* NULL: there is none with this system user. */
 const struct ca_officer *core_officer_of(const struct core_setup *setup, uid_t uid);
+
+/* The tenant of touchmarkd's own pseudo-devices. None of the configuration can be called so, and so
+ * they stay what they are, whoever an issuer signs for. */
+#define CORE_OWN_TENANT "$server"
+
+/* Links to status faces: a successor is there beside the old one for a while. */
+#define CORE_LINKS_MAX 4
+struct core_links {
+    size_t count;
+    struct ipc_link *items[CORE_LINKS_MAX];
+};
+/* One more than fit takes the place of the oldest. */
+void core_links_add(struct core_links *links, struct ipc_link *link);
+void core_links_remove(struct core_links *links, const struct ipc_link *link);
 
 /* The signers over their links. Tickets wait while no token can take them, and are sent again when
  * one can. */

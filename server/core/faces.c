@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Links to the faces: requests in, answers out. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -26,6 +27,22 @@ struct core_faces {
     size_t queue;
     struct face *first;
 };
+
+void core_links_remove(struct core_links *links, const struct ipc_link *link) {
+    for (size_t i = 0; i < links->count; i++)
+        if (links->items[i] == link) {
+            links->count--;
+            memmove(&links->items[i], &links->items[i + 1],
+                    (links->count - i) * sizeof links->items[0]);
+            return;
+        }
+}
+
+void core_links_add(struct core_links *links, struct ipc_link *link) {
+    if (links->count == CORE_LINKS_MAX)
+        core_links_remove(links, links->items[0]);
+    links->items[links->count++] = link;
+}
 
 static void face_free(struct face *face) {
     struct face **at = &face->faces->first;
@@ -103,7 +120,7 @@ static bool take_published(const struct face *face, struct bytes message) {
 static bool take_ocsp_ask(const struct face *face, struct bytes message) {
     struct ipc_ocsp_ask ask;
     return face->role == IPC_ROLE_STATUS && !codec_decode(&ipc_ocsp_ask_schema, message, &ask) &&
-           core_ocsp_asked(face->faces->ocsp, &ask);
+           core_ocsp_asked(face->faces->ocsp, face->link, &ask);
 }
 
 static bool take(struct face *face, struct bytes message) {

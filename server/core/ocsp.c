@@ -14,7 +14,7 @@
 #define ANSWERS_MAX 256    /* on their way to the signer at once */
 #define UNKNOWN_MS 300000  /* how long it is true that nobody knows a serial */
 #define LOOK_MS 3600000    /* whether a certificate is to be renewed */
-#define LOOK_AGAIN_MS 5000 /* after a failure, or while the signer is away */
+#define LOOK_AGAIN_MS 1000 /* after a failure, or while the signer is away */
 #define COUNT_MS 60000
 #define DATA_MAX 1024 /* octets of a ResponseData with one certificate */
 
@@ -51,7 +51,7 @@ struct answer {
 
 struct core_ocsp {
     struct core_ocsp_config config;
-    struct ipc_link *link;
+    struct core_links links; /* to status faces */
     struct responder *responders;
     size_t count;
     struct answer *first;
@@ -155,14 +155,15 @@ static bool below_ceiling(struct core_ocsp *ocsp) {
     return ocsp->signed_in_second++ < ocsp->config.conf->ocsp_per_second;
 }
 
-static struct answer *answer_new(struct core_ocsp *ocsp, struct responder *responder, uint64_t id) {
+static struct answer *answer_new(struct core_ocsp *ocsp, struct responder *responder,
+                                 struct ipc_link *link, uint64_t id) {
     struct answer *a = ocsp->waiting < ANSWERS_MAX ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
     a->ocsp = ocsp;
     a->responder = responder;
     a->id = id;
-    a->link = ocsp->link;
+    a->link = link;
     a->next = ocsp->first;
     if (ocsp->first)
         ocsp->first->prev = a;
@@ -201,51 +202,51 @@ static enum tm_err sign(struct answer *a) {
     return signer->ops->sign(signer, &a->ticket);
 }
 
-static void answer(struct core_ocsp *ocsp, struct responder *responder, uint64_t id,
-                   const struct pki_ocsp_cert_id *cert_id) {
+static void answer(struct core_ocsp *ocsp, struct responder *responder, struct ipc_link *link,
+                   uint64_t id, const struct pki_ocsp_cert_id *cert_id) {
     struct answer *a = NULL;
     enum tm_err err = responder->who.der.n && below_ceiling(ocsp) ? TM_OK : TM_EFULL;
     if (!err) {
-        a = answer_new(ocsp, responder, id);
+        a = answer_new(ocsp, responder, link, id);
         err = a ? fill(a, cert_id) : TM_EFULL;
     }
     if (!err)
         err = sign(a);
     if (!err)
         return;
-    reply_error(ocsp->link, id, err == TM_ELIMIT ? CA_OCSP_MALFORMED_REQUEST : CA_OCSP_TRY_LATER);
+    reply_error(link, id, err == TM_ELIMIT ? CA_OCSP_MALFORMED_REQUEST : CA_OCSP_TRY_LATER);
     if (a)
         answer_free(a);
 }
 
-bool core_ocsp_asked(struct core_ocsp *ocsp, const struct ipc_ocsp_ask *ask) {
+bool core_ocsp_asked(struct core_ocsp *ocsp, struct ipc_link *link,
+                     const struct ipc_ocsp_ask *ask) {
     struct pki_ocsp_cert_id id;
     if (!ocsp || pki_ocsp_cert_id_parse(ask->cert_id, &id))
         return false;
     for (size_t i = 0; i < ocsp->count; i++)
         if (!ocsp->responders[i].keyless && ca_ocsp_names_issuer(ocsp->responders[i].issuer, &id)) {
-            answer(ocsp, &ocsp->responders[i], ask->id, &id);
+            answer(ocsp, &ocsp->responders[i], link, ask->id, &id);
             return true;
         }
-    reply_error(ocsp->link, ask->id, CA_OCSP_UNAUTHORIZED);
+    reply_error(link, ask->id, CA_OCSP_UNAUTHORIZED);
     return true;
 }
 
 /* ---- who keeps answers ---- */
 
-static void drop(struct core_ocsp *ocsp, const char *issuer, const struct ca_serial *serial) {
+static void drop(struct ipc_link *link, const char *issuer, const struct ca_serial *serial) {
     struct ipc_ocsp_drop message = {.serial_n = serial->n};
     TEXT_SET(message.issuer, issuer);
     memcpy(message.serial, serial->octets, sizeof message.serial);
-    enum tm_err err =
-        ocsp->link ? ipc_link_send(ocsp->link, &ipc_ocsp_drop_schema, &message) : TM_OK;
+    enum tm_err err = ipc_link_send(link, &ipc_ocsp_drop_schema, &message);
     if (err && err != TM_ECLOSED)
         log_error("the status face may keep an outdated OCSP answer: %s", tm_err_name(err));
 }
 
 void core_ocsp_revoked(struct core_ocsp *ocsp, const struct ca_certificate *certificate) {
-    if (ocsp)
-        drop(ocsp, certificate->issuer, &certificate->serial);
+    for (size_t i = 0; ocsp && i < ocsp->links.count; i++)
+        drop(ocsp->links.items[i], certificate->issuer, &certificate->serial);
 }
 
 /* What was revoked while no core told a face is in no answer of this process: all are new. */
@@ -253,16 +254,15 @@ void core_ocsp_link(struct core_ocsp *ocsp, struct ipc_link *link) {
     static const struct ca_serial all = {0};
     if (!ocsp)
         return;
-    ocsp->link = link;
+    core_links_add(&ocsp->links, link);
     for (size_t i = 0; i < ocsp->count; i++)
-        drop(ocsp, ocsp->responders[i].issuer->name, &all);
+        drop(link, ocsp->responders[i].issuer->name, &all);
 }
 
 void core_ocsp_unlink(struct core_ocsp *ocsp, const struct ipc_link *link) {
     if (!ocsp)
         return;
-    if (ocsp->link == link)
-        ocsp->link = NULL;
+    core_links_remove(&ocsp->links, link);
     for (struct answer *a = ocsp->first; a; a = a->next)
         if (a->link == link)
             a->link = NULL;
@@ -353,23 +353,13 @@ int64_t core_ocsp_not_after(const struct core_ocsp *ocsp, const char *issuer) {
 
 /* ---- life ---- */
 
-/* The pseudo-device is of the tenant that the issuer signs for, or else of the first. */
-static const struct ca_tenant *tenant_of(const struct core_setup *setup,
-                                         const struct ca_issuer *issuer) {
-    for (size_t i = 0; i < setup->tenant_count; i++)
-        if (setup->tenants[i].issuer == issuer)
-            return &setup->tenants[i];
-    return &setup->tenants[0];
-}
-
 static void add(struct core_ocsp *ocsp, const struct ca_issuer *issuer) {
     const struct core_setup *setup = ocsp->config.setup;
     struct responder *r = &ocsp->responders[ocsp->count++];
     r->ocsp = ocsp;
     r->issuer = issuer;
     (void)snprintf(r->device, sizeof r->device, "ocsp.%.58s", issuer->name);
-    r->tenant = *tenant_of(setup, issuer);
-    r->tenant.issuer = issuer;
+    r->tenant = (struct ca_tenant){.name = CORE_OWN_TENANT, .issuer = issuer};
     r->label = (struct ca_label){.label = "", .tenant = &r->tenant, .profile = setup->ocsp_profile};
 }
 

@@ -30,7 +30,8 @@ void core_ocsp_free(struct core_ocsp *ocsp);
 void core_ocsp_link(struct core_ocsp *ocsp, struct ipc_link *link);
 void core_ocsp_unlink(struct core_ocsp *ocsp, const struct ipc_link *link);
 /* Answers over the link that it came by. False: it is no question. */
-MUST_USE bool core_ocsp_asked(struct core_ocsp *ocsp, const struct ipc_ocsp_ask *ask);
+MUST_USE bool core_ocsp_asked(struct core_ocsp *ocsp, struct ipc_link *link,
+                              const struct ipc_ocsp_ask *ask);
 /* A certificate is revoked, durably: who keeps answers on it must forget them. */
 void core_ocsp_revoked(struct core_ocsp *ocsp, const struct ca_certificate *certificate);
 /* Gets and renews certificates; call it every 100 ms. */

@@ -28,10 +28,7 @@ static int64_t delay_of(const struct core_publish *p, const struct core_object *
 
 /* ---- the status face ---- */
 
-static void offer(struct core_publish *p, struct core_object *o) {
-    o->served = false;
-    if (!p->link || o->fd < 0)
-        return;
+static void offer_to(const struct core_object *o, struct ipc_link *link) {
     struct ipc_publish message = {.kind = (uint8_t)o->kind,
                                   .number = o->row.number,
                                   .size = o->row.size,
@@ -41,24 +38,30 @@ static void offer(struct core_publish *p, struct core_object *o) {
     TEXT_SET(message.object, o->row.object);
     memcpy(message.sha256, o->row.sha256, sizeof message.sha256);
     int fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);
-    enum tm_err err =
-        fd < 0 ? TM_EIO : ipc_link_send_fd(p->link, &ipc_publish_schema, &message, fd);
+    enum tm_err err = fd < 0 ? TM_EIO : ipc_link_send_fd(link, &ipc_publish_schema, &message, fd);
     if (err && err != TM_ECLOSED)
         log_error("%s of %s cannot be handed to the status face: %s", o->row.object, o->row.issuer,
                   tm_err_name(err));
 }
 
+static void offer(struct core_publish *p, struct core_object *o) {
+    o->served = false;
+    for (size_t i = 0; i < p->links.count; i++)
+        offer_to(o, p->links.items[i]);
+}
+
 void core_publish_link(struct core_publish *publish, struct ipc_link *link) {
     if (!publish)
         return;
-    publish->link = link;
+    core_links_add(&publish->links, link);
     for (size_t i = 0; i < publish->count; i++)
-        offer(publish, &publish->objects[i]);
+        if (publish->objects[i].fd >= 0)
+            offer_to(&publish->objects[i], link);
 }
 
 void core_publish_unlink(struct core_publish *publish, const struct ipc_link *link) {
-    if (publish && publish->link == link)
-        publish->link = NULL;
+    if (publish)
+        core_links_remove(&publish->links, link);
 }
 
 static struct core_object *find(struct core_publish *p, const char *issuer, const char *object) {

@@ -63,7 +63,7 @@ struct core_run {
 struct core_publish {
     struct core_publish_config config;
     struct ca_scan *scan;  /* the worker's, while a run is there */
-    struct ipc_link *link; /* NULL: no status face */
+    struct core_links links; /* to status faces */
     struct core_object *objects;
     size_t count;
     struct core_run *run; /* NULL: none */

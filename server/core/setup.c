@@ -49,7 +49,7 @@ static enum tm_err load_tokens(const struct conf *conf, struct core_setup *setup
     return TM_OK;
 }
 
-static const struct ca_issuer *issuer_named(const struct core_setup *setup, const char *name) {
+const struct ca_issuer *core_issuer_named(const struct core_setup *setup, const char *name) {
     for (size_t i = 0; i < setup->issuer_count; i++)
         if (strcmp(setup->issuers[i].name, name) == 0)
             return &setup->issuers[i];
@@ -73,7 +73,7 @@ static enum tm_err load_tenants(const struct conf *conf, struct core_setup *setu
             return err;
         }
         setup->tenants[i] = (struct ca_tenant){.name = items[i].name,
-                                               .issuer = issuer_named(setup, items[i].issuer),
+                                               .issuer = core_issuer_named(setup, items[i].issuer),
                                                .anchors = setup->anchors[i],
                                                .register_unknown = items[i].register_unknown};
         if (!setup->tenants[i].issuer) {
@@ -82,6 +82,14 @@ static enum tm_err load_tenants(const struct conf *conf, struct core_setup *setu
         }
     }
     return TM_OK;
+}
+
+const struct ca_tenant *core_tenant_of_issuer(const struct core_setup *setup,
+                                              const struct ca_issuer *issuer) {
+    for (size_t i = 0; i < setup->tenant_count; i++)
+        if (setup->tenants[i].issuer == issuer)
+            return &setup->tenants[i];
+    return &setup->tenants[0];
 }
 
 static const struct ca_tenant *tenant_named(const struct core_setup *setup, const char *name) {
@@ -141,7 +149,7 @@ static enum tm_err load_label(const struct conf *conf, struct core_setup *setup,
 static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup) {
     const struct conf_label *items = conf->labels.items;
     setup->labels = calloc(conf->labels.count + 1, sizeof *setup->labels);
-    setup->profiles = calloc(conf->labels.count + 2, sizeof *setup->profiles);
+    setup->profiles = calloc(conf->labels.count + 3, sizeof *setup->profiles);
     if (!setup->labels || !setup->profiles)
         return TM_ENOMEM;
     bool any_default = false;
@@ -175,6 +183,17 @@ static enum tm_err load_ocsp_profile(const struct conf *conf, struct core_setup 
     return TM_EPARSE;
 }
 
+static enum tm_err load_proof_profile(const struct conf *conf, struct core_setup *setup) {
+    const char *name = conf->core.proof_profile;
+    if (!name)
+        return TM_OK;
+    enum tm_err err = load_profile(conf, setup, name, &setup->proof_profile);
+    if (err || setup->proof_profile->kind == CA_KIND_PROOF)
+        return err;
+    log_error("core.proof_profile: %s is not of the kind proof", name);
+    return TM_EPARSE;
+}
+
 enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
     memset(ret, 0, sizeof *ret);
     enum tm_err err = load_issuers(conf, ret);
@@ -188,6 +207,8 @@ enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
         err = load_labels(conf, ret);
     if (!err)
         err = load_ocsp_profile(conf, ret);
+    if (!err)
+        err = load_proof_profile(conf, ret);
     if (!err)
         err = core_officers_load(conf, ret);
     if (err)

@@ -282,12 +282,18 @@ static size_t room_of(const struct core_signer *s, const struct signer_link *l) 
     return room ? room : 1;
 }
 
+static size_t content_max(enum ca_ticket_kind kind) {
+    return kind == CA_TICKET_OCSP || kind == CA_TICKET_FILTER ? IPC_OCSP_MAX : IPC_CERT_MAX;
+}
+
 static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     struct core_signer *s = of(base);
     if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
         return TM_EDENIED;
     if (issuer_index(s, ticket->issuer) == s->config.setup->issuer_count)
         return TM_EDENIED;
+    if (ticket->content.n > content_max(ticket->kind))
+        return TM_ELIMIT; /* it could never be sent */
     struct signer_link *l = pick(s, ticket);
     if (l->waiting >= room_of(s, l))
         return TM_EFULL;

@@ -82,7 +82,7 @@ class Token(Case):
     listen = {"reply_timeout": "6s"}
     signer = {"watchdog": "3s" if SLOW else "1s"}
     core = {"request_timeout": "4s"}
-    issuer = {"ocsp_key_label": "manufacturing-ocsp"}  # a second key, to be taken for the first
+    issuer_options = {"ocsp_key_label": "manufacturing-ocsp"}  # a second key, to be taken for the first
     module = SHIM
 
     @classmethod

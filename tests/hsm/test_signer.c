@@ -239,6 +239,10 @@ static void window_and_ceiling_count(void **state) {
             assert_true(hsm_ceiling_take(&rate, second * 1000 + i));
         assert_false(hsm_ceiling_take(&rate, second * 1000 + 999));
     }
+    struct hsm_ceiling daily = {.max_rate = 1, .period_ms = 86400000};
+    assert_true(hsm_ceiling_take(&daily, 86400000));
+    assert_false(hsm_ceiling_take(&daily, 2 * 86400000 - 1));
+    assert_true(hsm_ceiling_take(&daily, 2 * 86400000));
     struct hsm_ceiling none = {0};
     for (int i = 0; i < 1000; i++)
         assert_true(hsm_ceiling_take(&none, 0));

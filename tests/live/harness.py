@@ -710,7 +710,7 @@ class Bench:
 class Case(unittest.TestCase):
     """Tests of one server. Subclasses may set sections of the configuration, or prepare()."""
 
-    listen = signer = core = status = issuer = None
+    listen = signer = core = publishing = issuer_options = None
     module = None
 
     @classmethod
@@ -719,7 +719,8 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.site = Site(cls.module, cls.listen, cls.signer, cls.core, cls.status, cls.issuer)
+        cls.site = Site(cls.module, cls.listen, cls.signer, cls.core, cls.publishing,
+                        cls.issuer_options)
         cls.server = Server(cls.site)
         cls.addClassCleanup(cls.clean)
         cls.prepare(cls.site)

@@ -48,8 +48,8 @@ def region_holds(memory, at, end, canary):
 
 
 class Canary(Case):
-    status = {"url": "http://status.test"}
-    issuer = {"ocsp_key_label": "manufacturing-ocsp"}
+    publishing = {"url": "http://status.test"}
+    issuer_options = {"ocsp_key_label": "manufacturing-ocsp"}
 
     @classmethod
     def setUpClass(cls):

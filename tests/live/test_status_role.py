@@ -676,7 +676,7 @@ class Bounds(Case):
 
 class Whole(harness.Case):
     """With its supervisor and a real core."""
-    status = {"url": "http://status.test"}
+    publishing = {"url": "http://status.test"}
 
     def ready(self):
         return json.loads(self.server.ready_file.read_text())

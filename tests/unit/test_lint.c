@@ -103,7 +103,7 @@ struct parts {
 
 static struct {
     struct ca_fixture f;
-    struct ca_profile ldevid, idevid, server, p256_only, fixed_end;
+    struct ca_profile ldevid, idevid, server, p256_only, fixed_end, proof;
     EVP_PKEY *key;
     struct bytes spki;
     int64_t now_ms, fixed_end_ms;
@@ -161,6 +161,11 @@ static struct parts good(const struct ca_profile *profile) {
         p.ext[SAN] = EXT(OID_SAN, false,
                          E(0x30, E(0x82, S("est.example.com")), E(0x87, X("\xc0\x00\x02\x07"))));
         break;
+    case CA_KIND_PROOF:
+        p.subject = E(0x30, RDN(OID_CN, 0x0c, "3a5f.c-9"));
+        p.validity = validity(t.now_ms - 300000, t.now_ms + DAY_MS);
+        p.ext[EKU] = EMPTY;
+        break;
     default:
         p.ext[KU] = EXT(OID_KU, true, X("\x03\x02\x06\xc0"));
         p.ext[SAN] = EXT(OID_SAN, false, E(0x30, E(0x86, S("urn:dev:ops:32473-GW200-TM-000417"))));
@@ -205,6 +210,10 @@ static int setup(void **ctx) {
                      "key_usage: [digitalSignature]\nvalidity: 365d\ncredentials: [secret]\n"
                      "states: [registered]\n");
     t.fixed_end = fixed_end_profile();
+    t.proof = ca_fixture_profile(
+        "proof.yaml", "kind: proof\nkeys: [p256]\nsubject: [{type: CN, value: \"{id}\"}]\n"
+                      "key_usage: [digitalSignature]\nvalidity: 1d\nretry_window: 1d\n"
+                      "states: [activated]\n");
     t.key = ca_fixture_key("P-256");
     struct fixture_der der = ca_fixture_spki(t.key);
     assert_true((size_t)der.n <= sizeof spki);
@@ -221,6 +230,7 @@ static int teardown(void **ctx) {
     ca_profile_free(&t.server);
     ca_profile_free(&t.p256_only);
     ca_profile_free(&t.fixed_end);
+    ca_profile_free(&t.proof);
     EVP_PKEY_free(t.key);
     ca_fixture_close(&t.f);
     return 0;
@@ -631,6 +641,25 @@ BAD(ocsp_unasked) {
     p->ext[EXTRA] = EXT("\x2b\x06\x01\x05\x05\x07\x30\x01\x05", false, X("\x05\x00"));
 }
 
+BAD(proof_of_a_device) {
+    p->subject = E(0x30, RDN(OID_CN, 0x0c, "TM-000417"), RDN(OID_SERIAL, 0x13, "TM-000417"));
+}
+BAD(proof_without_code) {
+    p->subject = E(0x30, RDN(OID_SERIAL, 0x13, "TM-000417"));
+}
+BAD(proof_of_no_code) {
+    p->subject = E(0x30, RDN(OID_CN, 0x0c, "Example Works CA"));
+}
+BAD(proof_for_two_days) {
+    p->validity = validity(t.now_ms - 300000, t.now_ms + 2 * DAY_MS);
+}
+BAD(proof_with_purpose) {
+    p->ext[EKU] = EXT(OID_EKU, false, E(0x30, OID(OID_CLIENT)));
+}
+BAD(proof_with_names) {
+    p->ext[SAN] = EXT(OID_SAN, false, E(0x30, E(0x82, S("est.example.com"))));
+}
+
 #define CASE(profile, name, says)                                                                  \
     { &t.profile, name, #name, says }
 static const struct bad {
@@ -752,6 +781,12 @@ static const struct bad {
     CASE(ldevid, access_swapped, "profile: authorityInfoAccess"),
     CASE(idevid, access_unasked, "profile: authorityInfoAccess"),
     CASE(ldevid, ocsp_unasked, "profile: OCSPSigning"),
+    CASE(proof, proof_of_a_device, "profile: the subject is not one CN"),
+    CASE(proof, proof_without_code, "profile: the subject is not one CN"),
+    CASE(proof, proof_of_no_code, "profile: the CN is no registration code"),
+    CASE(proof, proof_for_two_days, "profile: the lifetime"),
+    CASE(proof, proof_with_purpose, "profile: extKeyUsage"),
+    CASE(proof, proof_with_names, "profile: subjectAltName"),
 };
 #define BAD_COUNT (sizeof bad / sizeof bad[0])
 
@@ -776,8 +811,8 @@ static enum tm_err lint(struct bytes tbs, const struct ca_profile *profile,
 
 static void good_ones_pass(void **ctx) {
     (void)ctx;
-    const struct ca_profile *profiles[] = {&t.ldevid, &t.idevid, &t.server};
-    for (size_t i = 0; i < 3; i++) {
+    const struct ca_profile *profiles[] = {&t.ldevid, &t.idevid, &t.server, &t.proof};
+    for (size_t i = 0; i < 4; i++) {
         char text[CA_LINT_TEXT_MAX];
         struct ca_lint_token token;
         pool_n = 0;

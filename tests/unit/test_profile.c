@@ -92,6 +92,61 @@ static void shipped_tls_server_is_for_nobody_else(void **ctx) {
     ca_profile_free(&p);
 }
 
+static void shipped_cloud_proof_says_a_code_and_soon_nothing(void **ctx) {
+    (void)ctx;
+    struct ca_profile p = shipped("cloud-proof.yaml");
+    assert_string_equal(p.name, "cloud-proof");
+    assert_int_equal(p.kind, CA_KIND_PROOF);
+    assert_int_equal(p.subject.count, 1);
+    assert_attribute(&p, 0, "CN", "{id}");
+    assert_true(p.validity == 7 * DAY_MS);
+    assert_true(p.retry_window == p.validity);
+    assert_int_equal(p.credentials, 0);
+    assert_int_equal(p.ext_key_usage, 0);
+    ca_profile_free(&p);
+}
+
+/* The kind proof, with one line replaced. */
+static void a_proof_is_for_nothing_else(void **ctx) {
+    (void)ctx;
+    static const struct {
+        const char *line, *says; /* the line whose key it has is left out */
+    } rows[] = {
+        {"subject: [{type: CN, value: \"x{id}\"}]", "CN \"{id}\" alone"},
+        {"subject: [{type: UID, value: \"{id}\"}]", "CN \"{id}\" alone"},
+        {"subject: [{type: CN, value: \"{id}\"}, {type: O, value: W}]", "CN \"{id}\" alone"},
+        {"keys: [p256, p384]", "p256"},
+        {"keys: [p384]", "p256"},
+        {"key_usage: [digitalSignature, keyAgreement]", "digitalSignature"},
+        {"ext_key_usage: [clientAuth]", "ext_key_usage"},
+        {"san_uri: [\"urn:a:{id}\"]", "san_uri"},
+        {"hw_type: 1.2.3", "hw_type"},
+        {"san_from_request: true", "san_from_request"},
+        {"crl_url: \"http://a.example/a.crl\"", "no URLs"},
+        {"credentials: [secret]", "nobody can ask"},
+        {"validity: 8d", "at most 7d"},
+        {"retry_window: 1h", "retry_window"},
+    };
+    static const char *const good[] = {"keys: [p256]",
+                                       "subject: [{type: CN, value: \"{id}\"}]",
+                                       "key_usage: [digitalSignature]",
+                                       "validity: 7d",
+                                       "retry_window: 7d",
+                                       "states: [activated]",
+                                       "kind: proof"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char yaml[512], error[CONF_ERROR_MAX] = "";
+        struct ca_profile profile = {0};
+        size_t n = (size_t)snprintf(yaml, sizeof yaml, "%s\n", rows[i].line);
+        for (size_t j = 0; j < sizeof good / sizeof good[0]; j++)
+            if (strncmp(good[j], rows[i].line, strcspn(good[j], ":") + 1) != 0)
+                n += (size_t)snprintf(yaml + n, sizeof yaml - n, "%s\n", good[j]);
+        if (!ca_profile_load_text(yaml, n, "proof.yaml", &profile, error))
+            fail_msg("accepted: %s", rows[i].line);
+        assert_contains(error, rows[i].says);
+    }
+}
+
 static void usage_and_purposes_keep_their_order(void **ctx) {
     (void)ctx;
     struct ca_profile p = ca_fixture_profile(
@@ -436,6 +491,8 @@ int main(void) {
         cmocka_unit_test(shipped_idevid_is_for_life),
         cmocka_unit_test(shipped_ldevid_renews),
         cmocka_unit_test(shipped_tls_server_is_for_nobody_else),
+        cmocka_unit_test(shipped_cloud_proof_says_a_code_and_soon_nothing),
+        cmocka_unit_test(a_proof_is_for_nothing_else),
         cmocka_unit_test(usage_and_purposes_keep_their_order),
         cmocka_unit_test(what_cannot_be_issued_is_refused),
         cmocka_unit_test(kinds_have_demands_of_their_own),

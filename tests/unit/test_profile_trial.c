@@ -58,7 +58,8 @@ static bool is_of_kind(X509 *certificate, unsigned key) {
 /* Every kind of key that each shipped profile takes. */
 static void shipped_profiles_issue(void **ctx) {
     (void)ctx;
-    static const char *const files[] = {"idevid", "ldevid", "tls-server", "ocsp-signer"};
+    static const char *const files[] = {"idevid", "ldevid", "tls-server", "ocsp-signer",
+                                        "cloud-proof"};
     unsigned issued = 0;
     for (size_t i = 0; i < COUNT(files); i++) {
         char path[512], error[CONF_ERROR_MAX] = "";
@@ -76,7 +77,7 @@ static void shipped_profiles_issue(void **ctx) {
         }
         ca_profile_free(&profile);
     }
-    assert_int_equal(issued, 2 + 2 + 2 + 3);
+    assert_int_equal(issued, 2 + 2 + 2 + 3 + 1);
 }
 
 static void what_the_profile_says_is_in_the_certificate(void **ctx) {

@@ -207,6 +207,37 @@ static void killed_at_the_crash_points(void **state) {
         crash_at(*state, "store.after_commit", pass, pass);
     }
 }
+
+/* Revokes certificate n in a process that dies at the point. */
+static void revoke_and_die(struct fixture *f, uint64_t n, const char *point) {
+    store_close(f->store);
+    f->store = NULL;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)setenv("TOUCHMARK_CRASH", point, 1);
+        fixture_open(f);
+        revoke_one(f, n);
+        _exit(1);
+    }
+    assert_killed(child);
+    fixture_open(f);
+}
+
+/* Certificate, device and index: all of them say it, or none. */
+static void a_revocation_is_whole_or_not_there(void **state) {
+    struct fixture *f = *state;
+    struct ca_revoked rows[3];
+    issue_many(f, 1, 2);
+    revoke_and_die(f, 1, "store.before_commit");
+    assert_int_equal(read_revoked(f, rows, 3), 0);
+    assert_sound(f);
+    revoke_and_die(f, 2, "store.after_commit");
+    struct ca_serial second = sample_serial(2);
+    assert_int_equal(read_revoked(f, rows, 3), 1);
+    assert_true(ca_serial_equal(&rows[0].serial, &second));
+    assert_sound(f);
+}
 #endif
 
 int main(void) {
@@ -214,6 +245,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
 #ifdef TOUCHMARK_CRASH_POINTS
         cmocka_unit_test_setup_teardown(killed_at_the_crash_points, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_revocation_is_whole_or_not_there, setup, teardown),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

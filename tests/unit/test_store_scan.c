@@ -246,6 +246,9 @@ static void a_tenants_devices_are_walked(void **state) {
     assert_int_equal(f->store->ops->scan_devices(scan, "acme", cursor, rows, 2, &n), TM_OK);
     assert_int_equal(n, 0);
     assert_string_equal(cursor, "zz");
+    assert_int_equal(f->store->ops->scan_device(scan, "acmf", "z", rows), TM_OK);
+    assert_string_equal(rows[0].job, "z");
+    assert_int_equal(f->store->ops->scan_device(scan, "acme", "z", rows), TM_ENOTFOUND);
     f->store->ops->scan_close(scan);
     free(rows);
 }
@@ -309,6 +312,14 @@ static void fault(struct walker *w, const char *text) {
         w->fault = text;
 }
 
+/* Issued with the certificate, so it is there as well. */
+static void look_up(struct walker *w, const struct ca_summary *row) {
+    struct ca_device device;
+    if (w->fixture->store->ops->scan_device(w->scan, row->tenant, row->device, &device) ||
+        strcmp(device.id, row->device) != 0)
+        fault(w, "a certificate's device cannot be looked up");
+}
+
 static void walk_certificates(struct walker *w, struct ca_summary *rows) {
     struct ca_serial cursor = {.n = 0}, last = {.n = 0};
     size_t n = 1, before = w->certificates;
@@ -317,6 +328,8 @@ static void walk_certificates(struct walker *w, struct ca_summary *rows) {
             fault(w, "certificates cannot be scanned");
             return;
         }
+        if (n)
+            look_up(w, &rows[n - 1]);
         for (size_t i = 0; i < n; i++) {
             if (memcmp(rows[i].serial.octets, last.octets, CA_SERIAL_MAX) <= 0)
                 fault(w, "a certificate comes twice or out of order");
