@@ -49,6 +49,21 @@ static enum tm_err check_apart(const struct conf_check *c, size_t index) {
     return TM_OK;
 }
 
+/* 0 to 2 are the process's own. */
+static enum tm_err check_pin(const struct conf_check *c, size_t index) {
+    const char *source = conf_token(c->conf, index)->pin_file;
+    char path[PLACE_MAX];
+    if (strncmp(source, "fd:", 3) != 0)
+        return TM_OK;
+    size_t digits = strspn(source + 3, "0123456789");
+    int fd = conf_pin_fd(conf_token(c->conf, index));
+    if (digits < 1 || digits > 4 || source[3 + digits] || fd < 3)
+        return CONF_REFUSE(c, token_path(path, index, "pin_file"),
+                           "\"%.40s\" is not allowed; must be fd: and a number from 3 to 9999",
+                           source);
+    return TM_OK;
+}
+
 static enum tm_err check_standby(const struct conf_check *c, size_t index) {
     const struct conf *conf = c->conf;
     const char *name = conf_token(conf, index)->standby_for;
@@ -108,6 +123,8 @@ enum tm_err conf_check_tokens(const struct conf_check *c) {
         err = check_apart(c, i);
         if (!err)
             err = check_standby(c, i);
+        if (!err)
+            err = check_pin(c, i);
         if (!err)
             err = check_environment(c, i);
     }

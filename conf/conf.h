@@ -43,7 +43,8 @@ struct conf_signer {
     char *name;         /* as issuers and commands call it */
     char *module;       /* PKCS#11 module (.so) */
     char *token;        /* token label */
-    char *pin_file;     /* file that holds the user PIN, or "credential:NAME" for systemd's */
+    char *pin_file;     /* file that holds the user PIN, or "credential:NAME" for systemd's, or
+                           "fd:N", or "prompt" */
     uint64_t threads;   /* signer threads = sessions under way */
     int64_t watchdog;   /* ms one C_Sign may take */
     uint64_t max_rate;  /* signatures per second, 0 = no ceiling */
@@ -191,6 +192,9 @@ size_t conf_token_named(const struct conf *conf, const char *name);
 size_t conf_token_standby(const struct conf *conf, size_t index);
 /* The token that it stands by for; itself: it is no standby. */
 size_t conf_token_primary(const struct conf *conf, size_t index);
+/* The N of "fd:N" for its PIN; -1: it comes from elsewhere. Only signers may read it. */
+int conf_pin_fd(const struct conf_signer *token);
+bool conf_pin_prompts(const struct conf_signer *token);
 /* Has an issuer its keys there? If not, nobody needs its signer. */
 bool conf_token_used(const struct conf *conf, size_t index);
 

@@ -10,7 +10,7 @@
 
 static const char *const environment_words[] = {"dev", "test", "prod", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
-static const char *const pin_words[] = {"credential:", NULL};
+static const char *const pin_words[] = {"credential:", "fd:", "prompt", NULL};
 
 static const struct conf_row process_rows[] = {
     {.key = "user",
@@ -199,7 +199,9 @@ static const struct conf_row signer_rows[] = {
      .preset = "credential:pin",
      .words = pin_words,
      .help = "File with the user PIN, readable by its owner only; credential:NAME is the systemd "
-             "credential NAME."},
+             "credential NAME; fd:N is descriptor N that touchmarkd is started with, a file or a "
+             "memory file, which is read again when the signer restarts; prompt asks on the "
+             "terminal that touchmarkd is started from, again at each restart of the signer."},
     {.key = "threads",
      .type = CONF_UINT,
      .offset = offsetof(struct conf_signer, threads),

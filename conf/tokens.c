@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens by position and name: see conf/conf.h. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf.h"
@@ -30,6 +31,17 @@ size_t conf_token_standby(const struct conf *conf, size_t index) {
         if (i != index && conf_token_primary(conf, i) == index)
             return i;
     return index;
+}
+
+int conf_pin_fd(const struct conf_signer *token) {
+    static const char prefix[] = "fd:";
+    if (strncmp(token->pin_file, prefix, sizeof prefix - 1) != 0)
+        return -1;
+    return (int)strtoul(token->pin_file + sizeof prefix - 1, NULL, 10);
+}
+
+bool conf_pin_prompts(const struct conf_signer *token) {
+    return strcmp(token->pin_file, "prompt") == 0;
 }
 
 bool conf_token_used(const struct conf *conf, size_t index) {

@@ -3,7 +3,8 @@
  * A role's life inside touchmarkd. The supervisor starts each role by fork and exec of
  * itself with --role; descriptors 3 (control link), 4 (sealed memory file with the configuration
  * text) and, where the role has one, 5 (its listening socket: TCP for fronts and status, the admin
- * socket for the core) are open. The role sets up, then calls role_ready, then serves the loop.
+ * socket for the core), and 6 (for a signer whose pin_file is fd:N, that descriptor) are open. The
+ * role sets up, then calls role_ready, then serves the loop.
  *
  * Reload and restart are one mechanism: a role's configuration never changes while it
  * lives; the supervisor starts a successor and drains the old one.
@@ -19,6 +20,7 @@
 #define ROLE_FD_CONTROL 3
 #define ROLE_FD_CONF 4
 #define ROLE_FD_LISTEN 5
+#define ROLE_FD_PIN 6
 
 struct role {
     enum ipc_role kind;

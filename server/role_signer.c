@@ -110,6 +110,18 @@ static enum tm_err configure(struct signer *signer) {
     return TM_OK;
 }
 
+static enum tm_err read_pin(const struct conf_signer *token, char pin[HSM_PIN_MAX],
+                            char text[HSM_TEXT_MAX]) {
+    char what[128];
+    if (conf_pin_fd(token) >= 0) {
+        enum tm_err err = hsm_pin_read_again(ROLE_FD_PIN, pin, text);
+        (void)close(ROLE_FD_PIN);
+        return err;
+    }
+    (void)snprintf(what, sizeof what, "User PIN of token %s", token->name);
+    return hsm_pin_read_as(what, token->pin_file, pin, text);
+}
+
 /* The PIN file may be root's; the token's files are the user's, whose locks and new files root must
  * not own. */
 static enum tm_err open_token(struct signer *signer) {
@@ -117,7 +129,7 @@ static enum tm_err open_token(struct signer *signer) {
     if (signer->token->softhsm_conf && setenv("SOFTHSM2_CONF", signer->token->softhsm_conf, 1))
         return TM_ENOMEM;
     lock_memory();
-    enum tm_err err = hsm_pin_read(signer->token->pin_file, pin, text);
+    enum tm_err err = read_pin(signer->token, pin, text);
     if (err) {
         log_error("PIN: %s", text);
         return err;

@@ -17,9 +17,10 @@
 #include "server/supervisor/supervisor.h"
 
 #define CONTROL_QUEUE 256
-#define START_MS 60000  /* a PKCS#11 module can hang while it starts */
-#define GRACE_MS 2000   /* beyond the drain timeout, which the roles keep themselves */
-#define CLOSED_MS 10000 /* between closing the control link and the end of the process */
+#define START_MS 60000   /* a PKCS#11 module can hang while it starts */
+#define PROMPT_MS 600000 /* somebody has to come and type the PIN */
+#define GRACE_MS 2000    /* beyond the drain timeout, which the roles keep themselves */
+#define CLOSED_MS 10000  /* between closing the control link and the end of the process */
 #define EXEC_FAILED 127
 
 void child_log_name(const struct child *child, char ret[32]) {
@@ -76,18 +77,19 @@ static void reset_signals(void) {
 
 /* Puts descriptors where server/role.h promises them. All go out of the way first, because one's
  * present number may be another's place. */
-static bool place_descriptors(int control, int conf, int listen) {
-    const int places[] = {STDIN_FILENO, ROLE_FD_CONTROL, ROLE_FD_CONF, ROLE_FD_LISTEN};
-    int from[] = {open("/dev/null", O_RDONLY), control, conf, listen};
-    for (size_t i = 0; i < 4; i++)
+static bool place_descriptors(int control, int conf, int listen, int pin) {
+    const int places[] = {STDIN_FILENO, ROLE_FD_CONTROL, ROLE_FD_CONF, ROLE_FD_LISTEN, ROLE_FD_PIN};
+    int from[] = {open("/dev/null", O_RDONLY), control, conf, listen, pin};
+    const size_t count = sizeof places / sizeof places[0];
+    for (size_t i = 0; i < count; i++)
         if (from[i] >= 0 && (from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16)) < 0)
             return false;
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < count; i++)
         if (from[i] < 0)
             (void)close(places[i]);
         else if (dup2(from[i], places[i]) < 0)
             return false;
-    return close_range(ROLE_FD_LISTEN + 1, ~0U, 0) == 0;
+    return close_range(ROLE_FD_PIN + 1, ~0U, 0) == 0;
 }
 
 static __attribute__((noreturn)) void become_role(const struct child *child, int control,
@@ -95,6 +97,7 @@ static __attribute__((noreturn)) void become_role(const struct child *child, int
     const struct supervisor *s = child->supervisor;
     char role[64], name[32], conf[4096 + 8];
     int listen = sockets_of(&s->sockets, child->kind);
+    int pin = child->kind == IPC_ROLE_SIGNER ? pins_fd(s, child->index) : -1;
     child_log_name(child, name);
     (void)snprintf(role, sizeof role, "--role=%s", name);
     (void)snprintf(conf, sizeof conf, "--conf=%s", s->conf_path);
@@ -102,7 +105,7 @@ static __attribute__((noreturn)) void become_role(const struct child *child, int
     clean_environment(child, crash);
     reset_signals();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent &&
-        place_descriptors(control, s->settings.text_fd, listen))
+        place_descriptors(control, s->settings.text_fd, listen, pin))
         (void)execv("/proc/self/exe", argv);
     _exit(EXEC_FAILED);
 }
@@ -211,8 +214,9 @@ enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind, unsigned index
     child->next = s->children;
     s->children = child;
     s->announcement.dirty = true;
+    child->asks = kind == IPC_ROLE_SIGNER && pins_prompt(s, index);
     if (kind != IPC_ROLE_CORE) /* recovery takes what it takes */
-        set_deadline(child, START_MS);
+        set_deadline(child, child->asks ? PROMPT_MS : START_MS);
     links_make(s, child);
     return TM_OK;
 }

@@ -264,6 +264,8 @@ void plan_child_ended(const struct child *child, int status) {
     bool config = WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG;
     bool expected = child->state == CHILD_DRAINING || (clean && child->kind == IPC_ROLE_TLSCERT);
     log_end(child, status, expected);
+    if (child->asks)
+        pins_terminal_restore(s);
     if (s->stopping)
         return;
     if (!expected)

@@ -10,6 +10,7 @@
  *   child.c       one role process: fork, exec, control link, end
  *   links.c       which roles talk to which
  *   sockets.c     the listening sockets
+ *   pins.c        where signers get their PINs
  *   announce.c    pid and ready files, service manager
  *
  * Everything that happens (a start, a death, a signal, a timer) ends in plan_step, which compares
@@ -22,6 +23,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <termios.h>
 
 #include "base/loop.h"
 #include "ipc/link.h"
@@ -42,6 +44,7 @@ struct child {
     unsigned generation; /* of the configuration it was started with */
     unsigned epoch;      /* fronts: of configuration and TLS certificate */
     enum child_state state;
+    bool asks;    /* a signer: on the terminal */
     uint8_t told; /* enum ipc_control_verb: how it was told to end */
     pid_t pid;
     int64_t started;          /* monotonic ms */
@@ -167,6 +170,19 @@ bool tokens_settled(const struct supervisor *s);
 /* Before anything was served: a signer ended. Is there no point in going on? */
 bool tokens_hopeless(const struct supervisor *s, unsigned token);
 
+/* ---- pins.c ---- */
+
+/* Can the PINs of all tokens in use be had, now and when a signer restarts? Nobody but the signer
+ * reads one. TM_EDENIED and one sentence. */
+MUST_USE enum tm_err pins_check(const struct conf *conf, char error[CONF_ERROR_MAX]);
+/* What the signer of this token is handed to read its PIN from; -1: nothing. */
+int pins_fd(const struct supervisor *s, unsigned token);
+/* Does it ask on the terminal? */
+bool pins_prompt(const struct supervisor *s, unsigned token);
+/* A signer that was ended while it asked has left the terminal without echo. */
+void pins_terminal_keep(struct supervisor *s);
+void pins_terminal_restore(const struct supervisor *s);
+
 /* ---- supervisor.c ---- */
 
 struct supervisor {
@@ -184,6 +200,8 @@ struct supervisor {
     unsigned core_ready_generation; /* the last for which a core got ready */
     struct certificate_plan certificate;
     struct announcement announcement;
+    struct termios terminal; /* as it was at the start */
+    bool has_terminal;
     bool stopping;
     bool served; /* everything was up once */
     int exit_code;

@@ -40,6 +40,14 @@ static bool drain_stale(struct supervisor *s) {
     return any;
 }
 
+/* Two that ask on one terminal would get each other's answers. */
+static bool is_asking(const struct supervisor *s) {
+    for (const struct child *c = s->children; c; c = c->next)
+        if (c->kind == IPC_ROLE_SIGNER && c->state == CHILD_STARTING && c->asks)
+            return true;
+    return false;
+}
+
 /* One process owns a token, since two that open a SoftHSM token at once fail to log in; and a
  * configuration may have moved tokens about. So none of the new ones starts before all of the old
  * are gone. */
@@ -47,7 +55,7 @@ void tokens_keep(struct supervisor *s) {
     if (drain_stale(s))
         return;
     for (unsigned i = 0; i < token_count(s); i++)
-        if (is_wanted(s, i) && !child_find_signer(s, i) &&
+        if (is_wanted(s, i) && !child_find_signer(s, i) && !(pins_prompt(s, i) && is_asking(s)) &&
             post_may_start(post_of(s, IPC_ROLE_SIGNER, i)))
             post_start(s, IPC_ROLE_SIGNER, i);
 }

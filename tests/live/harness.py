@@ -11,6 +11,7 @@ The programs come from the environment (meson sets it): TM_BUILD is the build fo
 
 import base64
 import contextlib
+import fcntl
 import glob
 import http.client
 import json
@@ -24,6 +25,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -513,6 +515,11 @@ intermediates:
 """
 
 
+def take_terminal():
+    """In a new session: standard input becomes its terminal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Server:
     """touchmarkd on a site."""
 
@@ -526,15 +533,17 @@ class Server:
     def ready_file(self):
         return self.site.folder / "run" / "touchmarkd.ready"
 
-    def start(self, wait=True, **env):
+    def start(self, wait=True, pass_fds=(), terminal=None, **env):
+        """terminal: a descriptor that becomes the controlling terminal."""
         self.site.write_config()
         with contextlib.suppress(OSError):
             self.ready_file.unlink()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [TOUCHMARKD, "--conf", self.site.config], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**self.site.env, **env},
-                start_new_session=True)
+                [TOUCHMARKD, "--conf", self.site.config],
+                stdin=subprocess.DEVNULL if terminal is None else terminal, stdout=log,
+                stderr=log, env={**self.site.env, **env}, pass_fds=pass_fds,
+                preexec_fn=None if terminal is None else take_terminal, start_new_session=True)
         self.sessions.append(self.process.pid)
         if wait:
             self.await_ready()
