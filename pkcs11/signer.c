@@ -185,6 +185,8 @@ enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *
         return err;
     }
     err = hsm_token_open(&config->token, pin, &signer->token, text);
+    if (err == TM_EDENIED && config->ret_pin_refused)
+        *config->ret_pin_refused = true;
     if (!err)
         err = check_token(config, signer, text);
     if (!err)

@@ -154,7 +154,8 @@ static void live(const struct role_kind *kind, struct role *role) {
     enum tm_err err = kind->start(role);
     if (err) {
         log_error("%s cannot start: %s", kind->name, tm_err_name(err));
-        role->exit_code = start_failure(role->kind, err);
+        if (!role->exit_code)
+            role->exit_code = start_failure(role->kind, err);
     } else if (loop_run(role->loop)) {
         role->exit_code = ROLE_EXIT_FAILED;
     }

@@ -55,6 +55,7 @@ void role_fail(struct role *role, int exit_code);
 /* Exit codes that the supervisor understands. */
 #define ROLE_EXIT_CONFIG 78 /* EX_CONFIG: trying again will not help soon */
 #define ROLE_EXIT_FAILED 70 /* EX_SOFTWARE: restart at once, with backoff */
+#define ROLE_EXIT_PIN 77    /* EX_NOPERM, signer: the token refused the PIN, and may lock itself */
 #define ROLE_EXIT_SERVES 75 /* EX_TEMPFAIL, tlscert: no new certificate, the present one serves */
 
 /* "front", "core", ...; never NULL. */

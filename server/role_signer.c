@@ -20,6 +20,7 @@ struct signer {
     struct role *role;
     struct core_setup setup;
     const struct conf_signer *token;
+    bool pin_refused;
     struct hsm_signer_issuer *issuers;
     struct hsm_signer_config config;
     struct hsm_signer *hsm;
@@ -105,6 +106,7 @@ static enum tm_err configure(struct signer *signer) {
         .max_rate = signer->token->max_rate,
         .max_total = signer->token->max_total,
         .refuse_softhsm = conf->environment == CONF_ENV_PROD && !conf->softhsm_in_prod,
+        .ret_pin_refused = &signer->pin_refused,
         .dead = token_dead,
         .arg = signer};
     return TM_OK;
@@ -140,6 +142,8 @@ static enum tm_err open_token(struct signer *signer) {
     bytes_wipe(pin, sizeof pin);
     if (err)
         log_error("token: %s", text);
+    if (signer->pin_refused)
+        signer->role->exit_code = ROLE_EXIT_PIN;
     return err;
 }
 

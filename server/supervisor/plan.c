@@ -233,7 +233,7 @@ static void log_end(const struct child *child, int status, bool expected) {
     if (WIFSIGNALED(status))
         log_line(level, 0, "%s (process %ld) was killed by SIG%s%s", name, (long)child->pid,
                  sigabbrev_np(WTERMSIG(status)), WCOREDUMP(status) ? " (core dumped)" : "");
-    else if (WEXITSTATUS(status) == ROLE_EXIT_CONFIG)
+    else if (WEXITSTATUS(status) == ROLE_EXIT_CONFIG || WEXITSTATUS(status) == ROLE_EXIT_PIN)
         log_line(level, 0,
                  "%s (process %ld) cannot work with this configuration; its last message says why",
                  name, (long)child->pid);
@@ -258,10 +258,22 @@ static void check_hope(struct supervisor *s, const struct child *child, bool con
         give_up(s, ROLE_EXIT_FAILED);
 }
 
+/* Who is asked for the PIN may type another. */
+static void hold_pin(struct supervisor *s, const struct child *child) {
+    if (child->generation != s->generation)
+        return;
+    post_of(s, child->kind, child->index)->held = true;
+    log_error(
+        "token %s refused its PIN; it is not tried again before a reload, because tokens lock "
+        "themselves after a few wrong ones",
+        conf_token(&s->settings.conf, child->index)->name);
+}
+
 void plan_child_ended(const struct child *child, int status) {
     struct supervisor *s = child->supervisor;
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    bool config = WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG;
+    bool pin = WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_PIN;
+    bool config = pin || (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG);
     bool expected = child->state == CHILD_DRAINING || (clean && child->kind == IPC_ROLE_TLSCERT);
     log_end(child, status, expected);
     if (child->asks)
@@ -271,6 +283,8 @@ void plan_child_ended(const struct child *child, int status) {
     if (!expected)
         post_failed(s, post_of(s, child->kind, child->index), clock_mono_ms() - child->started,
                     config);
+    if (pin && !child->asks)
+        hold_pin(s, child);
     if (child->kind == IPC_ROLE_TLSCERT)
         certificate_ended(s, child, status);
     check_hope(s, child, config);

@@ -46,6 +46,7 @@ static void forgive(struct supervisor *s, struct post *post) {
     (void)s;
     post->failures = 0;
     post->config = false;
+    post->held = false;
     post->not_before = 0;
 }
 
@@ -54,7 +55,7 @@ void post_forgive(struct supervisor *s) {
 }
 
 bool post_may_start(const struct post *post) {
-    return clock_mono_ms() >= post->not_before;
+    return !post->held && clock_mono_ms() >= post->not_before;
 }
 
 void post_hold_back(struct supervisor *s, struct post *post, int64_t delay_ms) {

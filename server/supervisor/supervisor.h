@@ -56,6 +56,7 @@ struct child {
 struct post {
     unsigned failures;
     bool config;        /* the last failure was of those that trying again does not mend */
+    bool held;          /* trying again would do harm: not before a reload */
     int64_t not_before; /* monotonic ms */
     struct loop_timer retry;
     bool crash_handed; /* TOUCHMARK_CRASH went to one already */

@@ -112,6 +112,25 @@ class Pins(Case):
             os.close(ours)
             os.close(theirs)
 
+    def test_wrong_pin_is_tried_once(self):
+        """Tokens lock themselves after a few wrong ones: retries must not be what does it."""
+        self.site.tokens[0]["pin_file"] = self.site.folder / "so-pin"
+        log = self.server.log.stat().st_size
+        self.server.start()
+        head = self.server.head()
+        self.server.enrolled("WRONG-A")
+        # Which takes longer than any other failure would be put off.
+        until("the alarm", lambda: any("token second is not there" in x["reason"]
+                                       for x in self.server.leaves(head) if x["event"] == "alarm"))
+        said = self.server.log.read_text()[log:]
+        self.assertEqual(said.count("token second refused its PIN"), 1)
+        self.assertEqual(said.count("signer cannot start"), 1)
+        self.site.tokens[0]["pin_file"] = self.site.folder / "pin-b"
+        self.site.write_config()
+        self.server.process.send_signal(signal.SIGHUP)
+        until("it is taken up", lambda: "second" in self.server.ready()["signers"])
+        self.server.enrolled("WRONG-G", "other", "globex")
+
     def test_what_is_not_there_is_refused(self):
         self.site.signer["pin_file"] = "fd:77"
         self.refused("fd:77: touchmarkd was not started with this descriptor")
