@@ -83,8 +83,30 @@ static void put_number(FILE *out, const struct conf_row *row, uint64_t value) {
     fputs(text, out);
 }
 
+/* Left out, where that is allowed: there is no value to show. */
+static bool is_absent(const struct conf_row *row, const void *field) {
+    if (!row->preset || row->preset[0])
+        return false;
+    switch (row->type) {
+    case CONF_STRING:
+    case CONF_PATH:
+    case CONF_NAME:
+        return !*(char *const *)field;
+    case CONF_UINT:
+    case CONF_SIZE:
+        return *(const uint64_t *)field == 0;
+    case CONF_DURATION:
+    case CONF_TIME:
+        return *(const int64_t *)field == 0;
+    default:
+        return false;
+    }
+}
+
 void conf_value_show(const struct conf_row *row, const void *field, FILE *out) {
     const char *text;
+    if (is_absent(row, field))
+        return;
     switch (row->type) {
     case CONF_STRING:
     case CONF_PATH:

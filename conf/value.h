@@ -28,7 +28,8 @@ MUST_USE enum tm_err conf_value_word(const struct conf_row *row, const char *tex
 /* What the row allows, to follow "must be": "a number from 0 to 65535". */
 void conf_value_allowed(const struct conf_row *row, char ret[CONF_ALLOWED_MAX]);
 
-/* A loaded value, as it would stand in YAML on one line: what is the same is shown the same. */
+/* A loaded value, as it would stand in YAML on one line, and nothing for one that was left out
+ * where that has no default: values are the same if they are shown the same. */
 void conf_value_show(const struct conf_row *row, const void *field, FILE *out);
 /* A number of a row, with the largest unit of its type that divides it: "24h". */
 #define CONF_UNIT_MAX 32

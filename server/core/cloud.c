@@ -223,8 +223,7 @@ static const struct ca_act_rule rules[] = {{"issuer", true, NULL, NULL},
 
 static void fill(struct prover *prover, const struct core_setup *setup,
                  const struct ca_issuer *issuer) {
-    prover->tenant = *core_tenant_of_issuer(setup, issuer);
-    prover->tenant.issuer = issuer;
+    prover->tenant = (struct ca_tenant){.name = CORE_OWN_TENANT, .issuer = issuer};
     prover->label =
         (struct ca_label){.label = "", .tenant = &prover->tenant, .profile = setup->proof_profile};
 }

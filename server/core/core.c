@@ -2,6 +2,7 @@
 /* The core role's life: see core.h. */
 #include "server/core/core.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -334,12 +335,18 @@ static void started_durable(struct ca_batch *batch, enum tm_err result) {
     tick(core);
 }
 
+/* Which trust it is, and the consent to keys in files where that is needed. */
+static void name_start(const struct conf *conf, char ret[IPC_TEXT_MAX + 1]) {
+    bool consent = conf->environment == CONF_ENV_PROD && conf->softhsm_in_prod;
+    (void)snprintf(ret, IPC_TEXT_MAX + 1, LEAF_VERSION ", environment %s%s",
+                   conf_environment_name(conf), consent ? ", softhsm_in_prod" : "");
+}
+
 static void profiles_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
-    core->started = (struct ca_leaf){.event = CA_EVENT_STARTED,
-                                     .time_ms = clock_wall_ms(),
-                                     .actor = "touchmarkd",
-                                     .reason = LEAF_VERSION};
+    core->started = (struct ca_leaf){
+        .event = CA_EVENT_STARTED, .time_ms = clock_wall_ms(), .actor = "touchmarkd"};
+    name_start(core->role->conf, core->started.reason);
     core->started_batch =
         (struct ca_batch){.count = 1,
                           .changes = {{.kind = CA_ADD_LEAF, .u.leaf = &core->started}},

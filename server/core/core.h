@@ -87,10 +87,6 @@ MUST_USE enum tm_err core_setup_load(const struct conf *conf, struct core_setup 
 void core_setup_free(struct core_setup *setup);
 /* NULL: there is none. */
 const struct ca_issuer *core_issuer_named(const struct core_setup *setup, const char *name);
-/* Whose what touchmarkd has certified by this issuer for itself is: the tenant's that it signs for,
- * or else the first one's. */
-const struct ca_tenant *core_tenant_of_issuer(const struct core_setup *setup,
-                                              const struct ca_issuer *issuer);
 /* Which issuers tenants have: core_setup_load does it, after issuers and tenants. */
 MUST_USE enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup);
 void core_trust_free(struct core_setup *setup);

@@ -62,7 +62,7 @@ struct core_run {
 
 struct core_publish {
     struct core_publish_config config;
-    struct ca_scan *scan;  /* the worker's, while a run is there */
+    struct ca_scan *scan;    /* the worker's, while a run is there */
     struct core_links links; /* to status faces */
     struct core_object *objects;
     size_t count;

@@ -84,14 +84,6 @@ static enum tm_err load_tenants(const struct conf *conf, struct core_setup *setu
     return TM_OK;
 }
 
-const struct ca_tenant *core_tenant_of_issuer(const struct core_setup *setup,
-                                              const struct ca_issuer *issuer) {
-    for (size_t i = 0; i < setup->tenant_count; i++)
-        if (setup->tenants[i].issuer == issuer)
-            return &setup->tenants[i];
-    return &setup->tenants[0];
-}
-
 static const struct ca_tenant *tenant_named(const struct core_setup *setup, const char *name) {
     for (size_t i = 0; i < setup->tenant_count; i++)
         if (strcmp(setup->tenants[i].name, name) == 0)

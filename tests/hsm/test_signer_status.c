@@ -83,29 +83,33 @@ static void link_signer(struct work *w) {
     expect_keys(w);
 }
 
-/* The OCSP key's certificate, by a ticket as any other. */
-static void delegate(struct work *w) {
-    uint8_t tbs_memory[RIG_TBS_MAX], der_memory[RIG_TBS_MAX];
-    struct buf tbs = BUF_ON(tbs_memory), der = BUF_ON(der_memory);
+/* A ticket for a certificate of the kind ocsp for this key. */
+static struct ipc_signed ask_certificate(struct work *w, struct bytes key, struct buf *tbs) {
     struct ca_device device = {.id = "ocsp-factory", .state = CA_ACTIVATED};
     struct ca_serial serial;
     struct pki_spki spki;
     int64_t now = clock_wall_ms();
-    char text[IPC_TEXT_MAX + 1] = "";
     assert_int_equal(ca_serial_make(now, &serial), TM_OK);
-    assert_int_equal(pki_spki_parse(w->ocsp_spki, &spki), TM_OK);
+    assert_int_equal(pki_spki_parse(key, &spki), TM_OK);
     const struct ca_build build = {.profile = &w->profiles[1],
                                    .issuer = &w->rig->issuer,
                                    .device = &device,
                                    .serial = &serial,
                                    .spki = &spki,
                                    .now_ms = now};
-    assert_int_equal(ca_build_tbs(&build, &tbs), TM_OK);
+    assert_int_equal(ca_build_tbs(&build, tbs), TM_OK);
     struct ipc_ticket ticket = {
-        .id = ++w->id, .issuer = "factory", .profile = "ocsp", .tbs = buf_bytes(&tbs)};
+        .id = ++w->id, .issuer = "factory", .profile = "ocsp", .tbs = buf_bytes(tbs)};
     memcpy(ticket.profile_hash, w->profiles[1].hash, sizeof ticket.profile_hash);
     rig_send(w->core, &ticket);
-    struct ipc_signed answer = rig_receive(w->rig, w->core);
+    return rig_receive(w->rig, w->core);
+}
+
+static void delegate(struct work *w) {
+    uint8_t tbs_memory[RIG_TBS_MAX], der_memory[RIG_TBS_MAX];
+    struct buf tbs = BUF_ON(tbs_memory), der = BUF_ON(der_memory);
+    char text[IPC_TEXT_MAX + 1] = "";
+    struct ipc_signed answer = ask_certificate(w, w->ocsp_spki, &tbs);
     assert_int_equal(answer.status, IPC_SIGN_OK);
     assert_int_equal(ca_build_certificate(&w->rig->issuer, buf_bytes(&tbs), answer.signature, &der),
                      TM_OK);
@@ -454,6 +458,16 @@ static struct ipc_signed ask_ocsp(struct work *w, struct answer *a) {
     return ask(w, IPC_STATUS_OCSP, buf_bytes(&a->out), -1);
 }
 
+/* A core that was taken over wants to speak for the CA by a key of its own. */
+static void no_other_key_gets_an_ocsp_certificate(void **state) {
+    struct work *w = *state;
+    uint8_t memory[RIG_TBS_MAX];
+    struct buf tbs = BUF_ON(memory);
+    struct ipc_signed answer = ask_certificate(w, w->rig->issuer.view.spki.whole, &tbs);
+    assert_int_equal(answer.status, IPC_SIGN_REFUSED);
+    assert_string_equal(answer.text, "an OCSP certificate is for the token's OCSP key alone");
+}
+
 static void an_answer_is_signed_by_the_ocsp_key(void **state) {
     struct work *w = *state;
     struct answer a;
@@ -667,6 +681,7 @@ int main(void) {
         cmocka_unit_test(a_crl_is_this_issuers_and_whole),
         cmocka_unit_test(only_a_sealed_memory_file_is_taken),
         cmocka_unit_test(a_million_entries_are_signed_in_time),
+        cmocka_unit_test(no_other_key_gets_an_ocsp_certificate),
         cmocka_unit_test(an_answer_is_signed_by_the_ocsp_key),
         cmocka_unit_test(each_rule_of_answers_holds),
         cmocka_unit_test(tickets_name_an_issuer_that_is_there),

@@ -3,6 +3,7 @@
 #include "ca_fixture.h"
 
 #include "ca/lifecycle.h"
+#include "conf/value.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -477,6 +478,38 @@ static void urls_must_fit_the_issuer(void **ctx) {
     ca_profile_free(&profile);
 }
 
+/* Shown row by row and loaded again, a profile is the same: nothing of it is lost in showing it. */
+static void what_is_shown_of_a_profile_is_all_of_it(void **ctx) {
+    (void)ctx;
+    static const char *const texts[] = {CA_FIXTURE_IDEVID, CA_FIXTURE_LDEVID, CA_FIXTURE_SERVER,
+                                        CA_FIXTURE_LDEVID "backdate: 90s\ngrace: 36h\n"
+                                                          "both: true\nlink: required\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct ca_profile loaded = {0}, again;
+        char error[CONF_ERROR_MAX] = "", yaml[4096];
+        size_t n = 0;
+        assert_int_equal(conf_load_text(texts[i], strlen(texts[i]), "x.yaml", ca_profile_rows,
+                                        &loaded, sizeof loaded, error),
+                         TM_OK);
+        for (const struct conf_row *row = ca_profile_rows; row->key; row++) {
+            char value[1024] = "";
+            FILE *out = fmemopen(value, sizeof value, "w");
+            assert_non_null(out);
+            conf_value_show(row, (const char *)&loaded + row->offset, out);
+            assert_int_equal(fclose(out), 0);
+            if (value[0])
+                n += (size_t)snprintf(yaml + n, sizeof yaml - n, "%s: %s\n", row->key, value);
+            assert_true(n < sizeof yaml);
+        }
+        struct ca_profile first = ca_fixture_profile("x.yaml", texts[i]);
+        again = ca_fixture_profile("x.yaml", yaml);
+        assert_memory_equal(again.hash, first.hash, CA_HASH_SIZE);
+        conf_free(ca_profile_rows, &loaded, sizeof loaded);
+        ca_profile_free(&first);
+        ca_profile_free(&again);
+    }
+}
+
 static void a_missing_file_is_an_io_error(void **ctx) {
     (void)ctx;
     char error[CONF_ERROR_MAX] = "";
@@ -502,6 +535,7 @@ int main(void) {
         cmocka_unit_test(hash_changes_with_every_key),
         cmocka_unit_test(every_key_is_in_the_list),
         cmocka_unit_test(urls_must_fit_the_issuer),
+        cmocka_unit_test(what_is_shown_of_a_profile_is_all_of_it),
         cmocka_unit_test(a_missing_file_is_an_io_error),
     };
     return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
