@@ -123,7 +123,7 @@ struct core_signer_config {
     size_t queue; /* tickets at once */
     /* This token's signer is not to be believed, or does not answer: end it, start another. */
     void (*distrust)(void *arg, unsigned token);
-    void (*alarm)(void *arg, const char *text); /* for the audit; NULL: the log is enough */
+    void (*alarm)(void *arg, const char *text); /* for log and audit; NULL: the log is enough */
     void *arg;
 };
 MUST_USE enum tm_err core_signer_new(const struct core_signer_config *config,

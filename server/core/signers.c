@@ -58,9 +58,10 @@ __attribute__((format(printf, 2, 3))) static void alarm_about(struct core_signer
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    log_error("alarm: %s", text);
     if (s->config.alarm)
         s->config.alarm(s->config.arg, text);
+    else
+        log_error("alarm: %s", text);
 }
 
 /* ---- which token ---- */
@@ -120,7 +121,7 @@ static void say_opened(struct core_signer *s, const struct signer_link *l, const
         alarm_about(s, "token %s failed: %s; its standby %s signs in its place", l->name, why,
                     other->name);
     else
-        alarm_about(s, "standby token %s failed: %s; %s signs again", l->name, why, other->name);
+        alarm_about(s, "standby token %s failed: %s; %s signs", l->name, why, other->name);
 }
 
 /* What led to the end of one session counts once, however many tickets it cost. */

@@ -34,8 +34,8 @@ class Standby(Case):
     signer = {"watchdog": "3s" if SLOW else "1s"}
     core = {"request_timeout": "8s"}
     module = SHIM
-    status = {"url": "http://status.test"}
-    issuer = {"ocsp_key_label": "manufacturing-ocsp"}
+    publishing = {"url": "http://status.test"}
+    issuer_options = {"ocsp_key_label": "manufacturing-ocsp"}
     prepare = staticmethod(copy_token)
     check_load = test_token.Token.check_load
 
