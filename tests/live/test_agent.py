@@ -455,14 +455,14 @@ class Keys(AgentCase):
         tokens.mkdir()
         (agent.folder / "softhsm2.conf").write_text(f"directories.tokendir = {tokens}\n")
         agent.env["SOFTHSM2_CONF"] = f"{agent.folder}/softhsm2.conf"
-        run("softhsm2-util", "--init-token", "--free", "--label", "an agent", "--pin", "8462",
+        run("softhsm2-util", "--init-token", "--free", "--label", "an agent", "--pin", "846284628462",
             "--so-pin", "5927", env=agent.env)
         pin = agent.folder / "pin"
         pin.touch(mode=0o600)
         pin.write_text("1111\n")
         self.once(agent, CONFIG)
         self.assertIn("refuses the PIN", agent.said)
-        pin.write_text("8462\n")
+        pin.write_text("846284628462\n")
         self.serving(agent)
         uri = agent.hooks()[0]["TOUCHMARK_KEY"]
         self.assertRegex(uri, r"^pkcs11:token=an%20agent;object=touchmark;id=(%[0-9A-F]{2})+;"
@@ -471,7 +471,7 @@ class Keys(AgentCase):
         self.renew(agent)
         self.assertNotEqual(agent.hooks()[1]["TOUCHMARK_KEY"], uri)
         self.assertEqual(agent.stop(), DONE)
-        self.assertNotIn("8462", agent.text())
+        self.assertNotIn("846284628462", agent.text())
 
     def test_tpm(self):
         agent = self.agent("TPM-1")

@@ -303,6 +303,9 @@ static void kinds_of_keys_bound_key_usage(void **ctx) {
         {"p384", "dataEncipherment", "RFC 8813"},
         {"ed25519", "keyAgreement", "RFC 9295"},
         {"ed25519", "keyEncipherment", "RFC 9295"},
+        {"mldsa65", "digitalSignature, keyAgreement", "RFC 9881"},
+        {"p256, mldsa44", "keyAgreement", "RFC 9881"},
+        {"mldsa87, rsa2048", "keyEncipherment", "RFC 9881"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char yaml[512], error[CONF_ERROR_MAX] = "";
