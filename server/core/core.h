@@ -14,6 +14,7 @@
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   signers.c      ca/signer.h over the links to the signer processes, one per token
+ *   signer_health.c how the tokens are
  *   signer_link.h  one of these links
  *   alarm.h        what is wrong, in the audit
  *   breaker.h      when a token that failed is asked again

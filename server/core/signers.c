@@ -12,39 +12,16 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/core/signer_link.h"
+#include "server/core/signers_internal.h"
 
-#define TICKET_FAILURES_MAX 3 /* signers that may fail on one ticket before it is given back */
-#define IN_ROW_MAX 3          /* failures that open a breaker; one where a standby takes over */
-#define SILENCE_MARGIN_MS                                                                          \
-    1000                 /* beyond the watchdog, by which the signer should have ended itself */
-#define ABSENT_MS 2000   /* until a standby takes over from one that never came */
-#define MISSING_MS 10000 /* until that is an alarm */
-
-struct core_signer {
-    struct ca_signer base;
-    struct core_signer_config config;
-    struct signer_link *links; /* by token */
-    size_t in_use;             /* tokens that issuers name */
-};
+#define TICKET_FAILURES_MAX 3  /* signers that may fail on one ticket before it is given back */
+#define IN_ROW_MAX 3           /* failures that open a breaker; one where a standby takes over */
+#define SILENCE_MARGIN_MS 1000 /* beyond the watchdog, by which a signer ends itself */
+#define ABSENT_MS 2000         /* until a standby takes over from one that never came */
+#define MISSING_MS 10000       /* until that is an alarm */
 
 static struct core_signer *of(struct ca_signer *base) {
     return (struct core_signer *)base;
-}
-
-static const struct core_token *token_of(const struct signer_link *l) {
-    return &l->setup->tokens[l->index];
-}
-
-/* The other of the pair; NULL: there is none. */
-static struct signer_link *other_of(const struct core_signer *s, const struct signer_link *l) {
-    const struct core_token *token = token_of(l);
-    size_t other = token->primary != l->index ? token->primary : token->standby;
-    return other == l->index ? NULL : &s->links[other];
-}
-
-static bool in_order(const struct signer_link *l) {
-    return l && l->breaker.state == BREAKER_CLOSED && signer_link_ready(l);
 }
 
 static bool may_probe(const struct signer_link *l, int64_t now) {
@@ -66,15 +43,6 @@ __attribute__((format(printf, 2, 3))) static void alarm_about(struct core_signer
 
 /* ---- which token ---- */
 
-/* The index of an issuer; issuer_count: there is none of this name. */
-static size_t issuer_index(const struct core_signer *s, const char *name) {
-    const struct core_setup *setup = s->config.setup;
-    size_t i = 0;
-    while (i < setup->issuer_count && strcmp(setup->issuers[i].name, name) != 0)
-        i++;
-    return i;
-}
-
 /* The token itself refuses what it has no key for; a standby is not asked in vain, nor for what
  * another OCSP key has to sign. */
 static bool standby_can(const struct signer_link *standby, const struct signer_link *home,
@@ -87,9 +55,9 @@ static bool standby_can(const struct signer_link *standby, const struct signer_l
 }
 
 static struct signer_link *pick(const struct core_signer *s, const struct ca_ticket *ticket) {
-    size_t issuer = issuer_index(s, ticket->issuer);
+    size_t issuer = signers_issuer(s, ticket->issuer);
     struct signer_link *home = &s->links[s->config.setup->uses[issuer].token];
-    struct signer_link *standby = other_of(s, home);
+    struct signer_link *standby = signers_other(s, home);
     int64_t now = clock_mono_ms();
     if (home->breaker.state == BREAKER_CLOSED || !standby || may_probe(home, now))
         return home;
@@ -113,11 +81,11 @@ static void give_out(struct core_signer *s, struct ca_ticket *tickets) {
 /* ---- failures ---- */
 
 static void say_opened(struct core_signer *s, const struct signer_link *l, const char *why) {
-    const struct signer_link *other = other_of(s, l);
-    if (!in_order(other))
+    const struct signer_link *other = signers_other(s, l);
+    if (!signers_in_order(other))
         alarm_about(s, "token %s is left alone for a while after %u failures in a row: %s", l->name,
                     l->breaker.in_row, why);
-    else if (token_of(l)->primary == l->index)
+    else if (signers_token(l)->primary == l->index)
         alarm_about(s, "token %s failed: %s; its standby %s signs in its place", l->name, why,
                     other->name);
     else
@@ -130,7 +98,7 @@ static void fail(struct core_signer *s, struct signer_link *l, const char *why) 
         return;
     l->failed = true;
     l->failures++;
-    unsigned limit = in_order(other_of(s, l)) ? 1 : IN_ROW_MAX;
+    unsigned limit = signers_in_order(signers_other(s, l)) ? 1 : IN_ROW_MAX;
     if (breaker_fail(&l->breaker, limit, clock_mono_ms()))
         say_opened(s, l, why);
     if (l->breaker.state == BREAKER_OPEN)
@@ -147,7 +115,8 @@ static void succeed(const struct core_signer *s, struct signer_link *l) {
     if (!breaker_succeed(&l->breaker))
         return;
     log_info("token %s signs again%s", l->name,
-             other_of(s, l) && token_of(l)->primary == l->index ? "; its standby may rest" : "");
+             signers_other(s, l) && signers_token(l)->primary == l->index ? "; its standby may rest"
+                                                                          : "");
     signer_link_flush(l);
 }
 
@@ -194,8 +163,8 @@ static void answered(struct signer_link *l, struct ca_ticket *ticket, enum ipc_s
 
 /* A pair that answers for OCSP by two keys would have two certificates take turns. */
 static void compare_pair(const struct core_signer *s, const struct signer_link *l) {
-    const struct signer_link *other = other_of(s, l);
-    for (size_t i = 0; in_order(other) && i < l->setup->issuer_count; i++) {
+    const struct signer_link *other = signers_other(s, l);
+    for (size_t i = 0; signers_in_order(other) && i < l->setup->issuer_count; i++) {
         const struct signer_keys *a = &l->keys[i], *b = &other->keys[i];
         if (a->spki && b->spki && (a->n != b->n || memcmp(a->spki, b->spki, a->n) != 0))
             log_error("tokens %s and %s have different OCSP keys for issuer %s; the standby does "
@@ -226,22 +195,15 @@ static const struct signer_link_events link_events = {answered, shown, lost, mad
 
 /* ---- time ---- */
 
-static bool is_used(const struct core_signer *s, size_t token) {
-    const struct core_setup *setup = s->config.setup;
-    for (size_t i = 0; i < setup->issuer_count; i++)
-        if (setup->uses[i].token == setup->tokens[token].primary)
-            return true;
-    return false;
-}
-
 static void watch(struct core_signer *s, struct signer_link *l, int64_t now) {
     char why[64];
     int64_t silent = signer_link_silent_ms(l, now);
     int64_t gone = signer_link_ready(l) ? 0 : now - l->gone_since;
-    if (silent > token_of(l)->watchdog_ms + SILENCE_MARGIN_MS) {
+    if (silent > signers_token(l)->watchdog_ms + SILENCE_MARGIN_MS) {
         (void)snprintf(why, sizeof why, "no answer for %lld ms", (long long)silent);
         end_session(s, l, why);
-    } else if (gone > ABSENT_MS && l->breaker.state == BREAKER_CLOSED && in_order(other_of(s, l))) {
+    } else if (gone > ABSENT_MS && l->breaker.state == BREAKER_CLOSED &&
+               signers_in_order(signers_other(s, l))) {
         l->failed = false;
         fail(s, l, "it is not there");
     }
@@ -253,7 +215,8 @@ static void watch(struct core_signer *s, struct signer_link *l, int64_t now) {
 
 /* A standby is not asked while the first one works, so its breaker does not wait for an answer. */
 static void rest(struct core_signer *s, struct signer_link *l, int64_t now) {
-    if (token_of(l)->primary != l->index && in_order(other_of(s, l)) && may_probe(l, now))
+    if (signers_token(l)->primary != l->index && signers_in_order(signers_other(s, l)) &&
+        may_probe(l, now))
         succeed(s, l);
 }
 
@@ -261,13 +224,13 @@ void core_signer_tick(struct core_signer *s) {
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < s->config.setup->token_count; i++) {
         struct signer_link *l = &s->links[i];
-        if (!is_used(s, i))
+        if (!signers_used(s, i))
             continue;
         watch(s, l, now);
         rest(s, l, now);
-        const struct signer_link *other = other_of(s, l);
+        const struct signer_link *other = signers_other(s, l);
         bool moves = l->breaker.state != BREAKER_CLOSED && !l->probe && l->waiting > 0;
-        if (moves && (in_order(other) || (other && may_probe(other, now))))
+        if (moves && (signers_in_order(other) || (other && may_probe(other, now))))
             give_out(s, signer_link_take_all(l));
         signer_link_flush(l);
     }
@@ -277,7 +240,7 @@ void core_signer_tick(struct core_signer *s) {
 
 /* Tickets for a token that is out must not take the places of those for others. */
 static size_t room_of(const struct core_signer *s, const struct signer_link *l) {
-    if (s->in_use < 2 || in_order(l))
+    if (s->in_use < 2 || signers_in_order(l))
         return s->config.queue;
     size_t room = s->config.queue / (2 * s->in_use);
     return room ? room : 1;
@@ -291,7 +254,7 @@ static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     struct core_signer *s = of(base);
     if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
         return TM_EDENIED;
-    if (issuer_index(s, ticket->issuer) == s->config.setup->issuer_count)
+    if (signers_issuer(s, ticket->issuer) == s->config.setup->issuer_count)
         return TM_EDENIED;
     if (ticket->content.n > content_max(ticket->kind))
         return TM_ELIMIT; /* it could never be sent */
@@ -329,7 +292,7 @@ static enum tm_err open_links(struct core_signer *s) {
                                   .name = setup->tokens[i].name,
                                   .queue = s->config.queue};
         err = signer_link_init(l);
-        s->in_use += is_used(s, i) && setup->tokens[i].primary == i;
+        s->in_use += signers_used(s, i) && setup->tokens[i].primary == i;
     }
     return err;
 }
@@ -368,70 +331,4 @@ void core_signer_linked(struct core_signer *s, unsigned token, int fd) {
         signer_link_open(&s->links[token], fd);
     else
         (void)close(fd);
-}
-
-/* ---- who asks ---- */
-
-/* The token that signs for the issuer now. */
-static const struct signer_link *link_for(const struct core_signer *s, size_t issuer) {
-    const struct signer_link *home = &s->links[s->config.setup->uses[issuer].token];
-    const struct signer_link *standby = other_of(s, home);
-    return !in_order(home) && in_order(standby) ? standby : home;
-}
-
-bool core_signer_shows(const struct core_signer *s, size_t issuer) {
-    return link_for(s, issuer)->keys[issuer].own;
-}
-
-bool core_signer_knows(const struct core_signer *s, const char *issuer) {
-    size_t i = issuer_index(s, issuer);
-    return i < s->config.setup->issuer_count && signer_link_ready(link_for(s, i));
-}
-
-enum tm_err core_signer_ocsp_key(const struct core_signer *s, const char *issuer,
-                                 struct bytes *ret_spki) {
-    size_t i = issuer_index(s, issuer);
-    if (i == s->config.setup->issuer_count || !link_for(s, i)->keys[i].spki)
-        return TM_ENOTFOUND;
-    const struct signer_keys *keys = &link_for(s, i)->keys[i];
-    *ret_spki = (struct bytes){keys->spki, keys->n};
-    return TM_OK;
-}
-
-enum core_signer_state core_signer_state(const struct core_signer *s) {
-    size_t served = 0;
-    for (size_t i = 0; i < s->config.setup->token_count; i++)
-        if (is_used(s, i) && s->config.setup->tokens[i].primary == i)
-            served += signer_link_ready(&s->links[i]) || in_order(other_of(s, &s->links[i]));
-    return served == s->in_use ? CORE_SIGNER_READY : served ? CORE_SIGNER_PARTLY : CORE_SIGNER_DOWN;
-}
-
-const char *core_signer_state_name(enum core_signer_state state) {
-    switch (state) {
-    case CORE_SIGNER_READY:
-        return "ready";
-    case CORE_SIGNER_PARTLY:
-        return "partly";
-    case CORE_SIGNER_DOWN:
-        break;
-    }
-    return "down";
-}
-
-bool core_signer_health(const struct core_signer *s, size_t token, struct core_token_health *ret) {
-    const struct signer_link *l = &s->links[token];
-    const struct signer_link *other = other_of(s, l);
-    bool standby = token_of(l)->primary != token;
-    if (!is_used(s, token))
-        return false;
-    *ret = (struct core_token_health){.name = l->name,
-                                      .standby_for = standby ? other->name : NULL,
-                                      .ready = signer_link_ready(l),
-                                      .breaker = l->breaker.state,
-                                      .waiting = l->waiting,
-                                      .failures = l->failures,
-                                      .mean_ms = signer_link_mean_ms(l, clock_mono_ms())};
-    ret->in_use = standby ? other->breaker.state != BREAKER_CLOSED && in_order(l)
-                          : l->breaker.state == BREAKER_CLOSED && ret->ready;
-    return true;
 }
