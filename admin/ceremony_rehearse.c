@@ -108,7 +108,7 @@ static enum tm_err write_softhsm(const struct rehearsal *r, size_t i, const char
 
 static enum tm_err replace_token(const struct rehearsal *r, size_t i, const char *module) {
     struct ca_ceremony_token *token = (struct ca_ceremony_token *)r->plan->tokens.items + i;
-    char conf[PATH_SIZE + 32], pin[PATH_SIZE + 32];
+    char conf[PATH_SIZE + 64], pin[PATH_SIZE + 64];
     (void)snprintf(conf, sizeof conf, "%s/softhsm-%zu.conf", r->folder, i);
     (void)snprintf(pin, sizeof pin, "%s/pin-%zu", r->folder, i);
     enum tm_err err = write_softhsm(r, i, conf, pin);
