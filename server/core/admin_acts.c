@@ -5,19 +5,12 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "base/clock.h"
 #include "server/core/acts.h"
 #include "server/core/admin_internal.h"
 
 AUTO_DEFINE(json_t, json_decref)
 
 /* ---- as JSON ---- */
-
-static json_t *time_json(int64_t ms) {
-    char text[CLOCK_TEXT_MAX];
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 static const char *status_word(const struct ca_act *act, int64_t now_ms) {
     switch ((enum ca_act_status)act->status) {
@@ -36,29 +29,25 @@ static const char *status_word(const struct ca_act *act, int64_t now_ms) {
 }
 
 static json_t *signature_json(const struct ca_act_signature *signature) {
-    char key[2 * CA_HASH_SIZE + 1];
-    if (hex_encode(BYTES_OF(signature->key), key, sizeof key))
-        return NULL;
-    return json_pack("{s:s, s:o, s:s}", "officer", signature->officer, "time",
-                     time_json(signature->time_ms), "key", key);
+    return json_pack("{s:s, s:o, s:o}", "officer", signature->officer, "time",
+                     admin_json_time(signature->time_ms), "key",
+                     admin_json_hex(BYTES_OF(signature->key)));
 }
 
 /* What lists show of it. */
 static json_t *act_json(const struct client *client, const struct ca_act *act) {
-    char id[CA_ACT_ID_TEXT];
-    if (hex_encode(BYTES_OF(act->id), id, sizeof id))
-        return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s}", "id", id, "kind", act->kind,
-                     "status", status_word(act, client->admin->config.now_ms()), "proposer",
-                     act->proposer, "proposed", time_json(act->created_ms), "expires",
-                     time_json(act->expires_ms), "signed", (json_int_t)act->signature_count, "done",
-                     (json_int_t)act->done, "result", act->result);
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s}", "id",
+                     admin_json_hex(BYTES_OF(act->id)), "kind", act->kind, "status",
+                     status_word(act, client->admin->config.now_ms()), "proposer", act->proposer,
+                     "proposed", admin_json_time(act->created_ms), "expires",
+                     admin_json_time(act->expires_ms), "signed", (json_int_t)act->signature_count,
+                     "done", (json_int_t)act->done, "result", act->result);
 }
 
 json_t *admin_act_json(const struct client *client, const struct ca_act *act) {
     json_t *object = act_json(client, act), *signatures = json_array();
     if (act->ended_ms)
-        (void)json_object_set_new(object, "ended", time_json(act->ended_ms));
+        (void)json_object_set_new(object, "ended", admin_json_time(act->ended_ms));
     for (size_t i = 0; i < act->signature_count; i++)
         (void)json_array_append_new(signatures, signature_json(&act->signatures[i]));
     (void)json_object_set_new(object, "signatures", signatures);
