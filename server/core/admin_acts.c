@@ -44,7 +44,7 @@ static json_t *act_json(const struct client *client, const struct ca_act *act) {
                      "done", (json_int_t)act->done, "result", act->result);
 }
 
-json_t *admin_act_json(const struct client *client, const struct ca_act *act) {
+static json_t *whole_act_json(const struct client *client, const struct ca_act *act) {
     json_t *object = act_json(client, act), *signatures = json_array();
     if (act->ended_ms)
         (void)json_object_set_new(object, "ended", admin_json_time(act->ended_ms));
@@ -57,20 +57,14 @@ json_t *admin_act_json(const struct client *client, const struct ca_act *act) {
 
 /* ---- what changes them ---- */
 
-static void changed(void *arg, enum tm_err result, const char *text, const struct ca_act *act) {
+void admin_act_done(void *arg, enum tm_err result, const char *text, const struct ca_act *act) {
     struct client *client = arg;
     if (!admin_act_ends(client))
         return;
     if (result)
         admin_deny(client, text);
     else
-        admin_answer(client, admin_act_json(client, act));
-}
-
-/* After admin_act_begins: what was not even begun. */
-static void begun(struct client *client, enum tm_err err) {
-    if (err && admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
+        admin_answer(client, whole_act_json(client, act));
 }
 
 static enum tm_err add_json(struct ca_act_params *params, const char *name, const json_t *value) {
@@ -120,8 +114,8 @@ void admin_act_propose(struct client *client, const struct ipc_admin_request *q)
         return;
     }
     admin_act_begins(client);
-    begun(client, ca_act_propose(acts, q->state, params, (int64_t)q->seconds * 1000, client->actor,
-                                 changed, client));
+    admin_act_begun(client, ca_act_propose(acts, q->state, params, (int64_t)q->seconds * 1000,
+                                           client->actor, admin_act_done, client));
 }
 
 static bool act_id(const struct ipc_admin_request *q, uint8_t ret[CA_ACT_ID_SIZE]) {
@@ -149,8 +143,8 @@ void admin_act_sign(struct client *client, const struct ipc_admin_request *q) {
         return;
     }
     admin_act_begins(client);
-    begun(client,
-          ca_act_sign(client->admin->config.acts->acts, id, officer, q->data, changed, client));
+    admin_act_begun(client, ca_act_sign(client->admin->config.acts->acts, id, officer, q->data,
+                                        admin_act_done, client));
 }
 
 void admin_act_withdraw(struct client *client, const struct ipc_admin_request *q) {
@@ -160,23 +154,34 @@ void admin_act_withdraw(struct client *client, const struct ipc_admin_request *q
         return;
     }
     admin_act_begins(client);
-    begun(client, ca_act_withdraw(client->admin->config.acts->acts, id, q->reason, client->actor,
-                                  changed, client));
+    admin_act_begun(client, ca_act_withdraw(client->admin->config.acts->acts, id, q->reason,
+                                            client->actor, admin_act_done, client));
 }
 
 /* ---- what shows them ---- */
 
-void admin_act_show(struct client *client, const struct ipc_admin_request *q) {
+bool admin_act_find(struct client *client, const struct ipc_admin_request *q, struct buf *memory,
+                    struct ca_act *ret) {
     struct ca_store *store = client->admin->config.store;
     struct ca_act act = {0};
+    if (!act_id(q, act.id)) {
+        admin_refuse(client, no_id);
+        return false;
+    }
+    if (store->ops->row(store, CA_TABLE_ACT, &act, memory)) {
+        admin_refuse(client, "there is no act with this ID");
+        return false;
+    }
+    *ret = act;
+    return true;
+}
+
+void admin_act_show(struct client *client, const struct ipc_admin_request *q) {
+    struct ca_act act;
     uint8_t octets[CA_ROW_MEMORY_MAX];
     struct buf memory = BUF_ON(octets);
-    if (!act_id(q, act.id))
-        admin_refuse(client, no_id);
-    else if (store->ops->row(store, CA_TABLE_ACT, &act, &memory))
-        admin_refuse(client, "there is no act with this ID");
-    else
-        admin_answer(client, admin_act_json(client, &act));
+    if (admin_act_find(client, q, &memory, &act))
+        admin_answer(client, whole_act_json(client, &act));
 }
 
 void admin_act_list(struct client *client, const struct ipc_admin_request *q) {
