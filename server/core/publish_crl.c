@@ -80,6 +80,7 @@ void core_crl_finish(struct core_run *run) {
                                           (struct bytes){part->signature, part->signature_n},
                                           &part->fd, &part->row.size, part->row.sha256);
         if (err) {
+            run->wrong = &part->ticket;
             stop(run, err, "");
             return;
         }

@@ -193,7 +193,7 @@ class Token(Case):
 
         def felt(_):
             said = self.server.log.read_text()[log:]
-            return '"role":"signer"' in said and '"level":"error"' in said
+            return '"role":"signer-0"' in said and '"level":"error"' in said
 
         def begin():
             first = self.signer_pid()

@@ -11,6 +11,7 @@ The programs come from the environment (meson sets it): TM_BUILD is the build fo
 
 import base64
 import contextlib
+import fcntl
 import glob
 import http.client
 import json
@@ -24,6 +25,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -349,6 +351,9 @@ class Site:
         self.status = status or {}
         self.issuer_options = issuer or {}
         self.officers = []
+        self.tokens = []  # further ones, as mappings of the configuration
+        self.issuers = []  # likewise
+        self.tenant_issuers = {}  # other than manufacturing
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         try:
             self.make()
@@ -430,6 +435,10 @@ class Site:
     def write_config(self):
         def section(name, values):
             return f"{name}:\n" + "".join(f"  {k}: {v}\n" for k, v in values.items())
+
+        def rows(name, mappings):
+            lines = "".join(f"  - {json.dumps(x, default=str)}\n" for x in mappings)
+            return f"{name}:\n{lines}" if mappings else ""
         f = self.folder
         text = "environment: test\n" f"profiles_dir: {f}/profiles\n"
         text += section("process", {"user": '""', "run_dir": f / "run",
@@ -441,22 +450,23 @@ class Site:
         text += section("signer", {"module": self.module, "token": "touchmark-test",
                                    "pin_file": f / "pin", "softhsm_conf": f / "softhsm2.conf",
                                    **self.signer})
+        text += rows("tokens", self.tokens)
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
                                  "refusals_per_second": 10000, **self.core})
         text += section("mqtt", self.mqtt) if self.mqtt else ""
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
                                        **self.status})
-        text += "officers:\n" if self.officers else ""
-        for officer in self.officers:
-            text += "  - " + json.dumps(officer) + "\n"
+        text += rows("officers", self.officers)
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
         for key, value in self.issuer_options.items():
             text += f"    {key}: {value}\n"
+        text += rows("issuers", self.issuers).partition("\n")[2]
+        acme, globex = (self.tenant_issuers.get(x, "manufacturing") for x in ("acme", "globex"))
         text += ("tenants:\n"
-                 f"  - name: acme\n    issuer: manufacturing\n    client_anchors: {f}/foreign.pem\n"
-                 "  - name: globex\n    issuer: manufacturing\n")
+                 f"  - name: acme\n    issuer: {acme}\n    client_anchors: {f}/foreign.pem\n"
+                 f"  - name: globex\n    issuer: {globex}\n")
         text += "labels:\n"
         for label, tenant, profile, default in LABELS:
             text += (f"  - label: {label}\n    tenant: {tenant}\n    profile: {profile}\n"
@@ -505,6 +515,11 @@ intermediates:
 """
 
 
+def take_terminal():
+    """In a new session: standard input becomes its terminal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Server:
     """touchmarkd on a site."""
 
@@ -518,15 +533,17 @@ class Server:
     def ready_file(self):
         return self.site.folder / "run" / "touchmarkd.ready"
 
-    def start(self, wait=True, **env):
+    def start(self, wait=True, pass_fds=(), terminal=None, **env):
+        """terminal: a descriptor that becomes the controlling terminal."""
         self.site.write_config()
         with contextlib.suppress(OSError):
             self.ready_file.unlink()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [TOUCHMARKD, "--conf", self.site.config], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**self.site.env, **env},
-                start_new_session=True)
+                [TOUCHMARKD, "--conf", self.site.config],
+                stdin=subprocess.DEVNULL if terminal is None else terminal, stdout=log,
+                stderr=log, env={**self.site.env, **env}, pass_fds=pass_fds,
+                preexec_fn=None if terminal is None else take_terminal, start_new_session=True)
         self.sessions.append(self.process.pid)
         if wait:
             self.await_ready()
