@@ -10,9 +10,9 @@ import signal
 import time
 
 import test_token  # sets the path of harness
-from test_token import SHIM, WORKERS, Load
+from test_token import WORKERS, Load
 
-from harness import SLOW, Case, Key, main, softhsm_module, subject_of, until
+from harness import SLOW, FaultyCase, Key, main, subject_of, until
 
 WITHIN = 30 if SLOW else 10  # seconds until the standby has signed, the watchdog's time included
 
@@ -29,11 +29,10 @@ def copy_token(site):
                     "pin_file": site.folder / "pin", "softhsm_conf": conf}]
 
 
-class Standby(Case):
+class Standby(FaultyCase):
     listen = {"reply_timeout": "9s"}
     signer = {"watchdog": "3s" if SLOW else "1s"}
     core = {"request_timeout": "8s"}
-    module = SHIM
     publishing = {"url": "http://status.test"}
     issuer_options = {"ocsp_key_label": "manufacturing-ocsp"}
     prepare = staticmethod(copy_token)
@@ -41,20 +40,11 @@ class Standby(Case):
 
     @classmethod
     def setUpClass(cls):
-        for name, value in (("TM_SHIM_MODULE", softhsm_module()), ("TM_SHIM_CONTROL", "beside")):
-            os.environ[name] = value
-            cls.addClassCleanup(os.environ.pop, name)
         super().setUpClass()
         cls.devices = []
         for i in range(WORKERS):
             cert, key = cls.server.enrolled(f"S{i:04}")
             cls.devices.append((cert, key, subject_of(cert.read_text())))
-
-    def fault(self, text, conf="softhsm2.conf"):
-        path = self.site.folder / f"{conf}.fault"
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_text(text + "\n")
-        fresh.rename(path)
 
     def tokens(self):
         return {x["name"]: x for x in self.server.touchmark("status")[-1]["tokens"]}

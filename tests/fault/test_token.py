@@ -14,10 +14,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 
-from harness import (BUILD, SLOW, Case, Key, certificates_in, main, openssl,  # noqa: E402
+from harness import (SHIM, SLOW, Case, Key, certificates_in, main, openssl,  # noqa: E402
                      point_in, serial_of, softhsm_module, subject_of, until)
 
-SHIM = BUILD / "tests" / "hsm" / "shim_pkcs11.so"
 WORKERS = 4
 
 

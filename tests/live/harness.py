@@ -35,6 +35,7 @@ TOUCHMARKD = BUILD / "server" / "touchmarkd"
 TOUCHMARK = BUILD / "admin" / "touchmark"
 BENCH = BUILD / "bench" / "touchmark-bench"
 ESTC = BUILD / "tests" / "live" / "estc"
+SHIM = BUILD / "tests" / "hsm" / "shim_pkcs11.so"
 # With sanitizers every step costs several times as much: fewer of the same steps are taken.
 SANITIZER = os.environ.get("TM_SANITIZER", "none")
 SLOW = SANITIZER != "none"
@@ -754,6 +755,25 @@ class Case(unittest.TestCase):
         """A refusal says one clear sentence, in plain text on one line."""
         self.assertRegex(answer.headers["Content-Type"] or "", r"^text/plain(;.*)?$")
         self.assertRegex(answer.text, r"\A[^\n]{8,300}\n?\Z")
+
+
+class FaultyCase(Case):
+    """On the module that fails as it is told to (tests/hsm/shim_pkcs11.c)."""
+    module = SHIM
+
+    @classmethod
+    def setUpClass(cls):
+        for name, value in (("TM_SHIM_MODULE", softhsm_module()), ("TM_SHIM_CONTROL", "beside")):
+            os.environ[name] = value
+            cls.addClassCleanup(os.environ.pop, name)
+        super().setUpClass()
+
+    def fault(self, text, conf="softhsm2.conf"):
+        """The fault that is on from now, "" for none, of the token of that SoftHSM."""
+        path = self.site.folder / f"{conf}.fault"
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(text + "\n")
+        fresh.rename(path)
 
 
 def finish(server):
