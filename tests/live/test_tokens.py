@@ -4,9 +4,8 @@ costs nobody else anything, and each PIN is in one process."""
 
 import os
 import signal
-import time
 
-from harness import (TOUCHMARK, TOUCHMARKD, WELL_KNOWN, Case, Key, basic, body_of, field, main,
+from harness import (SLOW, TOUCHMARK, TOUCHMARKD, WELL_KNOWN, Case, Key, basic, body_of, field, main,
                      role_of, run, until)
 from test_canary import memory_holds
 
@@ -62,8 +61,8 @@ def second_token(site):
 
 
 class Tokens(Case):
-    listen = {"reply_timeout": "3s"}
-    core = {"request_timeout": "2s", "queue": 64}
+    listen = {"reply_timeout": "12s" if SLOW else "6s"}
+    core = {"request_timeout": "10s" if SLOW else "4s", "queue": 64}
     prepare = staticmethod(second_token)
 
     def tokens(self):
@@ -113,12 +112,10 @@ class Tokens(Case):
             self.assertEqual(answer.status, 503, answer)
             self.assertGreater(int(answer.headers["Retry-After"]), 0)
             # More than there are places for all tenants together.
-            began = time.monotonic()
             for i in range(3):
                 self.server.enrolled(f"OUT-A{i}")
-            self.assertLess(time.monotonic() - began, 2 * 3)
             alarms = until("the audit has it", lambda: [
-                x["reason"] for x in self.server.leaves(head) if x["event"] == "alarm"], 30)
+                x["reason"] for x in self.server.leaves(head) if x["event"] == "alarm"])
             self.assertRegex(alarms[0], "^token second is (not there|left alone)")
         finally:
             self.give_back()
@@ -221,7 +218,7 @@ class Tokens(Case):
             self.site.write_config()
 
     def test_what_cannot_work_is_refused(self):
-        first, token, issuer = {"name": "x"}, self.site.tokens, self.site.issuers
+        token, issuer = self.site.tokens, self.site.issuers
         softhsm = self.site.folder / "softhsm2.conf"
         cases = [
             (lambda: issuer[0].update(token="nowhere"), "issuers.*token.*nowhere.*not the name"),
@@ -231,7 +228,6 @@ class Tokens(Case):
             (lambda: token[0].update(standby_for="second"), "not the name of another token"),
             (lambda: token[0].update(standby_for="signer"), "issuers.*token.*is a standby"),
         ]
-        self.assertTrue(first)
         for change, sentence in cases:
             token, issuer = self.site.tokens, self.site.issuers
             with self.subTest(sentence):
