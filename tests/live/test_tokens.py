@@ -61,8 +61,8 @@ def second_token(site):
 
 
 class Tokens(Case):
-    listen = {"reply_timeout": "12s" if SLOW else "6s"}
-    core = {"request_timeout": "10s" if SLOW else "4s", "queue": 64}
+    listen = {"reply_timeout": "17s" if SLOW else "8s"}
+    core = {"request_timeout": "15s" if SLOW else "6s", "queue": 64}
     prepare = staticmethod(second_token)
 
     def tokens(self):
