@@ -88,14 +88,17 @@ static enum tm_err configure(struct signer *signer) {
     signer->issuers = calloc(signer->setup.issuer_count, sizeof *signer->issuers);
     if (!signer->issuers)
         return TM_ENOMEM;
+    size_t count = 0;
     for (size_t i = 0; i < signer->setup.issuer_count; i++) {
-        signer->issuers[i] = keys_of(conf, &signer->setup.issuers[i]);
-        signer->issuers[i].optional = !core_issuer_required(&signer->setup, i);
+        if (signer->setup.issuers[i].remote)
+            continue;
+        signer->issuers[count] = keys_of(conf, &signer->setup.issuers[i]);
+        signer->issuers[count++].optional = !core_issuer_required(&signer->setup, i);
     }
     signer->config = (struct hsm_signer_config){
         .token = {.module = conf->signer.module, .label = conf->signer.token},
         .issuers = signer->issuers,
-        .issuer_count = signer->setup.issuer_count,
+        .issuer_count = count,
         .profiles = signer->setup.profiles,
         .profile_count = signer->setup.profile_count,
         .threads = (unsigned)conf->signer.threads,

@@ -14,6 +14,7 @@
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   signer_link.c  ca/signer.h over the link to the signer process
+ *   upstream_link.c  ca/upstream.h over the link to the upstream process
  *   acts.h         acts that take two officers, and who carries them out
  *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
@@ -38,6 +39,7 @@ enum core_issuer_state {
 struct core_issuer {
     const char *key_label;
     const char *ocsp_key_label; /* NULL: none */
+    const char *upstream_url;   /* NULL: its key is on the token */
     enum core_issuer_state state;
 };
 #define CORE_ALSO_MAX 16
@@ -119,6 +121,19 @@ bool core_signer_shows(const struct core_signer *signer, size_t issuer);
  * the signer is ready. TM_ENOTFOUND: none was shown. */
 MUST_USE enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
                                           struct bytes *ret_spki);
+
+/* Other CAs over the link to the upstream process. Not having any is NULL, which all but _new take.
+ */
+struct core_upstream;
+MUST_USE enum tm_err core_upstream_new(struct loop *loop, const struct conf *conf,
+                                       const struct core_setup *setup,
+                                       struct core_upstream **ret_upstream);
+void core_upstream_free(struct core_upstream *upstream);
+struct ca_upstream *core_upstream_interface(struct core_upstream *upstream); /* NULL for NULL */
+/* Takes fd over. */
+void core_upstream_linked(struct core_upstream *upstream, int fd);
+/* Gives up what is late; call it every 100 ms. */
+void core_upstream_tick(struct core_upstream *upstream);
 
 /* Events: every leaf of the audit log to the bridge, at least once and in order, from where a
  * cursor in the store says. Not having any is NULL, which all but _new and _next take. */

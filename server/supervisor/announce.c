@@ -4,9 +4,9 @@
  * and RUN_DIR/touchmarkd.ready, which is there while everything is, or was, up:
  *
  *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12, "fronts": [13,
- * 14], "bridge": 15, "status": 16, "status_port": 8080}
+ * 14], "bridge": 15, "status": 16, "status_port": 8080, "upstream": 17}
  *
- * The bridge and the status face only where there is one; whether the bridge has found its broker
+ * Bridge, status face and upstream only where there is one; whether the bridge has found its broker
  * is not said.
  *
  * It is replaced as a whole whenever a process was replaced and all serve again.
@@ -112,7 +112,7 @@ void announce_close(struct supervisor *s) {
 
 static json_t *describe(const struct supervisor *s) {
     AUTO(json_t) fronts = json_array();
-    json_int_t core = 0, signer = 0, bridge = 0, status = 0;
+    json_int_t core = 0, signer = 0, bridge = 0, status = 0, upstream = 0;
     for (const struct child *c = s->children; c; c = c->next) {
         if (c->state != CHILD_READY)
             continue;
@@ -126,6 +126,8 @@ static json_t *describe(const struct supervisor *s) {
             bridge = c->pid;
         else if (c->kind == IPC_ROLE_STATUS && c->generation == s->generation)
             status = c->pid;
+        else if (c->kind == IPC_ROLE_UPSTREAM && c->generation == s->generation)
+            upstream = c->pid;
     }
     json_t *object = json_pack("{sIsssIsIsIsO}", "pid", (json_int_t)getpid(), "address",
                                s->settings.conf.listen.address, "port", (json_int_t)s->sockets.port,
@@ -136,6 +138,8 @@ static json_t *describe(const struct supervisor *s) {
         (void)json_object_set_new(object, "status", json_integer(status));
         (void)json_object_set_new(object, "status_port", json_integer(s->sockets.status_port));
     }
+    if (object && upstream)
+        (void)json_object_set_new(object, "upstream", json_integer(upstream));
     return object;
 }
 

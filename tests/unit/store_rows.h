@@ -110,6 +110,28 @@ UNUSED static struct ca_keygen sample_keygen(uint64_t n, struct row_memory *memo
     return k;
 }
 
+UNUSED static struct ca_ask_row sample_ask(uint64_t n, struct row_memory *memory, size_t size) {
+    struct ca_ask_row a = {.version = 1,
+                           .tenant = "acme",
+                           .profile = "ldevid",
+                           .serial = sample_serial(n),
+                           .request = {(uint8_t)n, 8},
+                           .open = 1,
+                           .asks = 3,
+                           .unknown = 2,
+                           .asked_ms = 1700000000001,
+                           .csr = sample_octets(memory, n, size)};
+    (void)snprintf(a.device, sizeof a.device, "dev-%08llu", (unsigned long long)n);
+    return a;
+}
+
+UNUSED static struct ca_foreign_row sample_foreign(uint64_t n) {
+    return (struct ca_foreign_row){
+        .version = 1,
+        .fingerprint = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 9},
+        .serial = sample_serial(n)};
+}
+
 /* Row n of a table. */
 UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
                                          struct row_memory *memory) {
@@ -126,6 +148,10 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.published = sample_published(n)};
     case CA_TABLE_KEYGEN:
         return (union store_row){.keygen = sample_keygen(n, memory, 500)};
+    case CA_TABLE_ASK:
+        return (union store_row){.ask = sample_ask(n, memory, 500)};
+    case CA_TABLE_FOREIGN:
+        return (union store_row){.foreign = sample_foreign(n)};
     }
     fail_msg("there is no table %d", (int)table);
     return (union store_row){0};

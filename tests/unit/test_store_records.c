@@ -39,6 +39,7 @@ static void samples_init(struct samples *s) {
         s->rows[table] = sample_row(table, 258, &s->memory[table]);
     s->rows[CA_TABLE_ACT].act.text.n = 40;
     s->rows[CA_TABLE_KEYGEN].keygen.sealed.n = 40;
+    s->rows[CA_TABLE_ASK].ask.csr.n = 40;
     s->revoked = (struct ca_revoked){.revoked_ms = -1, .not_after_ms = 1800000000000, .reason = 4};
     s->device = sample_owner(258);
     (void)strcpy(s->device.station, "st-9");
