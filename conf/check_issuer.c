@@ -10,6 +10,8 @@ static const char *fault(const char **ret_key, const char *key, const char *text
 static const char *token_fault(const struct conf_issuer *issuer, const char **ret_key) {
     if (!issuer->key_label)
         return fault(ret_key, "key_label", "is missing; must be the CKA_LABEL of its key");
+    if (!issuer->chain)
+        return fault(ret_key, "chain", "is missing; must be a path");
     if (issuer->upstream.url)
         return fault(ret_key, "upstream.url", "is for the kind est");
     return NULL;

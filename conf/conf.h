@@ -76,7 +76,7 @@ struct conf_issuer {
     unsigned kind;        /* enum conf_issuer_kind */
     char *key_label;      /* CKA_LABEL on the token; NULL: its key is not here */
     char *certificate;    /* PEM of the issuing CA: pinned */
-    char *chain;          /* PEM: certificates above it, the root last */
+    char *chain;          /* PEM: certificates above it, the root last; NULL: it is a root */
     char *ocsp_key_label; /* CKA_LABEL of the key that signs its OCSP answers; NULL: no OCSP */
     uint64_t crl_shards;  /* 0: no shards; never changes once certificates were issued */
     char *old_with_new;   /* PEM: rollover certificates of its root (RFC 4210, 4.4); NULL: none */

@@ -62,7 +62,7 @@ static enum tm_err take_issuers(const struct merge *m, struct conf_managed *mana
         if (earlier)
             return refuse(m, place(where, "issuers", i, "name"), "is the name of an earlier issuer",
                           added[i].name);
-        if (added[i].kind != CONF_ISSUER_TOKEN || !added[i].key_label)
+        if (added[i].kind != CONF_ISSUER_TOKEN || !added[i].key_label || !added[i].chain)
             return refuse(m, place(where, "issuers", i, "name"),
                           "is not of a key on the token, as issuers of this file are",
                           added[i].name);

@@ -99,8 +99,10 @@ const struct conf_row conf_issuer_rows[] = {
     {.key = "chain",
      .type = CONF_PATH,
      .offset = offsetof(struct conf_issuer, chain),
+     .preset = "",
      .example = "/etc/touchmark/ca/root.pem",
-     .help = "PEM file of the certificates above it, the root last."},
+     .help = "PEM file of the certificates above it, the root last; the kind token needs it, the "
+             "kind est if its CA is not a root."},
     {.key = "ocsp_key_label",
      .type = CONF_STRING,
      .offset = offsetof(struct conf_issuer, ocsp_key_label),
