@@ -9,13 +9,15 @@ import http.server
 import ssl
 import threading
 import time
+import unittest
 
-from harness import Server, Site, openssl, until
+from harness import Key, Server, Site, finish, openssl, until
 
 AUTHORITY = "RA-1"  # as the upstream's registry has it
 
 # What devices get: at the upstream for registration authorities alone, else as the shipped ldevid.
 BY_RA = "credentials: [ra]"
+PATHS = {"workers": 1}
 RA_PROFILE = ("kind: ldevid\nkeys: [p256]\nsubject:\n  - type: CN\n    value: '{id}'\n"
               "key_usage: [digitalSignature]\next_key_usage: [clientAuth, cmcRA]\nvalidity: 30d\n"
               "credentials: [secret, ldevid]\nlink: 'off'\nstates: [registered, activated]\n"
@@ -135,8 +137,13 @@ class HostileServer:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                """Connections that break are what some tests are about."""
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "tls.pem", folder / "tls.key")
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
@@ -200,3 +207,64 @@ def options_for(upstream, label="byra"):
     site = upstream.site
     return {"url": f"https://127.0.0.1:{upstream.port}/.well-known/est/{label}",
             "anchors": site.root, "certificate": certificate, "key": key, "timeout": "5s"}
+
+
+class Base(unittest.TestCase):
+    count = 0
+
+    @classmethod
+    def keep(cls, server):
+        cls.addClassCleanup(server.site.remove)
+        cls.addClassCleanup(server.kill)
+        return server
+
+    @classmethod
+    def name(cls):
+        Base.count += 1
+        return f"D{Base.count:04}"
+
+    def first_request(self, name=None, server=None):
+        """A device that is registered here, its key, and its request as a function."""
+        name = name or self.name()
+        server = server or self.ra
+        secret = server.add_device(name)
+        key = Key(server.site.folder, name)
+        der = key.csr(f"/CN={name}")
+        return name, key, lambda: server.enroll("ldevid", der, name, secret)
+
+    def refusals(self, name, server=None):
+        return [x for x in (server or self.ra).leaves()
+                if x.get("device") == name and x["event"] in ("refused", "burned")]
+
+    def check_nothing_released(self, name):
+        self.assertEqual(self.ra.device(name)["certificates"], [])
+        self.assertEqual(self.ra.intents(), [])
+
+
+class Pair(Base):
+    """A registration authority and the Touchmark that signs for it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.upstream = cls.keep(Server(UpstreamSite(listen=PATHS))).start()
+        cls.upstream.site.listen["port"] = cls.upstream.port  # it may be started again there
+        options = options_for(cls.upstream)
+        site = cls.upstream.site
+        cls.ra = cls.keep(Ra(RaSite(site.issuer, site.folder / "ca" / "manufacturing-chain.pem",
+                                    options, listen=PATHS)))
+        cls.ra.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        for server in (cls.ra, cls.upstream):
+            server.stop()
+            finish(server)
+
+    def request(self, name=None):
+        name = name or self.name()
+        self.upstream.add_device(name, secret=False)
+        return self.first_request(name)
+
+    def signed_for(self, name):
+        """Serial numbers of the device's certificates at the upstream, newest first."""
+        return [c["serial"] for c in self.upstream.device(name)["certificates"]]
