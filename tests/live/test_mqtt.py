@@ -211,6 +211,8 @@ class Devices(Mqtt):
                 tap.subscribe(f"{PREFIX}/#")
                 unit = self.unit(f"G-{over}", over, idevid=None)
                 _, status = unit.do("run")
+                tap.publish("spBv1.0/all")
+                tap.wait(lambda m: m.topic == "spBv1.0/all")  # behind all the rest
                 seen = {"request": [], "response": []}
                 for m in tap.messages:
                     if kind_of(m) in seen:
