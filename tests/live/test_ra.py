@@ -93,7 +93,10 @@ class TwoTouchmarks(Pair):
     def test_what_is_revoked_here_is_refused_here(self):
         name, key, path = self.enrolled()
         [own] = self.ra.device(name)["certificates"]
-        self.ra.touchmark("cert", "revoke", own["serial"], "--reason", "keyCompromise")
+        [shown] = self.ra.touchmark("cert", "show", own["serial"])
+        self.assertEqual(shown["signed_as"], serial_of(path.read_text()))
+        said = self.ra.touchmark("cert", "revoke", own["serial"], "--reason", "keyCompromise")[-1]
+        self.assertIn("have it revoked there, too", said["note"])
         answer = self.renew(path, key, Key(self.ra.site.folder, f"{name}-2"))
         self.assertEqual(answer.status, 403, answer)
         self.assertIn("revoked", answer.text)
