@@ -294,7 +294,7 @@ static enum tm_err check_environment(const struct conf_check *c) {
     const char *slash = strrchr(c->conf->signer.module, '/');
     const char *module = slash ? slash + 1 : c->conf->signer.module;
     if (c->conf->environment == CONF_ENV_PROD && !c->conf->softhsm_in_prod &&
-        strstr(module, "softhsm"))
+        conf_has_issuer_of(c->conf, CONF_ISSUER_TOKEN) && strstr(module, "softhsm"))
         return CONF_REFUSE(c, "signer.module",
                            "SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true");
     return TM_OK;

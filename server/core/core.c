@@ -306,6 +306,7 @@ static enum tm_err open_admin(struct core *core) {
         .acts = &core->acts,
         .setup = &core->setup,
         .signer = core->signer,
+        .upstream = core->upstream,
         .faces = core->faces,
         .events = core->events,
         .publish = core->publish,

@@ -132,6 +132,8 @@ void core_upstream_free(struct core_upstream *upstream);
 struct ca_upstream *core_upstream_interface(struct core_upstream *upstream); /* NULL for NULL */
 /* Takes fd over. */
 void core_upstream_linked(struct core_upstream *upstream, int fd);
+/* Does the CA of this issuer (its index) answer, as far as is known? */
+bool core_upstream_answers(const struct core_upstream *upstream, size_t issuer);
 /* Gives up what is late; call it every 100 ms. */
 void core_upstream_tick(struct core_upstream *upstream);
 
@@ -187,6 +189,7 @@ struct core_admin_config {
     struct core_acts *acts;
     const struct core_setup *setup;
     const struct core_signer *signer;
+    const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */
     struct core_publish *publish;     /* NULL: there is no status service */

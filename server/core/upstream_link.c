@@ -220,6 +220,10 @@ void core_upstream_linked(struct core_upstream *upstream, int fd) {
         log_error("link to the upstream role: %s", tm_err_name(err));
 }
 
+bool core_upstream_answers(const struct core_upstream *upstream, size_t issuer) {
+    return upstream && upstream->link && !upstream->health[issuer].failures;
+}
+
 void core_upstream_tick(struct core_upstream *upstream) {
     static const struct ca_asked late = {.status = IPC_UPSTREAM_LOST,
                                          .text = "the upstream role does not answer"};

@@ -68,6 +68,11 @@ static bool is_stale(const struct supervisor *s, const struct child *child) {
     return child->generation != s->generation;
 }
 
+/* A registration authority alone has no key, and no token. */
+static bool wants_signer(const struct supervisor *s) {
+    return conf_has_issuer_of(&s->settings.conf, CONF_ISSUER_TOKEN);
+}
+
 /* One process at a time: the store has one writer, and two processes that open a SoftHSM token at
  * once fail to log in. The old core goes first, so that its tickets still find their signer. */
 static void keep_core_and_signer(struct supervisor *s) {
@@ -76,7 +81,7 @@ static void keep_core_and_signer(struct supervisor *s) {
         child_drain(core);
     if (signer && is_stale(s, signer) && !(core && is_stale(s, core)))
         child_drain(signer);
-    if (!signer && may_start(s, IPC_ROLE_SIGNER))
+    if (!signer && wants_signer(s) && may_start(s, IPC_ROLE_SIGNER))
         start(s, IPC_ROLE_SIGNER);
     if (!core && may_start(s, IPC_ROLE_CORE))
         start(s, IPC_ROLE_CORE);
@@ -250,7 +255,7 @@ static void step_down(struct supervisor *s) {
 /* ---- what happened ---- */
 
 static bool all_up(const struct supervisor *s) {
-    return is_up(s, IPC_ROLE_CORE) && is_up(s, IPC_ROLE_SIGNER) &&
+    return is_up(s, IPC_ROLE_CORE) && (!wants_signer(s) || is_up(s, IPC_ROLE_SIGNER)) &&
            (!wants_bridge(s) || is_up(s, IPC_ROLE_BRIDGE)) &&
            count(s, IPC_ROLE_STATUS, true) >= wanted_status(s) &&
            count(s, IPC_ROLE_UPSTREAM, true) >= wanted_upstream(s) &&

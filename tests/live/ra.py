@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import http.server
+import re
 import ssl
 import threading
 import time
@@ -67,6 +68,20 @@ class RaSite(Site):
                             "  - name: acme\n    issuer: factory\n")
         text = text.replace("tenants:\n  - name: acme", issuer + "tenants:\n  - name: acme", 1)
         assert "issuer: factory" in text and "kind: est" in text
+        self.config.write_text(text)
+
+
+class TokenlessSite(RaSite):
+    """Nobody but the other CA signs: there is no token, and what serves TLS is from elsewhere."""
+
+    def write_config(self):
+        super().write_config()
+        text = self.config.read_text()
+        own = text.index("  - name: manufacturing\n")
+        text = text[:own] + text[text.index("  - name: factory\n"):]
+        text = re.sub(r"signer:\n(  .*\n)+", "", text)
+        text = text.replace("self_issue: true", "self_issue: false")
+        text = text.replace("issuer: manufacturing", "issuer: factory")
         self.config.write_text(text)
 
 

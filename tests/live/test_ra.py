@@ -11,7 +11,7 @@ import tempfile
 
 from harness import (WELL_KNOWN, Key, certificates_in, check_log, finish, main, openssl, public_of,
                      serial_of, subject_of)
-from ra import AUTHORITY, PATHS, Base, HostileServer, Pair, Ra, RaSite, gmt
+from ra import AUTHORITY, PATHS, Base, HostileServer, Pair, Ra, RaSite, TokenlessSite, gmt
 
 
 class TwoTouchmarks(Pair):
@@ -145,6 +145,7 @@ class TwoTouchmarks(Pair):
             self.assertIn(b"signs elsewhere", text)
 
     def test_nothing_is_claimed_about_its_certificates(self):
+        self.assertEqual(self.ra.touchmark("status")[-1]["upstream"], {"factory": "ready"})
         [factory] = [x for x in self.ra.touchmark("keys", "list") if x["name"] == "factory"]
         self.assertEqual(factory["upstream"], self.ra.site.upstream["url"])
         self.assertNotIn("token", factory)
@@ -156,6 +157,7 @@ class TwoTouchmarks(Pair):
         self.assertEqual(answer.status, 503, answer)
         self.assertRegex(answer.headers["Retry-After"], r"^\d+$")
         self.check_nothing_released(name)
+        self.assertEqual(self.ra.touchmark("status")[-1]["upstream"], {"factory": "down"})
         self.upstream.start()
         pem = self.ra.ask_until(200, ask).pem()
         self.assertEqual(self.signed_for(name), [serial_of(pem)])
@@ -358,6 +360,25 @@ class HostileUpstream(Base):
         self.ra.ask_until(200, lambda: self.ra.enroll("ldevid", key.csr(f"/CN={name}"), name, secret))
         self.assertEqual(self.hostile.bodies[-1], asked)
         self.assertRegex(self.ra.issued_leaf(name)["reason"], r"asked \d times, [1-9] of them")
+
+    def test_without_any_token(self):
+        site = TokenlessSite(self.folder / "ca.pem", None, self.ra.site.upstream, listen=PATHS)
+        for name in ("pem", "key"):  # of a TLS server at 127.0.0.1
+            shutil.copy(self.folder / f"tls.{name}", site.folder / f"server.{name}")
+        shutil.copy(self.folder / "ca.pem", site.root)
+        ra = Ra(site)
+        try:
+            ra.start()
+            self.assertEqual(ra.pids("signer"), [])
+            self.hostile.answer = self.good
+            name, key, ask = self.first_request(server=ra)
+            self.assertEqual(public_of(ra.ask_until(200, ask).pem()), key.public())
+            self.assertNotIn("signer", ra.touchmark("status")[-1])
+            ra.stop()
+            finish(ra)
+        finally:
+            ra.kill()
+            site.remove()
 
     def test_another_server_in_its_place(self):
         """Only what is pinned is trusted, for TLS too."""
