@@ -90,8 +90,8 @@ static bool is_remote(struct client *client, const struct ca_serial *serial) {
     return issuer && issuer->remote;
 }
 
-static enum tm_err revoke(struct client *client, const struct ca_serial *serial, uint8_t reason,
-                          const char *text) {
+static enum tm_err begin_revocation(struct client *client, const struct ca_serial *serial,
+                                    uint8_t reason, const char *text) {
     struct revocation *revocation = malloc(sizeof *revocation);
     if (!revocation)
         return TM_ENOMEM;
@@ -117,5 +117,5 @@ void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q)
         return;
     }
     admin_act_begins(client);
-    admin_act_begun(client, revoke(client, &serial, reason, q->reason));
+    admin_act_begun(client, begin_revocation(client, &serial, reason, q->reason));
 }
