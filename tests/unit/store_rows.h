@@ -157,6 +157,18 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
     return (union store_row){0};
 }
 
+/* The same, in a store that has certificate n: rows that lead to a certificate lead to that one. */
+UNUSED static union store_row sound_row(enum ca_table table, uint64_t n,
+                                        struct row_memory *memory) {
+    union store_row row = sample_row(table, n, memory);
+    uint8_t der[SAMPLE_DER];
+    if (table == CA_TABLE_FOREIGN) {
+        struct ca_certificate certificate = sample_certificate(n, der, sizeof der);
+        memcpy(row.foreign.fingerprint, certificate.fingerprint, CA_HASH_SIZE);
+    }
+    return row;
+}
+
 UNUSED static struct ca_change change_row(enum ca_table table, const void *row) {
     return (struct ca_change){.kind = CA_PUT_ROW, .u.row = {table, row}};
 }

@@ -111,9 +111,9 @@ static void refuses_what_does_not_fit(void **state) {
          "issuers.upstream.user: user and password_file go together"},
         {"    key_label: m-2026\n", EST(GOOD_URL, "anchors: a"),
          "issuers.upstream.certificate: is missing, and so is user"},
-        {"    key_label: m-2026\n",
-         EST(GOOD_URL,
-             "anchors: /a, certificate: /c, key: /pub/k") "status: {url: 'http://s', dir: /pub}\n",
+        {"issuers:\n",
+         "status: {url: 'http://s', dir: /pub}\nissuers:\n  - name: e\n    certificate: c\n" EST(
+             GOOD_URL, "anchors: /a, certificate: /c, key: /pub/k"),
          "status.dir: is public, and a secret for https://ca.example"},
         {"tenants:\n",
          "  - {name: manufacturing, key_label: k, certificate: c, chain: d}\ntenants:\n",

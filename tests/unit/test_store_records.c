@@ -105,6 +105,8 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "9a5cbda7aa771f701e90def4878f73e0493f45a3e00cda824942aa407ee43be1",
     "ba63d6e12ffdc44952241b11b0b81398115aa37456af86238827ddcd9f27c23e",
     "5fa0287810b745a81db79243bbb6f58a3924a3aee0993cceaae0419cbec9e68b",
+    "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
+    "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
 };
 
 /* The records above, then the tables' rows. */
