@@ -135,9 +135,12 @@ static bool extensions_fit(struct ca_request *r, struct ca_refusal *ret) {
 
 /* A Full PKI Request links identity and possession by its signature over both (RFC 5272, 5), and of
  * a key that is made here nobody has possession yet; a value of a TLS session in either is verified
- * all the same. */
+ * all the same. What a registration authority passes on is linked to its session with the device,
+ * which it has verified (RFC 7030, 3.7). */
 static bool needs_no_link(const struct ca_request *r) {
     const struct pki_csr *csr = &r->csr;
+    if (r->who.credential & CA_CRED_RA)
+        return true;
     return (r->cmc || r->generated) && !csr->challenge_password.n && !csr->otp_challenge.n &&
            !csr->revocation_challenge.n && !csr->est_identity_linking.n;
 }
@@ -161,7 +164,9 @@ static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
  * which PoP linking and ECDSA change from try to try. Of a proof, whose key is new in each try, it
  * is code and issuer. */
 static bool make_key(struct ca_request *r) {
+    /* An authority stays the same when its own certificate is renewed. */
     struct bytes identity = r->proof ? bytes_str(r->label->tenant->issuer->name)
+                            : r->who.credential & CA_CRED_RA      ? bytes_str(r->who.authority)
                             : r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
                                                                   : BYTES_OF(r->device.secret.salt);
     struct bytes key = r->csr.spki.whole;

@@ -54,6 +54,14 @@ static enum tm_err check_folder(const struct conf_check *c) {
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (own[i].path && conf_lies_in(own[i].path, dir))
             return CONF_REFUSE(c, "status.dir", "is public, and %s lies in it", own[i].name);
+    const struct conf_issuer *issuers = conf->issuers.items;
+    for (size_t i = 0; i < conf->issuers.count; i++) {
+        const struct conf_upstream *upstream = &issuers[i].upstream;
+        if ((upstream->key && conf_lies_in(upstream->key, dir)) ||
+            (upstream->password_file && conf_lies_in(upstream->password_file, dir)))
+            return CONF_REFUSE(c, "status.dir", "is public, and a secret for %s lies in it",
+                               upstream->url ? upstream->url : issuers[i].name);
+    }
     return TM_OK;
 }
 

@@ -63,6 +63,10 @@ static enum tm_err take_issuers(const struct merge *m, struct conf_managed *mana
         if (earlier)
             return refuse(m, place(where, "issuers", i, "name"), "is the name of an earlier issuer",
                           added[i].name);
+        if (added[i].kind != CONF_ISSUER_TOKEN || !added[i].key_label || !added[i].chain)
+            return refuse(m, place(where, "issuers", i, "name"),
+                          "is not of a key on the token, as issuers of this file are",
+                          added[i].name);
         const char *fault;
         if (conf_check_issuer_token(m->conf, &added[i], &fault))
             return refuse(m, place(where, "issuers", i, "token"), fault, added[i].token);

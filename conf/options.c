@@ -416,7 +416,8 @@ const struct conf_row conf_rows[] = {
      .rows = conf_issuer_rows,
      .min = 1,
      .elem_size = sizeof(struct conf_issuer),
-     .help = "The issuing CAs whose keys are on the tokens."},
+     .help = "The issuing CAs: those whose keys are on the tokens, and other EST servers that "
+             "sign."},
     {.key = "tenants",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, tenants),

@@ -48,7 +48,8 @@ bool conf_token_used(const struct conf *conf, size_t index) {
     const struct conf_issuer *issuers = conf->issuers.items;
     size_t primary = conf_token_primary(conf, index);
     for (size_t i = 0; i < conf->issuers.count; i++)
-        if (conf_token_named(conf, issuers[i].token) == primary)
+        if (issuers[i].kind == CONF_ISSUER_TOKEN &&
+            conf_token_named(conf, issuers[i].token) == primary)
             return true;
     return false;
 }

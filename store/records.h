@@ -38,6 +38,8 @@ enum store_type {
     STORE_TYPE_ISSUER,
     STORE_TYPE_PUBLISHED,
     STORE_TYPE_KEYGEN,
+    STORE_TYPE_ASK,
+    STORE_TYPE_FOREIGN,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -80,6 +82,8 @@ union store_row {
     struct ca_issuer_row issuer;
     struct ca_published published;
     struct ca_keygen keygen;
+    struct ca_ask_row ask;
+    struct ca_foreign_row foreign;
 };
 
 /* NULL: there is no such table. */

@@ -63,6 +63,10 @@ static void add_certificate(json_t *object, const struct ca_issuer *issuer, int6
 static void add_token(json_t *object, const struct core_admin_config *config, size_t index) {
     const struct core_issuer *uses = &config->setup->uses[index];
     struct bytes spki;
+    if (uses->upstream_url) {
+        (void)json_object_set_new(object, "upstream", json_string(uses->upstream_url));
+        return;
+    }
     (void)json_object_set_new(object, "token",
                               json_boolean(core_signer_shows(config->signer, index)));
     (void)json_object_set_new(object, "token_name",

@@ -66,8 +66,10 @@ enum tm_err core_cloud_judge(const struct core_cloud *cloud, const char *issuer,
                        setup->proof_profile->name);
         return TM_EDENIED;
     }
-    if (!core_issuer_named(setup, issuer)) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1, "there is no issuer \"%.64s\" in the configuration",
+    const struct ca_issuer *found = core_issuer_named(setup, issuer);
+    if (!found || found->remote) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1,
+                       "there is no issuer \"%.64s\" with a key on the token in the configuration",
                        issuer);
         return TM_ENOTFOUND;
     }

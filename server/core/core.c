@@ -44,7 +44,8 @@ struct core {
     struct core_ocsp *ocsp;       /* NULL: as before */
     struct core_signer *signer;
     struct core_alarm alarm;
-    struct core_events *events; /* NULL: no bridge wants any */
+    struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
+    struct core_events *events;     /* NULL: no bridge wants any */
     struct core_faces *faces;
     struct core_admin *admin;
     struct loop_timer tick;
@@ -63,6 +64,10 @@ static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, i
     struct core *core = role->self;
     if (peer == IPC_ROLE_SIGNER) {
         core_signer_linked(core->signer, peer_index, fd);
+        return;
+    }
+    if (peer == IPC_ROLE_UPSTREAM) {
+        core_upstream_linked(core->upstream, fd);
         return;
     }
     if (core->recovered) {
@@ -126,6 +131,7 @@ static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
     core_signer_tick(core->signer);
+    core_upstream_tick(core->upstream);
     core_events_tick(core->events);
     if (!core->draining) {
         core_publish_tick(core->publish);
@@ -257,8 +263,18 @@ static enum tm_err open_faces(struct core *core) {
     return core_faces_new(&config, &core->faces);
 }
 
+static enum tm_err open_upstream(struct core *core) {
+    const struct conf *conf = core->role->conf;
+    return conf_has_issuer_of(conf, CONF_ISSUER_EST)
+               ? core_upstream_new(core->role->loop, conf, &core->setup, &core->upstream)
+               : TM_OK;
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
+    enum tm_err err = open_upstream(core);
+    if (err)
+        return err;
     core->config =
         (struct ca_service_config){.labels = core->setup.labels,
                                    .label_count = core->setup.label_count,
@@ -266,6 +282,7 @@ static enum tm_err open_service(struct core *core) {
                                    .server_names = conf->tls.names,
                                    .queue = conf->core.queue,
                                    .wrap = core->wrap,
+                                   .upstream = core_upstream_interface(core->upstream),
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
                                    .now_ms = clock_wall_ms};
@@ -276,7 +293,7 @@ static enum tm_err open_service(struct core *core) {
                                               .alarm = signer_alarm,
                                               .arg = core};
     core->alarm = (struct core_alarm){.store = core->store, .now_ms = clock_wall_ms};
-    enum tm_err err = core_signer_new(&signer, &core->signer);
+    err = core_signer_new(&signer, &core->signer);
     if (!err)
         err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
                              &core->service);
@@ -304,6 +321,7 @@ static enum tm_err open_admin(struct core *core) {
         .acts = &core->acts,
         .setup = &core->setup,
         .signer = core->signer,
+        .upstream = core->upstream,
         .faces = core->faces,
         .events = core->events,
         .publish = core->publish,
@@ -416,6 +434,7 @@ void core_stop(struct role *role) {
     core_faces_free(core->faces);
     core_events_free(core->events);
     core_signer_free(core->signer);
+    core_upstream_free(core->upstream);
     core_ocsp_free(core->ocsp);
     core_publish_free(core->publish);
     core_acts_free(&core->acts);

@@ -18,6 +18,7 @@
  *   signer_link.h  one of these links
  *   alarm.h        what is wrong, in the audit
  *   breaker.h      when a token that failed is asked again
+ *   upstream_link.c  ca/upstream.h over the link to the upstream process
  *   acts.h         acts that take two officers, and who carries them out
  *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
@@ -44,6 +45,7 @@ struct core_issuer {
     size_t token; /* of setup.tokens; no standby */
     const char *key_label;
     const char *ocsp_key_label; /* NULL: none */
+    const char *upstream_url;   /* NULL: its key is on the token */
     enum core_issuer_state state;
 };
 /* A token, by its position in the configuration (conf_token). */
@@ -164,6 +166,21 @@ struct core_token_health {
 bool core_signer_health(const struct core_signer *signer, size_t token,
                         struct core_token_health *ret);
 
+/* Other CAs over the link to the upstream process. Not having any is NULL, which all but _new take.
+ */
+struct core_upstream;
+MUST_USE enum tm_err core_upstream_new(struct loop *loop, const struct conf *conf,
+                                       const struct core_setup *setup,
+                                       struct core_upstream **ret_upstream);
+void core_upstream_free(struct core_upstream *upstream);
+struct ca_upstream *core_upstream_interface(struct core_upstream *upstream); /* NULL for NULL */
+/* Takes fd over. */
+void core_upstream_linked(struct core_upstream *upstream, int fd);
+/* Does the CA of this issuer (its index) answer, as far as is known? */
+bool core_upstream_answers(const struct core_upstream *upstream, size_t issuer);
+/* Gives up what is late; call it every 100 ms. */
+void core_upstream_tick(struct core_upstream *upstream);
+
 /* Events: every leaf of the audit log to the bridge, at least once and in order, from where a
  * cursor in the store says. Not having any is NULL, which all but _new and _next take. */
 #define CORE_EVENTS_WINDOW 64 /* sent and not acknowledged */
@@ -216,6 +233,7 @@ struct core_admin_config {
     struct core_acts *acts;
     const struct core_setup *setup;
     const struct core_signer *signer;
+    const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */
     struct core_publish *publish;     /* NULL: there is no status service */

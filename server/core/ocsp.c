@@ -374,7 +374,8 @@ enum tm_err core_ocsp_new(const struct core_ocsp_config *config, struct core_ocs
         return TM_ENOMEM;
     }
     for (size_t i = 0; i < config->setup->issuer_count; i++)
-        add(ocsp, &config->setup->issuers[i]);
+        if (!config->setup->issuers[i].remote)
+            add(ocsp, &config->setup->issuers[i]);
     *ret_ocsp = ocsp;
     return TM_OK;
 }

@@ -31,7 +31,7 @@ size_t signers_issuer(const struct core_signer *s, const char *name) {
 bool signers_used(const struct core_signer *s, size_t token) {
     const struct core_setup *setup = s->config.setup;
     for (size_t i = 0; i < setup->issuer_count; i++)
-        if (setup->uses[i].token == setup->tokens[token].primary)
+        if (!setup->issuers[i].remote && setup->uses[i].token == setup->tokens[token].primary)
             return true;
     return false;
 }
