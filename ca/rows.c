@@ -11,6 +11,7 @@ _Static_assert(offsetof(struct ca_profile_row, version) == 0, "rows begin with t
 _Static_assert(offsetof(struct ca_issuer_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_published, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_agreed, version) == 0, "rows begin with their version");
 
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
@@ -38,6 +39,7 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_issuer_row *issuer = row;
     const struct ca_published *published = row;
     const struct ca_keygen *keygen = row;
+    const struct ca_agreed *agreed = row;
     switch (table) {
     case CA_TABLE_PENDING:
         return put_device(out, pending->tenant, pending->device, pending->profile);
@@ -52,6 +54,8 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_names(out, (const char *const[]){published->issuer, published->object}, 2);
     case CA_TABLE_KEYGEN:
         return put_device(out, keygen->tenant, keygen->device, keygen->profile);
+    case CA_TABLE_AGREED:
+        return put_names(out, (const char *const[]){agreed->name}, 1);
     }
     return TM_EINVAL;
 }
@@ -70,6 +74,8 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_published);
     case CA_TABLE_KEYGEN:
         return sizeof(struct ca_keygen);
+    case CA_TABLE_AGREED:
+        return sizeof(struct ca_agreed);
     }
     return 0;
 }

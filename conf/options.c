@@ -298,7 +298,7 @@ static const struct conf_row core_rows[] = {
     {.key = NULL},
 };
 
-static const struct conf_row label_rows[] = {
+const struct conf_row conf_label_rows[] = {
     {.key = "label",
      .type = CONF_NAME,
      .offset = offsetof(struct conf_label, label),
@@ -406,7 +406,7 @@ const struct conf_row conf_rows[] = {
     {.key = "labels",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, labels),
-     .rows = label_rows,
+     .rows = conf_label_rows,
      .min = 1,
      .elem_size = sizeof(struct conf_label),
      .help = "What the EST paths serve."},

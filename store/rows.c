@@ -109,6 +109,15 @@ static const struct codec_field KEYGEN_FIELDS[] = {
 static SCHEMA(KEYGEN_SCHEMA, "generated key", STORE_TYPE_KEYGEN, 1, struct ca_keygen,
               KEYGEN_FIELDS);
 
+static const struct codec_field AGREED_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_agreed, version, 0),
+    CODEC_STRING(struct ca_agreed, name),
+    CODEC_BLOB(struct ca_agreed, value, CA_AGREED_VALUE_MAX),
+    CODEC_INT(CODEC_I64, struct ca_agreed, since_ms, 0),
+    CODEC_OCTETS(struct ca_agreed, act),
+};
+static SCHEMA(AGREED_SCHEMA, "agreement", STORE_TYPE_AGREED, 1, struct ca_agreed, AGREED_FIELDS);
+
 const struct codec_schema *store_row_schema(enum ca_table table) {
     switch (table) {
     case CA_TABLE_PENDING:
@@ -123,6 +132,8 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &PUBLISHED_SCHEMA;
     case CA_TABLE_KEYGEN:
         return &KEYGEN_SCHEMA;
+    case CA_TABLE_AGREED:
+        return &AGREED_SCHEMA;
     }
     return NULL;
 }

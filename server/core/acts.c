@@ -2,6 +2,8 @@
 /* See acts.h. */
 #include "server/core/acts.h"
 
+#include "server/core/assignments.h"
+
 enum tm_err core_acts_open(const struct core_acts_config *config, struct core_acts *ret) {
     const struct ca_acts_config acts = {.store = config->store,
                                         .loop = config->loop,
@@ -20,7 +22,11 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
         err = core_revoke_new(&revoke, ret->acts, &ret->revoke);
     if (!err)
         err = core_cloud_new(&cloud, ret->acts, &ret->cloud);
-    return err ? err : core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
+    if (!err)
+        err = core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
+    return err ? err
+               : core_agreed_act_add(config->store, ret->acts, &core_assignment_kind,
+                                     &ret->issuer_change);
 }
 
 void core_acts_stop(struct core_acts *acts) {

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "pki/name.h"
 #include "server/core/admin_internal.h"
+#include "server/core/assignments.h"
 #include "server/core/issuers.h"
+#include "server/core/profiles.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -155,8 +157,39 @@ static void send_one(struct client *client, const char *name) {
         admin_refuse_format(client, "there is no issuer %s", name);
 }
 
+/* ---- what officers agree on ---- */
+
+/* What the configuration says of tenants and is not followed. */
+static void send_refused(struct client *client) {
+    const struct core_assignments *all = client->admin->config.assignments;
+    for (size_t i = 0; i < all->count; i++)
+        if (all->items[i].verdict == CORE_AGREED_NOT)
+            admin_row(client, json_pack("{s:s, s:s, s:s}", "name", all->items[i].row.name, "state",
+                                        "not agreed", "text", all->items[i].words));
+}
+
+static void answer_word(struct client *client, const struct ipc_admin_request *q) {
+    const struct core_admin_config *config = &client->admin->config;
+    uint8_t act[CA_ACT_ID_SIZE] = {0};
+    const char *word =
+        core_agreed_word(config->store, &core_assignment_kind, q->state, q->data,
+                         core_profiles_guarded(config->setup), config->now_ms(), act);
+    if (!word) {
+        admin_refuse(client, "the registry cannot be read");
+        return;
+    }
+    json_t *object = json_pack("{s:s, s:s}", "name", q->state, "state", word);
+    if (strcmp(word, "approved") == 0 || strcmp(word, "open") == 0)
+        (void)json_object_set_new(object, "act", hex_json(BYTES_OF(act)));
+    admin_answer(client, object);
+}
+
 void admin_keys(struct client *client, const struct ipc_admin_request *q) {
     const struct core_admin_config *config = &client->admin->config;
+    if (q->data.n) {
+        answer_word(client, q);
+        return;
+    }
     if (q->issuer[0]) {
         send_one(client, q->issuer);
         return;
@@ -164,6 +197,7 @@ void admin_keys(struct client *client, const struct ipc_admin_request *q) {
     for (size_t i = 0; i < config->setup->issuer_count; i++)
         admin_row(client, issuer_json(config, i));
     send_gone(client);
+    send_refused(client);
     admin_end_rows(client, "");
 }
 

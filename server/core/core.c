@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/core/acts.h"
+#include "server/core/assignments.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
@@ -31,6 +32,7 @@ struct early_link {
 struct core {
     struct role *role;
     struct core_setup setup;
+    struct core_assignments assignments;
     struct ca_service_config config;
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
@@ -288,6 +290,7 @@ static enum tm_err open_admin(struct core *core) {
         .service = core->service,
         .acts = &core->acts,
         .setup = &core->setup,
+        .assignments = &core->assignments,
         .signer = core->signer,
         .faces = core->faces,
         .events = core->events,
@@ -354,12 +357,21 @@ static void issuers_bound(void *arg, enum tm_err result) {
         core_profiles_bind(&core->setup, core->store, clock_wall_ms(), profiles_bound, core);
 }
 
-static void recovered(void *arg, enum tm_err result) {
+static void assignments_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
     if (result)
         issuers_bound(core, result);
     else
         core_issuers_bind(&core->setup, core->store, clock_wall_ms(), issuers_bound, core);
+}
+
+static void recovered(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        assignments_bound(core, result);
+    else
+        core_agreed_bind(core->assignments.items, core->assignments.count, core->store,
+                         clock_wall_ms(), assignments_bound, core);
 }
 
 enum tm_err core_start(struct role *role) {
@@ -375,6 +387,9 @@ enum tm_err core_start(struct role *role) {
     enum tm_err err = core_setup_load(role->conf, &core->setup);
     if (!err)
         err = open_store(core);
+    if (!err)
+        err = core_assignments_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
+                                     &core->assignments);
     if (!err)
         err = open_wrap(core);
     if (!err)
@@ -406,6 +421,7 @@ void core_stop(struct role *role) {
     core_acts_free(&core->acts);
     ca_service_free(core->service);
     ca_wrap_free(core->wrap);
+    core_assignments_free(&core->assignments);
     core_setup_free(&core->setup);
     free(core);
     role->self = NULL;

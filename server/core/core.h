@@ -7,6 +7,7 @@
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   issuers.c      a name is one key's: issuers held against the store
+ *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h)
  *   profiles.h     profiles held against the store, and the act that changes one
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
@@ -165,12 +166,14 @@ void core_faces_pause(struct core_faces *faces);
 
 /* Administration. listen_fd stays the caller's. */
 struct core_admin;
+struct core_assignments;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
     struct ca_service *service;
     struct core_acts *acts;
     const struct core_setup *setup;
+    const struct core_assignments *assignments;
     const struct core_signer *signer;
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */

@@ -110,6 +110,15 @@ UNUSED static struct ca_keygen sample_keygen(uint64_t n, struct row_memory *memo
     return k;
 }
 
+UNUSED static struct ca_agreed sample_agreed(uint64_t n, struct row_memory *memory, size_t size) {
+    struct ca_agreed a = {.version = 1,
+                          .value = sample_octets(memory, n, size),
+                          .since_ms = 1700000000001,
+                          .act = {(uint8_t)n, 8}};
+    (void)snprintf(a.name, sizeof a.name, "tenant:tenant-%04llu", (unsigned long long)n);
+    return a;
+}
+
 /* Row n of a table. */
 UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
                                          struct row_memory *memory) {
@@ -126,6 +135,8 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.published = sample_published(n)};
     case CA_TABLE_KEYGEN:
         return (union store_row){.keygen = sample_keygen(n, memory, 500)};
+    case CA_TABLE_AGREED:
+        return (union store_row){.agreed = sample_agreed(n, memory, 200)};
     }
     fail_msg("there is no table %d", (int)table);
     return (union store_row){0};

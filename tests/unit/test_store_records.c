@@ -39,6 +39,7 @@ static void samples_init(struct samples *s) {
         s->rows[table] = sample_row(table, 258, &s->memory[table]);
     s->rows[CA_TABLE_ACT].act.text.n = 40;
     s->rows[CA_TABLE_KEYGEN].keygen.sealed.n = 40;
+    s->rows[CA_TABLE_AGREED].agreed.value.n = 40;
     s->revoked = (struct ca_revoked){.revoked_ms = -1, .not_after_ms = 1800000000000, .reason = 4};
     s->device = sample_owner(258);
     (void)strcpy(s->device.station, "st-9");
@@ -104,6 +105,7 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "9a5cbda7aa771f701e90def4878f73e0493f45a3e00cda824942aa407ee43be1",
     "ba63d6e12ffdc44952241b11b0b81398115aa37456af86238827ddcd9f27c23e",
     "5fa0287810b745a81db79243bbb6f58a3924a3aee0993cceaae0419cbec9e68b",
+    "3ceaa8d0bfeb1c223a85f0595c5a13ac400af2a03683fdcd073f71aaeaa210e4",
 };
 
 /* The records above, then the tables' rows. */
