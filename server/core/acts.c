@@ -15,8 +15,10 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
                                               .store = config->store,
                                               .worker = config->worker,
                                               .registry = config->registry};
-    const struct core_cloud_config cloud = {
-        .loop = config->loop, .service = config->service, .setup = config->setup};
+    const struct core_cloud_config cloud = {.loop = config->loop,
+                                            .store = config->store,
+                                            .service = config->service,
+                                            .setup = config->setup};
     enum tm_err err = ca_acts_new(&acts, &ret->acts);
     if (!err)
         err = core_revoke_new(&revoke, ret->acts, &ret->revoke);

@@ -250,6 +250,11 @@ static enum tm_err open_faces(struct core *core) {
     return core_faces_new(&config, &core->faces);
 }
 
+static bool reserved(void *arg, const char *device) {
+    const struct core *core = arg;
+    return core_cloud_reserves(core->acts.cloud, device);
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
     core->config =
@@ -261,7 +266,9 @@ static enum tm_err open_service(struct core *core) {
                                    .wrap = core->wrap,
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
-                                   .now_ms = clock_wall_ms};
+                                   .now_ms = clock_wall_ms,
+                                   .reserved = reserved,
+                                   .reserved_arg = core};
     enum tm_err err = core_signer_new(core->role->loop, &core->setup, conf->core.queue,
                                       distrust_signer, core, &core->signer);
     if (!err)
