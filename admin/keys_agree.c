@@ -93,31 +93,32 @@ static json_t *parameters_of(const char *tenant, struct bytes value, const char 
     return object;
 }
 
-static enum tm_err propose(const struct work *w, const char *tenant, struct bytes value) {
+static enum tm_err propose(const struct work *w, const char *kind, const json_t *parameters) {
     struct admin_call call = {.conf = w->order->conf, .socket = w->socket};
-    AUTO(json_t) parameters = parameters_of(tenant, value, w->order->reason);
-    (void)snprintf(w->error, CONF_ERROR_MAX, "tenant %s: nothing was changed", tenant);
-    if (!parameters || admin_propose(&call, CA_ASSIGNMENT_ACT, parameters) != EX_OK)
+    (void)snprintf(w->error, CONF_ERROR_MAX, "nothing was changed");
+    if (admin_propose(&call, kind, parameters) != EX_OK)
         return TM_EDENIED;
     *w->agreement = KEYS_PROPOSED;
     return TM_OK;
 }
 
-static enum tm_err settle(const struct work *w, const char *tenant, struct bytes value) {
+/* May this be in force under the name of a row (ca/rows.h)? Proposes it, if nobody has. */
+static enum tm_err settle(const struct work *w, const char *name, struct bytes value,
+                          const char *kind, const json_t *parameters) {
     struct ipc_admin_request request = {.verb = IPC_ADMIN_KEYS, .data = value};
     AUTO(json_t) answer = NULL;
-    TEXT_SET(request.state, tenant);
+    TEXT_SET(request.reason, name);
     enum tm_err err = keys_ask(w->socket, &request, &answer, w->error);
     if (err)
         return err;
     const char *state = json_string_value(json_object_get(answer, "state"));
     const char *act = json_string_value(json_object_get(answer, "act"));
     if (state && strcmp(state, "unknown") == 0)
-        return propose(w, tenant, value);
+        return propose(w, kind, parameters);
     if (state && strcmp(state, "open") == 0) {
         (void)snprintf(w->error, CONF_ERROR_MAX,
-                       "act %s, on tenant %s, waits for the signatures of two officers",
-                       act ? act : "", tenant);
+                       "act %s, on %s, waits for the signatures of two officers", act ? act : "",
+                       name);
         return TM_EDENIED;
     }
     if (state && strcmp(state, "approved") == 0 && *w->agreement != KEYS_PROPOSED)
@@ -125,6 +126,14 @@ static enum tm_err settle(const struct work *w, const char *tenant, struct bytes
     else if (state && strcmp(state, "free") == 0)
         *w->agreement = KEYS_FREE;
     return TM_OK;
+}
+
+static enum tm_err settle_tenant(const struct work *w, const char *tenant, struct bytes value) {
+    char name[CA_AGREED_NAME_MAX + 1];
+    AUTO(json_t) parameters = parameters_of(tenant, value, w->order->reason);
+    (void)snprintf(w->error, CONF_ERROR_MAX, "out of memory");
+    (void)snprintf(name, sizeof name, "tenant:%s", tenant);
+    return parameters ? settle(w, name, value, CA_ASSIGNMENT_ACT, parameters) : TM_ENOMEM;
 }
 
 enum tm_err keys_agree(const struct keys_order *order, const struct conf *before,
@@ -139,9 +148,30 @@ enum tm_err keys_agree(const struct keys_order *order, const struct conf *before
         struct buf value = BUF_ON(memory);
         err = read_assignment(after, &tenants[i], &value, error);
         if (!err && !(before && is_unchanged(before, tenants[i].name, buf_bytes(&value))))
-            err = settle(&w, tenants[i].name, buf_bytes(&value));
+            err = settle_tenant(&w, tenants[i].name, buf_bytes(&value));
     }
     if (!err)
         *ret_agreement = agreement;
     return err;
+}
+
+/* ---- ceilings ---- */
+
+static enum tm_err settle_ceiling(const struct work *w, const char *option, uint64_t number) {
+    char name[CA_AGREED_NAME_MAX + 1], value[24];
+    (void)snprintf(name, sizeof name, "ceiling:%s", option);
+    (void)snprintf(value, sizeof value, "%llu", (unsigned long long)number);
+    AUTO(json_t) parameters = json_pack("{s:s, s:s}", "name", option, "value", value);
+    if (w->order->reason)
+        (void)json_object_set_new(parameters, "words", json_string(w->order->reason));
+    (void)snprintf(w->error, CONF_ERROR_MAX, "out of memory");
+    return parameters ? settle(w, name, bytes_str(value), "ceiling", parameters) : TM_ENOMEM;
+}
+
+enum tm_err keys_agree_ceilings(const struct keys_order *order, const struct conf *conf,
+                                const char *socket, enum keys_agreement *agreement,
+                                char error[CONF_ERROR_MAX]) {
+    const struct work w = {order, socket, agreement, error};
+    enum tm_err err = settle_ceiling(&w, "signer.max_rate", conf->signer.max_rate);
+    return err ? err : settle_ceiling(&w, "signer.max_total", conf->signer.max_total);
 }

@@ -203,10 +203,12 @@ static enum tm_err agree(const struct keys_order *order, const struct conf *conf
                          const char *socket, char error[CONF_ERROR_MAX]) {
     enum keys_agreement agreement = KEYS_SAME;
     enum tm_err err = keys_agree(order, NULL, conf, socket, &agreement, error);
+    if (!err)
+        err = keys_agree_ceilings(order, conf, socket, &agreement, error);
     if (err || agreement == KEYS_PROPOSED)
         return err ? err : say_proposed();
     if (agreement == KEYS_SAME) {
-        printf("what the configuration says of issuers is what is agreed\n");
+        printf("what the configuration says is what is agreed\n");
         return TM_OK;
     }
     return keys_reload(socket, "", "", error);

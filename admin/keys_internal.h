@@ -48,6 +48,12 @@ MUST_USE enum tm_err keys_agree(const struct keys_order *order, const struct con
                                 const struct conf *after, const char *socket,
                                 enum keys_agreement *ret_agreement, char error[CONF_ERROR_MAX]);
 
+/* The same of how much the configuration lets the signer sign; *agreement goes on from what it was.
+ */
+MUST_USE enum tm_err keys_agree_ceilings(const struct keys_order *order, const struct conf *conf,
+                                         const char *socket, enum keys_agreement *agreement,
+                                         char error[CONF_ERROR_MAX]);
+
 /* Asks touchmarkd; *ret_answer is the caller's. TM_EDENIED: it says no; TM_ECLOSED, TM_ETIMEOUT and
  * others: it does not answer. `error` says so. */
 MUST_USE enum tm_err keys_ask(const char *socket, const struct ipc_admin_request *request,

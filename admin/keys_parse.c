@@ -151,7 +151,8 @@ static const char *const docs[] = {
     [KEYS_RETIRE] = "Take an issuer out of cacerts. What says which of its certificates are good "
                     "goes on, and they still authenticate.",
     [KEYS_AGREE] = "Propose to officers what the configuration says of the issuers of tenants, "
-                   "where it was changed by hand; and have it taken up once they have signed.",
+                   "and of signer.max_rate and signer.max_total, where it was changed by hand; "
+                   "and have it taken up once they have signed.",
 };
 
 void keys_parse(int argc, char **argv, struct keys_order *ret) {

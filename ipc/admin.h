@@ -39,8 +39,9 @@ enum ipc_admin_verb {
     IPC_ADMIN_ACT_WITHDRAW,   /* serial: the act's ID, reason */
     IPC_ADMIN_REVOKE_PREVIEW, /* what a selection comes to: tenant, device, batch, job, station,
                                  site, profile, issuer, from_ms, until_ms */
-    IPC_ADMIN_KEYS,        /* every key: state, expiry, uses; or that of issuer; or state: a tenant,
-                              data: the text of ca/assignment.h, whether that may be put in force */
+    IPC_ADMIN_KEYS,           /* every key: state, expiry, uses; or that of issuer; or reason: the name
+                                 of an agreement (ca/rows.h), data: a value, whether that may be put
+                                 in force */
     IPC_ADMIN_PUBLISH,     /* issuer, or all: publishes now what is due or not */
     IPC_ADMIN_PUBLISHED,   /* what is published */
     IPC_ADMIN_PROFILES,    /* the profiles in use, with their hashes; or profile, data: a hash

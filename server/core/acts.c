@@ -3,6 +3,7 @@
 #include "server/core/acts.h"
 
 #include "server/core/assignments.h"
+#include "server/core/ceilings.h"
 
 enum tm_err core_acts_open(const struct core_acts_config *config, struct core_acts *ret) {
     const struct ca_acts_config acts = {.store = config->store,
@@ -26,9 +27,11 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
         err = core_cloud_new(&cloud, ret->acts, &ret->cloud);
     if (!err)
         err = core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
+    if (!err)
+        err = core_agreed_act_add(config->store, ret->acts, &core_assignment_kind,
+                                  &ret->issuer_change);
     return err ? err
-               : core_agreed_act_add(config->store, ret->acts, &core_assignment_kind,
-                                     &ret->issuer_change);
+               : core_agreed_act_add(config->store, ret->acts, &core_ceiling_kind, &ret->ceiling);
 }
 
 void core_acts_stop(struct core_acts *acts) {

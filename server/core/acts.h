@@ -15,6 +15,7 @@ struct core_acts {
     struct core_cloud *cloud;
     struct core_profile_act profile_apply;
     struct core_agreed_act issuer_change;
+    struct core_agreed_act ceiling;
 };
 struct core_acts_config {
     struct loop *loop;

@@ -9,6 +9,7 @@
 #include "pki/name.h"
 #include "server/core/admin_internal.h"
 #include "server/core/assignments.h"
+#include "server/core/ceilings.h"
 #include "server/core/issuers.h"
 #include "server/core/profiles.h"
 
@@ -159,26 +160,36 @@ static void send_one(struct client *client, const char *name) {
 
 /* ---- what officers agree on ---- */
 
-/* What the configuration says of tenants and is not followed. */
-static void send_refused(struct client *client) {
-    const struct core_assignments *all = client->admin->config.assignments;
-    for (size_t i = 0; i < all->count; i++)
-        if (all->items[i].verdict == CORE_AGREED_NOT)
-            admin_row(client, json_pack("{s:s, s:s, s:s}", "name", all->items[i].row.name, "state",
-                                        "not agreed", "text", all->items[i].words));
+/* What the configuration says and is not followed. */
+static void send_refused(struct client *client, const struct core_agreed *items, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (items[i].verdict == CORE_AGREED_NOT)
+            admin_row(client, json_pack("{s:s, s:s, s:s}", "name", items[i].row.name, "state",
+                                        "not agreed", "text", items[i].words));
+}
+
+static const char *word_of(const struct core_admin_config *config,
+                           const struct ipc_admin_request *q, uint8_t ret_act[CA_ACT_ID_SIZE]) {
+    static const struct core_agreed_kind *const kinds[] = {&core_assignment_kind,
+                                                           &core_ceiling_kind};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *subject = core_agreed_subject(kinds[i], q->reason);
+        if (subject && strlen(subject) <= IPC_NAME_MAX)
+            return core_agreed_word(config->store, kinds[i], subject, q->data,
+                                    core_profiles_guarded(config->setup), config->now_ms(),
+                                    ret_act);
+    }
+    return "unknown";
 }
 
 static void answer_word(struct client *client, const struct ipc_admin_request *q) {
-    const struct core_admin_config *config = &client->admin->config;
     uint8_t act[CA_ACT_ID_SIZE] = {0};
-    const char *word =
-        core_agreed_word(config->store, &core_assignment_kind, q->state, q->data,
-                         core_profiles_guarded(config->setup), config->now_ms(), act);
+    const char *word = word_of(&client->admin->config, q, act);
     if (!word) {
         admin_refuse(client, "the registry cannot be read");
         return;
     }
-    json_t *object = json_pack("{s:s, s:s}", "name", q->state, "state", word);
+    json_t *object = json_pack("{s:s, s:s}", "name", q->reason, "state", word);
     if (strcmp(word, "approved") == 0 || strcmp(word, "open") == 0)
         (void)json_object_set_new(object, "act", hex_json(BYTES_OF(act)));
     admin_answer(client, object);
@@ -197,7 +208,8 @@ void admin_keys(struct client *client, const struct ipc_admin_request *q) {
     for (size_t i = 0; i < config->setup->issuer_count; i++)
         admin_row(client, issuer_json(config, i));
     send_gone(client);
-    send_refused(client);
+    send_refused(client, config->assignments->items, config->assignments->count);
+    send_refused(client, config->ceilings->items, CORE_CEILINGS);
     admin_end_rows(client, "");
 }
 

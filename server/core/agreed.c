@@ -31,8 +31,16 @@ static enum tm_err read_row(struct ca_store *store, const struct core_agreed_kin
     return TM_OK;
 }
 
-static bool is_of(const struct core_agreed_kind *kind, const char *name) {
-    return strncmp(name, kind->prefix, strlen(kind->prefix)) == 0;
+const char *core_agreed_subject(const struct core_agreed_kind *kind, const char *name) {
+    size_t n = strlen(kind->prefix);
+    return strncmp(name, kind->prefix, n) == 0 ? name + n : NULL;
+}
+
+static bool covers(const struct core_agreed_kind *kind, const struct ca_agreed *row,
+                   struct bytes value) {
+    if (!row->version)
+        return false;
+    return kind->covers ? kind->covers(row->value, value) : bytes_equal(row->value, value);
 }
 
 bool core_agreed_any(struct ca_store *store, const struct core_agreed_kind *kind) {
@@ -41,14 +49,20 @@ bool core_agreed_any(struct ca_store *store, const struct core_agreed_kind *kind
     struct ca_agreed row;
     buf_put(&cursor, bytes_str(kind->prefix)); /* no row has this name alone */
     return !store->ops->next_row(store, CA_TABLE_AGREED, &cursor, &row, &value) &&
-           is_of(kind, row.name);
+           core_agreed_subject(kind, row.name);
 }
 
 /* What an act must say that it replaces. */
-static enum tm_err replaced_text(const struct ca_agreed *row, char ret[HASH_TEXT]) {
+static enum tm_err replaced_text(const struct core_agreed_kind *kind, const struct ca_agreed *row,
+                                 char ret[HASH_TEXT]) {
     uint8_t hash[CA_HASH_SIZE];
     if (!row->version) {
         (void)strcpy(ret, CORE_REPLACES_NOTHING);
+        return TM_OK;
+    }
+    if (kind->plain && row->value.n < HASH_TEXT) {
+        memcpy(ret, row->value.p, row->value.n);
+        ret[row->value.n] = '\0';
         return TM_OK;
     }
     if (EVP_Q_digest(NULL, "SHA256", NULL, row->value.p, row->value.n, hash, NULL) != 1)
@@ -86,7 +100,7 @@ static enum tm_err find_act(struct ca_store *store, const struct core_agreed_kin
                                            .since_ms = row->since_ms,
                                            .act = row->act,
                                            .now_ms = now_ms};
-    enum tm_err err = replaced_text(row, wanted.replaces);
+    enum tm_err err = replaced_text(kind, row, wanted.replaces);
     return err ? err : core_act_search(store, &search, ret);
 }
 
@@ -115,7 +129,9 @@ enum tm_err core_agreed_judge(struct ca_store *store, const struct core_agreed_k
     ret->verdict = CORE_AGREED_HOLDS;
     if (ret->row.version && bytes_equal(ret->row.value, value))
         return TM_OK;
-    if (!guarded) {
+    if (guarded && covers(kind, &ret->row, value))
+        return TM_OK;
+    if (!guarded || (kind->each && !ret->row.version)) {
         take(ret, value, NULL);
         return TM_OK;
     }
@@ -135,7 +151,7 @@ const char *core_agreed_word(struct ca_store *store, const struct core_agreed_ki
     struct core_act_word word = {0};
     if (read_row(store, kind, subject, &row, memory))
         return NULL;
-    if (row.version && bytes_equal(row.value, value))
+    if (covers(kind, &row, value))
         return "in force";
     if (!guarded)
         return "free";
@@ -242,11 +258,11 @@ static enum tm_err judge(const struct core_agreed_act *act, struct ca_act_params
     (void)snprintf(text, IPC_TEXT_MAX + 1, "the registry cannot be read");
     err = read_row(act->store, act->what, ca_act_param(params, act->what->subject), &row, memory);
     if (!err)
-        err = replaced_text(&row, replaces);
+        err = replaced_text(act->what, &row, replaces);
     if (err)
         return err;
-    if (row.version && bytes_equal(row.value, buf_bytes(&wanted))) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1, "this is what is agreed already");
+    if (covers(act->what, &row, buf_bytes(&wanted))) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "this is within what is agreed already");
         return TM_EEXISTS;
     }
     (void)snprintf(text, IPC_TEXT_MAX + 1, "there are too many parameters");

@@ -7,6 +7,7 @@
  *
  *   agreed.c       judging, rows, the acts
  *   assignments.h  who signs for a tenant ("issuer-change")
+ *   ceilings.h     how much is signed ("ceiling")
  */
 #ifndef TOUCHMARK_SERVER_CORE_AGREED_H
 #define TOUCHMARK_SERVER_CORE_AGREED_H
@@ -20,10 +21,14 @@ struct core_agreed_kind {
     const char *prefix;  /* of the rows' names */
     const char *subject; /* parameter with the rest of the name */
     const struct ca_act_rule *rules;
+    bool each;  /* a subject that is seen for the first time is the baseline, whatever others are */
+    bool plain; /* "replaces" has the value itself, of at most 64 octets, not its SHA-256 */
     /* Appends the value that an act's parameters say. TM_EINVAL: they contradict each other, and
      * `text` says how; TM_ELIMIT. */
     enum tm_err (*value_of)(const struct ca_act_params *params, struct buf *out,
                             char text[IPC_TEXT_MAX + 1]);
+    /* Does what was agreed allow this value, too? NULL: only the same. */
+    bool (*covers)(struct bytes agreed, struct bytes value);
 };
 
 enum core_agreed_verdict {
@@ -60,6 +65,8 @@ void core_agreed_bind(struct core_agreed *agreed, size_t count, struct ca_store 
 const char *core_agreed_word(struct ca_store *store, const struct core_agreed_kind *kind,
                              const char *subject, struct bytes value, bool guarded, int64_t now_ms,
                              uint8_t ret_act[CA_ACT_ID_SIZE]);
+/* Is this the name of a row of the kind? NULL: no; else its subject, borrowed. */
+const char *core_agreed_subject(const struct core_agreed_kind *kind, const char *name);
 
 /* The acts of a kind. They do nothing themselves: whoever loads the configuration finds them. */
 struct core_agreed_act {

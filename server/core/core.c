@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/core/acts.h"
 #include "server/core/assignments.h"
+#include "server/core/ceilings.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
@@ -33,6 +34,7 @@ struct core {
     struct role *role;
     struct core_setup setup;
     struct core_assignments assignments;
+    struct core_ceilings ceilings;
     struct ca_service_config config;
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
@@ -272,6 +274,9 @@ static enum tm_err open_service(struct core *core) {
     enum tm_err err = core_signer_new(core->role->loop, &core->setup, conf->core.queue,
                                       distrust_signer, core, &core->signer);
     if (!err)
+        core_signer_limit(core->signer, core_ceiling_held(&core->ceilings, CORE_CEILING_RATE),
+                          core_ceiling_held(&core->ceilings, CORE_CEILING_TOTAL));
+    if (!err)
         err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
                              &core->service);
     if (!err)
@@ -298,6 +303,7 @@ static enum tm_err open_admin(struct core *core) {
         .acts = &core->acts,
         .setup = &core->setup,
         .assignments = &core->assignments,
+        .ceilings = &core->ceilings,
         .signer = core->signer,
         .faces = core->faces,
         .events = core->events,
@@ -364,12 +370,21 @@ static void issuers_bound(void *arg, enum tm_err result) {
         core_profiles_bind(&core->setup, core->store, clock_wall_ms(), profiles_bound, core);
 }
 
-static void assignments_bound(void *arg, enum tm_err result) {
+static void ceilings_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
     if (result)
         issuers_bound(core, result);
     else
         core_issuers_bind(&core->setup, core->store, clock_wall_ms(), issuers_bound, core);
+}
+
+static void assignments_bound(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        ceilings_bound(core, result);
+    else
+        core_agreed_bind(core->ceilings.items, CORE_CEILINGS, core->store, clock_wall_ms(),
+                         ceilings_bound, core);
 }
 
 static void recovered(void *arg, enum tm_err result) {
@@ -397,6 +412,9 @@ enum tm_err core_start(struct role *role) {
     if (!err)
         err = core_assignments_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
                                      &core->assignments);
+    if (!err)
+        err = core_ceilings_judge(&role->conf->signer, &core->setup, core->store, clock_wall_ms(),
+                                  &core->ceilings);
     if (!err)
         err = open_wrap(core);
     if (!err)

@@ -7,7 +7,8 @@
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   issuers.c      a name is one key's: issuers held against the store
- *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h)
+ *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
+ *                  much is signed (ceilings.h)
  *   profiles.h     profiles held against the store, and the act that changes one
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
@@ -110,6 +111,9 @@ MUST_USE enum tm_err core_signer_new(struct loop *loop, const struct core_setup 
                                      struct core_signer **ret_signer);
 void core_signer_free(struct core_signer *signer);
 struct ca_signer *core_signer_interface(struct core_signer *signer);
+/* From now on no more tickets are taken than these per second, and in all; 0: no ceiling. Beyond
+ * them `sign` says TM_EFULL. */
+void core_signer_limit(struct core_signer *signer, uint64_t rate, uint64_t total);
 /* Takes fd over. */
 void core_signer_linked(struct core_signer *signer, int fd);
 /* Is there a link over which the signer has shown the right key for every issuer that signs? */
@@ -167,6 +171,7 @@ void core_faces_pause(struct core_faces *faces);
 /* Administration. listen_fd stays the caller's. */
 struct core_admin;
 struct core_assignments;
+struct core_ceilings;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
@@ -174,6 +179,7 @@ struct core_admin_config {
     struct core_acts *acts;
     const struct core_setup *setup;
     const struct core_assignments *assignments;
+    const struct core_ceilings *ceilings;
     const struct core_signer *signer;
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "pkcs11/guard.h"
 #include "server/core/core.h"
 
 #define FAILURES_MAX 3 /* signers that may fail on one ticket before it is given back */
@@ -28,6 +30,7 @@ struct core_signer {
     struct loop *loop;
     const struct core_setup *setup;
     size_t queue;
+    struct hsm_ceiling ceiling;
     void (*distrust)(void *arg);
     void *arg;
     struct ipc_link *link;
@@ -120,7 +123,7 @@ static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
         return TM_EDENIED;
     if (ticket->content.n > content_max(ticket->kind))
         return TM_ELIMIT; /* it could never be sent */
-    if (s->waiting >= s->queue)
+    if (s->waiting >= s->queue || !hsm_ceiling_take(&s->ceiling, clock_mono_ms()))
         return TM_EFULL;
     ticket->id = ++s->next_id;
     ticket->failures = 0;
@@ -284,6 +287,10 @@ void core_signer_free(struct core_signer *signer) {
     forget_keys(signer);
     free(signer->keys);
     free(signer);
+}
+
+void core_signer_limit(struct core_signer *signer, uint64_t rate, uint64_t total) {
+    signer->ceiling = (struct hsm_ceiling){.max_rate = rate, .max_total = total};
 }
 
 struct ca_signer *core_signer_interface(struct core_signer *signer) {

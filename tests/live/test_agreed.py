@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What two officers agree on: who signs for a tenant. Whoever writes the configuration by hand
-changes nothing of it."""
+"""What two officers agree on: who signs for a tenant, and how much is signed. Whoever writes the
+configuration by hand changes nothing of it."""
 
 import re
 
-from harness import main, openssl, until
+from harness import Key, main, openssl, until
 from officers import Officer, OfficersCase, open_socket
 from rotation import OLD_ROOT, RotationCase
 
@@ -189,6 +189,72 @@ class IssuerChange(AgreedCase):
         self.assertEqual(self.rows()["manufacturing"]["signs_for"], "umbrella")
         self.site.config.write_text(text)
         self.reload()
+
+
+class Ceiling(AgreedCase):
+    """In the order of their names: one story."""
+
+    signer = {"max_total": 25}
+
+    def write(self, total, rate=0):
+        self.site.signer = {**self.site.signer, "max_total": total, "max_rate": rate}
+        self.site.write_config()
+        self.reload()
+
+    def issued(self, prefix, most):
+        """How many of `most` new devices get a certificate, and what the first says that gets none."""
+        for i in range(most):
+            name = f"{prefix}-{i}"
+            secret = self.server.add_device(name)
+            key = Key(self.site.folder, name)
+            answer = self.server.enroll("unlinked", key.csr(f"/CN={name}"), name, secret)
+            if answer.status != 200:
+                return i, answer.status
+        return most, 200
+
+    def test_1_what_is_raised_by_hand_does_not_hold(self):
+        self.assertIn("signer.max_total: 25", [x["reason"] for x in self.leaves_of("agreed")])
+        self.assertIn("signer.max_rate: 0, no ceiling",
+                      [x["reason"] for x in self.leaves_of("agreed")])
+        self.write(0)
+        sentence = ("signer.max_total: the configuration says 0, no ceiling, and two officers "
+                    "agreed on 25, which holds")
+        row = self.rows()["ceiling:signer.max_total"]
+        self.assertEqual((row["state"], row["text"]), ("not agreed", sentence))
+        self.assertEqual([x["reason"] for x in self.leaves_of("alarm")], [sentence])
+        count, status = self.issued("raised", 26)
+        self.assertEqual(status, 503)
+        self.assertLessEqual(count, 25)
+        self.assertGreater(count, 15)
+
+    def test_2_lowering_takes_nobody(self):
+        self.write(20, 1000)
+        self.assertNotIn("ceiling:signer.max_total", self.rows())
+        self.assertNotIn("ceiling:signer.max_rate", self.rows())
+        self.assertIn(b"is what is agreed", self.keys("agree").stdout)
+        self.write(25)
+        self.assertNotIn("ceiling:signer.max_total", self.rows())
+
+    def test_3_raising_takes_two(self):
+        self.write(60)
+        self.assertIn("ceiling:signer.max_total", self.rows())
+        self.assertIn(b"two officers sign it", self.keys("agree", "--reason", "line 4").stdout)
+        act = self.proposed("ceiling")
+        self.assertEqual(act["text"].splitlines()[7:],
+                         ["parameter name: signer.max_total", "parameter replaces: 25",
+                          "parameter value: 60", "parameter words: line 4"])
+        self.alice.sign(act)
+        self.refused(self.keys("agree", check=False), f"act {act['id']}")
+        self.bob.sign(act)
+        self.assertIn("ceiling:signer.max_total", self.rows())
+        self.keys("agree")
+        self.assertNotIn("ceiling:signer.max_total", self.rows())
+        self.assertIn(f"signer.max_total: 60, act {act['id']}",
+                      [x["reason"] for x in self.leaves_of("agreed")])
+        self.assertEqual(self.issued("agreed", 30), (30, 200))
+        # what was agreed on is still a ceiling
+        self.write(61)
+        self.assertIn("agreed on 60, which holds", self.rows()["ceiling:signer.max_total"]["text"])
 
 
 if __name__ == "__main__":
