@@ -283,6 +283,16 @@ static bool name_is_free(const struct ca_request *r, struct ca_refusal *ret) {
                      "prove to the cloud that this CA is somebody's");
 }
 
+/* What a store does not know that was put back, nobody can decide on. */
+static bool store_stands(const struct ca_request *r, struct ca_refusal *ret) {
+    const bool *held = r->service->config->held;
+    if (!held || !*held)
+        return true;
+    return ca_refuse(ret, IPC_UNAVAILABLE,
+                     "the server's store is older than what was published from it, and was not "
+                     "accepted yet");
+}
+
 /* A changed profile takes two officers; what was issued before may be had again meanwhile. */
 static bool profile_stands(const struct ca_profile *profile, struct ca_refusal *ret) {
     if (!profile->withheld)
@@ -306,7 +316,7 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
-    if (!profile_stands(r->label->profile, ret))
+    if (!store_stands(r, ret) || !profile_stands(r->label->profile, ret))
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;

@@ -16,6 +16,7 @@
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
+#include "server/core/restored.h"
 #include "server/core/worker.h"
 #include "store/store.h"
 
@@ -35,6 +36,7 @@ struct core {
     struct core_setup setup;
     struct core_assignments assignments;
     struct core_ceilings ceilings;
+    struct core_restored restored;
     struct ca_service_config config;
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
@@ -122,7 +124,7 @@ static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
     core_events_tick(core->events);
-    if (!core->draining) {
+    if (!core->draining && !core->restored.held) {
         core_publish_tick(core->publish);
         core_ocsp_tick(core->ocsp);
     }
@@ -219,6 +221,7 @@ static enum tm_err open_status(struct core *core) {
                                           .signer = core->signer,
                                           .setup = &core->setup,
                                           .conf = conf,
+                                          .held = &core->restored.held,
                                           .now_ms = clock_wall_ms};
     enum tm_err err = core_publish_new(&publish, &core->publish);
     return err ? err : core_ocsp_new(&ocsp, &core->ocsp);
@@ -238,7 +241,14 @@ static enum tm_err open_acts(struct core *core) {
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};
-    return core_acts_open(&config, &core->acts);
+    const struct core_restored_config restored = {.loop = core->role->loop,
+                                                  .store = core->store,
+                                                  .registry = &core->registry,
+                                                  .setup = &core->setup,
+                                                  .publish = core->publish,
+                                                  .now_ms = clock_wall_ms};
+    enum tm_err err = core_acts_open(&config, &core->acts);
+    return err ? err : core_restored_open(&core->restored, &restored, core->acts.acts);
 }
 
 static enum tm_err open_faces(struct core *core) {
@@ -269,6 +279,7 @@ static enum tm_err open_service(struct core *core) {
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
                                    .now_ms = clock_wall_ms,
+                                   .held = &core->restored.held,
                                    .reserved = reserved,
                                    .reserved_arg = core};
     enum tm_err err = core_signer_new(core->role->loop, &core->setup, conf->core.queue,
@@ -304,6 +315,7 @@ static enum tm_err open_admin(struct core *core) {
         .setup = &core->setup,
         .assignments = &core->assignments,
         .ceilings = &core->ceilings,
+        .restored = &core->restored,
         .signer = core->signer,
         .faces = core->faces,
         .events = core->events,
@@ -416,6 +428,8 @@ enum tm_err core_start(struct role *role) {
         err = core_ceilings_judge(&role->conf->signer, &core->setup, core->store, clock_wall_ms(),
                                   &core->ceilings);
     if (!err)
+        err = core_restored_look(&role->conf->status, &core->setup, core->store, &core->restored);
+    if (!err)
         err = open_wrap(core);
     if (!err)
         err = open_service(core);
@@ -446,6 +460,7 @@ void core_stop(struct role *role) {
     core_acts_free(&core->acts);
     ca_service_free(core->service);
     ca_wrap_free(core->wrap);
+    core_restored_free(&core->restored);
     core_assignments_free(&core->assignments);
     core_setup_free(&core->setup);
     free(core);

@@ -10,6 +10,7 @@
  *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
  *                  much is signed (ceilings.h)
  *   profiles.h     profiles held against the store, and the act that changes one
+ *   restored.h     a store that is older than what was published from it
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
@@ -172,6 +173,7 @@ void core_faces_pause(struct core_faces *faces);
 struct core_admin;
 struct core_assignments;
 struct core_ceilings;
+struct core_restored;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
@@ -180,6 +182,7 @@ struct core_admin_config {
     const struct core_setup *setup;
     const struct core_assignments *assignments;
     const struct core_ceilings *ceilings;
+    struct core_restored *restored;
     const struct core_signer *signer;
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */
