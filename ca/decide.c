@@ -277,6 +277,27 @@ static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
                      r->device.id, CA_DEVICE_CERTS_MAX);
 }
 
+/* A name that says something else to who looks at nothing else. */
+static bool name_is_free(const struct ca_request *r, struct ca_refusal *ret) {
+    const struct ca_service_config *config = r->service->config;
+    if (r->delegate || r->proof || !config->reserved ||
+        !config->reserved(config->reserved_arg, r->device.id))
+        return true;
+    return ca_refuse(ret, IPC_DENIED,
+                     "the device's ID is a cloud's registration code: a certificate under it would "
+                     "prove to the cloud that this CA is somebody's");
+}
+
+/* What a store does not know that was put back, nobody can decide on. */
+static bool store_stands(const struct ca_request *r, struct ca_refusal *ret) {
+    const bool *held = r->service->config->held;
+    if (!held || !*held)
+        return true;
+    return ca_refuse(ret, IPC_UNAVAILABLE,
+                     "the server's store is older than what was published from it, and was not "
+                     "accepted yet");
+}
+
 /* A changed profile takes two officers; what was issued before may be had again meanwhile. */
 static bool profile_stands(const struct ca_profile *profile, struct ca_refusal *ret) {
     if (!profile->withheld)
@@ -300,12 +321,12 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
-    if (!profile_stands(r->label->profile, ret))
+    if (!store_stands(r, ret) || !profile_stands(r->label->profile, ret))
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;
-    if (!secret_unused(r, ret) || !none_exists(r, ret) || !record_has_room(r, ret) ||
-        !state_fits(r, ret))
+    if (!name_is_free(r, ret) || !secret_unused(r, ret) || !none_exists(r, ret) ||
+        !record_has_room(r, ret) || !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
     return r->label->profile->approval ? ca_approval_judge(r, ret) : CA_DECIDE_ISSUE;
 }

@@ -13,6 +13,7 @@ _Static_assert(offsetof(struct ca_published, version) == 0, "rows begin with the
 _Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_ask_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_foreign_row, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_agreed, version) == 0, "rows begin with their version");
 
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
@@ -47,6 +48,7 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_keygen *keygen = row;
     const struct ca_ask_row *ask = row;
     const struct ca_foreign_row *foreign = row;
+    const struct ca_agreed *agreed = row;
     switch (table) {
     case CA_TABLE_PENDING:
         return put_device(out, pending->tenant, pending->device, pending->profile);
@@ -64,6 +66,8 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_device(out, ask->tenant, ask->device, ask->profile);
     case CA_TABLE_FOREIGN:
         return put_octets(out, BYTES_OF(foreign->fingerprint));
+    case CA_TABLE_AGREED:
+        return put_names(out, (const char *const[]){agreed->name}, 1);
     }
     return TM_EINVAL;
 }
@@ -86,6 +90,8 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_ask_row);
     case CA_TABLE_FOREIGN:
         return sizeof(struct ca_foreign_row);
+    case CA_TABLE_AGREED:
+        return sizeof(struct ca_agreed);
     }
     return 0;
 }

@@ -21,7 +21,8 @@ enum ca_table {
     CA_TABLE_KEYGEN,      /* struct ca_keygen, by tenant, device and profile */
     CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
     CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
-    CA_TABLE_LAST = CA_TABLE_FOREIGN,
+    CA_TABLE_AGREED,      /* struct ca_agreed, by name */
+    CA_TABLE_LAST = CA_TABLE_AGREED,
 };
 
 #define CA_ROW_KEY_MAX 240      /* octets */
@@ -167,6 +168,17 @@ struct ca_foreign_row {
     uint64_t version;
     uint8_t fingerprint[CA_HASH_SIZE]; /* SHA-256 of its DER */
     struct ca_serial serial;
+};
+
+/* What holds until two officers agree on something else: who signs for a tenant, a ceiling. */
+#define CA_AGREED_NAME_MAX (IPC_NAME_MAX + 24)
+#define CA_AGREED_VALUE_MAX 4096
+struct ca_agreed {
+    uint64_t version;
+    char name[CA_AGREED_NAME_MAX + 1]; /* "tenant:acme", "ceiling:signer.max_rate" */
+    struct bytes value;                /* ASCII */
+    int64_t since_ms;
+    uint8_t act[CA_ACT_ID_SIZE]; /* zero: there were no officers' keys, or it was the first */
 };
 
 /* Appends the key of a row, whose key members are set. TM_ELIMIT, TM_EINVAL (a member is empty). */

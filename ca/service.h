@@ -43,6 +43,10 @@ struct ca_service_config {
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
+    const bool *held;        /* while it is true nothing new is issued; NULL: it never is */
+    /* May no device have a certificate under this ID? NULL: all may. */
+    bool (*reserved)(void *arg, const char *device);
+    void *reserved_arg;
 };
 
 /* All pointers must outlive the service. TM_EINVAL: a profile makes keys, and there is no wrap. */

@@ -40,6 +40,7 @@ enum store_type {
     STORE_TYPE_KEYGEN,
     STORE_TYPE_ASK,
     STORE_TYPE_FOREIGN,
+    STORE_TYPE_AGREED,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -84,6 +85,7 @@ union store_row {
     struct ca_keygen keygen;
     struct ca_ask_row ask;
     struct ca_foreign_row foreign;
+    struct ca_agreed agreed;
 };
 
 /* NULL: there is no such table. */

@@ -132,6 +132,14 @@ static const struct codec_field FOREIGN_FIELDS[] = {
 };
 static SCHEMA(FOREIGN_SCHEMA, "certificate of another CA", STORE_TYPE_FOREIGN, 1,
               struct ca_foreign_row, FOREIGN_FIELDS);
+static const struct codec_field AGREED_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_agreed, version, 0),
+    CODEC_STRING(struct ca_agreed, name),
+    CODEC_BLOB(struct ca_agreed, value, CA_AGREED_VALUE_MAX),
+    CODEC_INT(CODEC_I64, struct ca_agreed, since_ms, 0),
+    CODEC_OCTETS(struct ca_agreed, act),
+};
+static SCHEMA(AGREED_SCHEMA, "agreement", STORE_TYPE_AGREED, 1, struct ca_agreed, AGREED_FIELDS);
 
 const struct codec_schema *store_row_schema(enum ca_table table) {
     switch (table) {
@@ -151,6 +159,8 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &ASK_SCHEMA;
     case CA_TABLE_FOREIGN:
         return &FOREIGN_SCHEMA;
+    case CA_TABLE_AGREED:
+        return &AGREED_SCHEMA;
     }
     return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/core/admin_internal.h"
+#include "server/core/restored.h"
 #include "store/store.h"
 
 #define CHECK_LEAVES_MAX 200000 /* beyond it a check would hold issuance up for seconds */
@@ -98,6 +99,8 @@ void admin_status(struct client *client, const struct ipc_admin_request *q) {
                               json_integer((json_int_t)ca_service_active(config->service)));
     (void)json_object_set_new(object, "burned_serials", json_integer((json_int_t)counts->burned));
     (void)json_object_set_new(object, "outcomes", outcomes_json(counts));
+    if (config->restored->held)
+        (void)json_object_set_new(object, "restored", json_string(config->restored->text));
     if (!config->store->ops->audit_head(config->store, &head))
         (void)json_object_set_new(object, "audit", admin_json_head(&head));
     (void)json_object_set_new(object, "store", store_json(config->store));

@@ -11,10 +11,13 @@
 #include "base/log.h"
 #include "server/core/acts.h"
 #include "server/core/alarm.h"
+#include "server/core/assignments.h"
+#include "server/core/ceilings.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
+#include "server/core/restored.h"
 #include "server/core/worker.h"
 #include "store/store.h"
 
@@ -32,6 +35,9 @@ struct early_link {
 struct core {
     struct role *role;
     struct core_setup setup;
+    struct core_assignments assignments;
+    struct core_ceilings ceilings;
+    struct core_restored restored;
     struct ca_service_config config;
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
@@ -133,7 +139,7 @@ static void tick(void *arg) {
     core_signer_tick(core->signer);
     core_upstream_tick(core->upstream);
     core_events_tick(core->events);
-    if (!core->draining) {
+    if (!core->draining && !core->restored.held) {
         core_publish_tick(core->publish);
         core_ocsp_tick(core->ocsp);
     }
@@ -230,6 +236,7 @@ static enum tm_err open_status(struct core *core) {
                                           .signer = core->signer,
                                           .setup = &core->setup,
                                           .conf = conf,
+                                          .held = &core->restored.held,
                                           .now_ms = clock_wall_ms};
     enum tm_err err = core_publish_new(&publish, &core->publish);
     return err ? err : core_ocsp_new(&ocsp, &core->ocsp);
@@ -249,7 +256,14 @@ static enum tm_err open_acts(struct core *core) {
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};
-    return core_acts_open(&config, &core->acts);
+    const struct core_restored_config restored = {.loop = core->role->loop,
+                                                  .store = core->store,
+                                                  .registry = &core->registry,
+                                                  .setup = &core->setup,
+                                                  .publish = core->publish,
+                                                  .now_ms = clock_wall_ms};
+    enum tm_err err = core_acts_open(&config, &core->acts);
+    return err ? err : core_restored_open(&core->restored, &restored, core->acts.acts);
 }
 
 static enum tm_err open_faces(struct core *core) {
@@ -270,6 +284,11 @@ static enum tm_err open_upstream(struct core *core) {
                : TM_OK;
 }
 
+static bool reserved(void *arg, const char *device) {
+    const struct core *core = arg;
+    return core_cloud_reserves(core->acts.cloud, device);
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
     enum tm_err err = open_upstream(core);
@@ -285,7 +304,10 @@ static enum tm_err open_service(struct core *core) {
                                    .upstream = core_upstream_interface(core->upstream),
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
-                                   .now_ms = clock_wall_ms};
+                                   .now_ms = clock_wall_ms,
+                                   .held = &core->restored.held,
+                                   .reserved = reserved,
+                                   .reserved_arg = core};
     const struct core_signer_config signer = {.loop = core->role->loop,
                                               .setup = &core->setup,
                                               .queue = conf->core.queue,
@@ -294,6 +316,9 @@ static enum tm_err open_service(struct core *core) {
                                               .arg = core};
     core->alarm = (struct core_alarm){.store = core->store, .now_ms = clock_wall_ms};
     err = core_signer_new(&signer, &core->signer);
+    for (size_t i = 0; i < core->setup.token_count && !err; i++)
+        core_signer_limit(core->signer, i, core_ceiling_held(&core->ceilings, i, CORE_CEILING_RATE),
+                          core_ceiling_held(&core->ceilings, i, CORE_CEILING_TOTAL));
     if (!err)
         err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
                              &core->service);
@@ -320,6 +345,9 @@ static enum tm_err open_admin(struct core *core) {
         .service = core->service,
         .acts = &core->acts,
         .setup = &core->setup,
+        .assignments = &core->assignments,
+        .ceilings = &core->ceilings,
+        .restored = &core->restored,
         .signer = core->signer,
         .upstream = core->upstream,
         .faces = core->faces,
@@ -387,12 +415,30 @@ static void issuers_bound(void *arg, enum tm_err result) {
         core_profiles_bind(&core->setup, core->store, clock_wall_ms(), profiles_bound, core);
 }
 
-static void recovered(void *arg, enum tm_err result) {
+static void ceilings_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
     if (result)
         issuers_bound(core, result);
     else
         core_issuers_bind(&core->setup, core->store, clock_wall_ms(), issuers_bound, core);
+}
+
+static void assignments_bound(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        ceilings_bound(core, result);
+    else
+        core_agreed_bind(core->ceilings.items, core->ceilings.count, core->store, clock_wall_ms(),
+                         ceilings_bound, core);
+}
+
+static void recovered(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        assignments_bound(core, result);
+    else
+        core_agreed_bind(core->assignments.items, core->assignments.count, core->store,
+                         clock_wall_ms(), assignments_bound, core);
 }
 
 enum tm_err core_start(struct role *role) {
@@ -408,6 +454,14 @@ enum tm_err core_start(struct role *role) {
     enum tm_err err = core_setup_load(role->conf, &core->setup);
     if (!err)
         err = open_store(core);
+    if (!err)
+        err = core_assignments_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
+                                     &core->assignments);
+    if (!err)
+        err = core_ceilings_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
+                                  &core->ceilings);
+    if (!err)
+        err = core_restored_look(&role->conf->status, &core->setup, core->store, &core->restored);
     if (!err)
         err = open_wrap(core);
     if (!err)
@@ -440,6 +494,8 @@ void core_stop(struct role *role) {
     core_acts_free(&core->acts);
     ca_service_free(core->service);
     ca_wrap_free(core->wrap);
+    core_restored_free(&core->restored);
+    core_assignments_free(&core->assignments);
     core_setup_free(&core->setup);
     free(core);
     role->self = NULL;

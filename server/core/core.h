@@ -7,7 +7,10 @@
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   issuers.c      a name is one key's: issuers held against the store
+ *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
+ *                  much is signed (ceilings.h)
  *   profiles.h     profiles held against the store, and the act that changes one
+ *   restored.h     a store that is older than what was published from it
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
@@ -133,6 +136,9 @@ MUST_USE enum tm_err core_signer_new(const struct core_signer_config *config,
                                      struct core_signer **ret_signer);
 void core_signer_free(struct core_signer *signer);
 struct ca_signer *core_signer_interface(struct core_signer *signer);
+/* From now on the token (its index) gets no more tickets than these per second, and in all; 0: no
+ * ceiling. Beyond them `sign` says TM_EFULL. */
+void core_signer_limit(struct core_signer *signer, size_t token, uint64_t rate, uint64_t total);
 /* Takes fd over: the link to the signer of this token (its index). */
 void core_signer_linked(struct core_signer *signer, unsigned token, int fd);
 /* Call it every 100 ms. */
@@ -226,12 +232,18 @@ void core_faces_pause(struct core_faces *faces);
 
 /* Administration. listen_fd stays the caller's. */
 struct core_admin;
+struct core_assignments;
+struct core_ceilings;
+struct core_restored;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
     struct ca_service *service;
     struct core_acts *acts;
     const struct core_setup *setup;
+    const struct core_assignments *assignments;
+    const struct core_ceilings *ceilings;
+    struct core_restored *restored;
     const struct core_signer *signer;
     const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;

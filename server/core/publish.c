@@ -140,6 +140,12 @@ bool core_publish_now(struct core_publish *publish, const char *issuer) {
     return any;
 }
 
+void core_publish_raise(struct core_publish *publish, const struct ca_published *row) {
+    struct core_object *o = publish ? find(publish, row->issuer, row->object) : NULL;
+    if (o)
+        o->row = *row;
+}
+
 void core_publish_released(struct core_publish *publish, struct core_object *object,
                            const struct core_run *run) {
     object->running = false;

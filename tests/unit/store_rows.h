@@ -132,6 +132,15 @@ UNUSED static struct ca_foreign_row sample_foreign(uint64_t n) {
         .serial = sample_serial(n)};
 }
 
+UNUSED static struct ca_agreed sample_agreed(uint64_t n, struct row_memory *memory, size_t size) {
+    struct ca_agreed a = {.version = 1,
+                          .value = sample_octets(memory, n, size),
+                          .since_ms = 1700000000001,
+                          .act = {(uint8_t)n, 8}};
+    (void)snprintf(a.name, sizeof a.name, "tenant:tenant-%04llu", (unsigned long long)n);
+    return a;
+}
+
 /* Row n of a table. */
 UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
                                          struct row_memory *memory) {
@@ -152,6 +161,8 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.ask = sample_ask(n, memory, 500)};
     case CA_TABLE_FOREIGN:
         return (union store_row){.foreign = sample_foreign(n)};
+    case CA_TABLE_AGREED:
+        return (union store_row){.agreed = sample_agreed(n, memory, 200)};
     }
     fail_msg("there is no table %d", (int)table);
     return (union store_row){0};

@@ -40,6 +40,7 @@ static void samples_init(struct samples *s) {
     s->rows[CA_TABLE_ACT].act.text.n = 40;
     s->rows[CA_TABLE_KEYGEN].keygen.sealed.n = 40;
     s->rows[CA_TABLE_ASK].ask.csr.n = 40;
+    s->rows[CA_TABLE_AGREED].agreed.value.n = 40;
     s->revoked = (struct ca_revoked){.revoked_ms = -1, .not_after_ms = 1800000000000, .reason = 4};
     s->device = sample_owner(258);
     (void)strcpy(s->device.station, "st-9");
@@ -107,6 +108,7 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "5fa0287810b745a81db79243bbb6f58a3924a3aee0993cceaae0419cbec9e68b",
     "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
     "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
+    "3ceaa8d0bfeb1c223a85f0595c5a13ac400af2a03683fdcd073f71aaeaa210e4",
 };
 
 /* The records above, then the tables' rows. */
