@@ -183,7 +183,7 @@ static void answer_word(struct client *client, const struct ipc_admin_request *q
     }
     json_t *object = json_pack("{s:s, s:s}", "name", q->reason, "state", word);
     if (strcmp(word, "approved") == 0 || strcmp(word, "open") == 0)
-        (void)json_object_set_new(object, "act", hex_json(BYTES_OF(act)));
+        (void)json_object_set_new(object, "act", admin_json_hex(BYTES_OF(act)));
     admin_answer(client, object);
 }
 
