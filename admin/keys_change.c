@@ -151,6 +151,8 @@ static enum tm_err add_row(const struct work *w) {
     made->crl_shards = from->crl_shards;
     enum tm_err err = copy(w, &made->name, w->order->name);
     if (!err)
+        err = copy(w, &made->token, from->token);
+    if (!err)
         err = copy(w, &made->key_label, from->key_label);
     if (!err)
         err = copy(w, &made->ocsp_key_label, from->ocsp_key_label);

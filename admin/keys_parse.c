@@ -19,6 +19,7 @@ bool keys_command_is(const char *word) {
 
 enum key {
     KEY_LABEL = 256,
+    KEY_TOKEN,
     KEY_CERTIFICATE,
     KEY_CHAIN,
     KEY_OCSP,
@@ -75,6 +76,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     case KEY_LABEL:
         order->issuer.key_label = arg;
         return 0;
+    case KEY_TOKEN:
+        order->issuer.token = arg;
+        return 0;
     case KEY_CERTIFICATE:
         order->issuer.certificate = arg;
         return 0;
@@ -120,6 +124,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     }
 static const struct argp_option add_rows[] = {
     {.name = "key-label", .key = KEY_LABEL, .arg = "TEXT", .doc = "Label of its key on the token"},
+    {.name = "token",
+     .key = KEY_TOKEN,
+     .arg = "NAME",
+     .doc = "Which of the configured tokens that is, instead of that of signer"},
     {.name = "certificate", .key = KEY_CERTIFICATE, .arg = "FILE", .doc = "Its certificate (PEM)"},
     {.name = "chain",
      .key = KEY_CHAIN,

@@ -69,9 +69,9 @@ enum tm_err keys_ask(const char *socket_path, const struct ipc_admin_request *re
     return TM_OK;
 }
 
-/* When the core that answers began, and whether its signer is ready. */
+/* When the core that answers began, and whether all its tokens are ready, or some. */
 static enum tm_err ask_status(const char *socket_path, char started[CLOCK_TEXT_MAX],
-                              bool *ret_ready, char error[CONF_ERROR_MAX]) {
+                              bool *ret_ready, bool *ret_partly, char error[CONF_ERROR_MAX]) {
     const struct ipc_admin_request request = {.verb = IPC_ADMIN_STATUS};
     AUTO(json_t) answer = NULL;
     enum tm_err err = keys_ask(socket_path, &request, &answer, error);
@@ -81,22 +81,29 @@ static enum tm_err ask_status(const char *socket_path, char started[CLOCK_TEXT_M
     const char *signer = json_string_value(json_object_get(answer, "signer"));
     (void)snprintf(started, CLOCK_TEXT_MAX, "%s", when ? when : "");
     *ret_ready = signer && strcmp(signer, "ready") == 0;
+    *ret_partly = signer && strcmp(signer, "partly") == 0;
     return TM_OK;
 }
 
-/* The old core may still answer for a while, and in between nobody does. */
+/* The old core may still answer for a while, and in between nobody does. A token that is out for
+ * reasons of its own is waited for, too, but does not make the reload a failure. */
 static enum tm_err await_successor(const char *socket_path, const char *before,
                                    char error[CONF_ERROR_MAX]) {
     const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
     int64_t until = clock_mono_ms() + RELOAD_MS;
+    bool serves = false;
     while (clock_mono_ms() < until) {
         char started[CLOCK_TEXT_MAX];
-        bool ready = false;
-        if (!ask_status(socket_path, started, &ready, error) && ready &&
-            strcmp(started, before) != 0)
+        bool ready = false, partly = false;
+        enum tm_err err = ask_status(socket_path, started, &ready, &partly, error);
+        bool successor = !err && strcmp(started, before) != 0;
+        if (successor && ready)
             return TM_OK;
+        serves = successor && partly;
         (void)nanosleep(&pause, NULL);
     }
+    if (serves)
+        return TM_OK;
     return fault(TM_ETIMEOUT, error, "touchmarkd does not serve with it: see its log");
 }
 
@@ -104,9 +111,9 @@ enum tm_err keys_reload(const char *socket_path, const char *issuer, const char 
                         char error[CONF_ERROR_MAX]) {
     struct ipc_admin_request request = {.verb = IPC_ADMIN_RELOAD};
     char started[CLOCK_TEXT_MAX];
-    bool ready;
+    bool ready, partly;
     AUTO(json_t) answer = NULL;
-    enum tm_err err = ask_status(socket_path, started, &ready, error);
+    enum tm_err err = ask_status(socket_path, started, &ready, &partly, error);
     if (err)
         return err;
     TEXT_SET(request.issuer, issuer);

@@ -71,7 +71,7 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
         log_line(LOG_LEVEL_ERROR, r->message.id,
                  "the signer's signature does not verify with issuer %s; the signer is restarted",
                  r->label->tenant->issuer->name);
-        r->service->signer->ops->distrust(r->service->signer);
+        r->service->signer->ops->distrust(r->service->signer, ticket);
         ca_sign_failed(r, IPC_SIGN_FAILED);
         return;
     }

@@ -136,7 +136,7 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
                  "the signer's signature of a generated key does not verify with issuer %s; the "
                  "signer is restarted",
                  issuer_of(r)->name);
-        r->service->signer->ops->distrust(r->service->signer);
+        r->service->signer->ops->distrust(r->service->signer, ticket);
         status = IPC_SIGN_FAILED;
     }
     crash_point("core.key_signed");

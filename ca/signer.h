@@ -47,6 +47,8 @@ struct ca_ticket {
     void (*done)(struct ca_ticket *ticket, enum ipc_sign_status status, struct bytes signature);
     void *arg;
     uint64_t id;            /* the signer's own */
+    size_t token;           /* the signer's own: which of several it was given to */
+    int64_t sent_ms;        /* the signer's own */
     unsigned failures;      /* the signer's own */
     struct ca_ticket *next; /* the signer's own */
 };
@@ -55,8 +57,8 @@ struct ca_signer_ops {
     /* TM_EFULL: too many are waiting; TM_EDENIED: a certificate whose lint token is not this TBS's.
      */
     enum tm_err (*sign)(struct ca_signer *signer, struct ca_ticket *ticket);
-    /* A signature of this signer did not verify: whatever it is, it has to start over. */
-    void (*distrust)(struct ca_signer *signer);
+    /* The signature that this ticket got did not verify: whoever made it has to start over. */
+    void (*distrust)(struct ca_signer *signer, const struct ca_ticket *ticket);
 };
 
 struct ca_signer {

@@ -22,6 +22,12 @@ bool conf_lies_in(const char *path, const char *folder);
 
 /* check_status.c: the section `status`. */
 MUST_USE enum tm_err conf_check_status(const struct conf_check *c);
+/* check_tokens.c: `signer`, `tokens` and the tokens of issuers. */
+MUST_USE enum tm_err conf_check_tokens(const struct conf_check *c);
+/* Can the issuer's keys be on the token that it names? TM_EPARSE: no, and why (constant). */
+MUST_USE enum tm_err conf_check_issuer_token(const struct conf *conf,
+                                             const struct conf_issuer *issuer,
+                                             const char **ret_fault);
 /* check_officers.c: the section `officers`. */
 MUST_USE enum tm_err conf_check_officers(const struct conf_check *c);
 

@@ -39,11 +39,15 @@ static enum tm_err check_folder(const struct conf_check *c) {
     const char *dir = conf->status.dir;
     if (conf_lies_in(dir, conf->core.store))
         return CONF_REFUSE(c, "status.dir", "lies in core.store");
+    for (size_t i = 0; i < conf_token_count(conf); i++)
+        if (conf_lies_in(conf_token(conf, i)->pin_file, dir))
+            return CONF_REFUSE(c, "status.dir",
+                               "is public, and the pin_file of token %s lies in it",
+                               conf_token(conf, i)->name);
     const struct {
         const char *name, *path;
     } own[] = {{"core.store", conf->core.store},
                {"core.wrap_key", conf->core.wrap_key},
-               {"signer.pin_file", conf->signer.pin_file},
                {"tls.key", conf->tls.key},
                {"mqtt.key", conf->mqtt.key},
                {"mqtt.password_file", conf->mqtt.password_file}};

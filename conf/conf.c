@@ -272,21 +272,10 @@ static enum tm_err check_mqtt(const struct conf_check *c) {
     return TM_OK;
 }
 
-/* An early word; what the token says of itself counts (server/signer). */
-static enum tm_err check_environment(const struct conf_check *c) {
-    const char *slash = strrchr(c->conf->signer.module, '/');
-    const char *module = slash ? slash + 1 : c->conf->signer.module;
-    if (c->conf->environment == CONF_ENV_PROD && !c->conf->softhsm_in_prod &&
-        strstr(module, "softhsm"))
-        return CONF_REFUSE(c, "signer.module",
-                           "SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true");
-    return TM_OK;
-}
-
 static enum tm_err check_all(const struct conf_check *c) {
     static enum tm_err (*const checks[])(const struct conf_check *) = {
         check_issuers,  check_tenants, check_labels,      check_tls,         check_limits,
-        check_wrap_key, check_mqtt,    check_environment, conf_check_status, conf_check_officers};
+        check_wrap_key, check_mqtt,    conf_check_tokens, conf_check_status, conf_check_officers};
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !err; i++)
         err = checks[i](c);

@@ -38,20 +38,25 @@ struct conf_tls {
     char *groups;              /* OpenSSL group list */
 };
 
+/* A token, and the signer process that owns it: the section `signer`, or one of `tokens`. */
 struct conf_signer {
+    char *name;         /* as issuers and commands call it */
     char *module;       /* PKCS#11 module (.so) */
     char *token;        /* token label */
-    char *pin_file;     /* file that holds the user PIN, or "credential:NAME" for systemd's */
+    char *pin_file;     /* file that holds the user PIN, or "credential:NAME" for systemd's, or
+                           "fd:N", or "prompt" */
     uint64_t threads;   /* signer threads = sessions under way */
     int64_t watchdog;   /* ms one C_Sign may take */
     uint64_t max_rate;  /* signatures per second, 0 = no ceiling */
     uint64_t max_total; /* signatures per start of the signer, 0 = no ceiling */
     bool network;       /* the module talks to a network HSM: let it open sockets */
     char *softhsm_conf; /* SOFTHSM2_CONF for the module, NULL = as in the environment */
+    char *standby_for;  /* name of the token whose keys this one holds, too; NULL: none */
 };
 
 struct conf_issuer {
     char *name;
+    char *token;          /* name of a conf_signer; NULL: the section `signer` */
     char *key_label;      /* CKA_LABEL on the token */
     char *certificate;    /* PEM of the issuing CA: pinned */
     char *chain;          /* PEM: certificates above it, the root last */
@@ -161,6 +166,7 @@ struct conf {
     struct conf_listen listen;
     struct conf_tls tls;
     struct conf_signer signer;
+    struct conf_list tokens; /* struct conf_signer, besides it */
     struct conf_core core;
     struct conf_mqtt mqtt;
     struct conf_status status;
@@ -175,6 +181,23 @@ struct conf {
 /* CONF_DEFAULT_FILE, a string from the build, is where touchmark.yaml lies if nobody says. */
 
 extern const struct conf_row conf_rows[];
+
+/* Tokens by position: 0 is the section `signer`, those of `tokens` follow. */
+#define CONF_TOKENS_MAX 16
+size_t conf_token_count(const struct conf *conf);
+const struct conf_signer *conf_token(const struct conf *conf, size_t index);
+/* The position of the token of this name (NULL: 0); the count: there is none. */
+size_t conf_token_named(const struct conf *conf, const char *name);
+/* The token that stands by for it; itself: none does. */
+size_t conf_token_standby(const struct conf *conf, size_t index);
+/* The token that it stands by for; itself: it is no standby. */
+size_t conf_token_primary(const struct conf *conf, size_t index);
+/* The N of "fd:N" for its PIN; -1: it comes from elsewhere. Only signers may read it. */
+int conf_pin_fd(const struct conf_signer *token);
+bool conf_pin_prompts(const struct conf_signer *token);
+/* Has an issuer its keys there? If not, nobody needs its signer. */
+bool conf_token_used(const struct conf *conf, size_t index);
+
 /* The word for conf.environment: "dev", "test" or "prod". */
 const char *conf_environment_name(const struct conf *conf);
 

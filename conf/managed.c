@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "conf/check.h"
 
 #define PLACE_MAX 64
 
@@ -62,6 +63,9 @@ static enum tm_err take_issuers(const struct merge *m, struct conf_managed *mana
         if (earlier)
             return refuse(m, place(where, "issuers", i, "name"), "is the name of an earlier issuer",
                           added[i].name);
+        const char *fault;
+        if (conf_check_issuer_token(m->conf, &added[i], &fault))
+            return refuse(m, place(where, "issuers", i, "token"), fault, added[i].token);
     }
     size_t count = to->count + managed->issuers.count;
     struct conf_issuer *all = realloc(to->items, (count + 1) * sizeof *all);

@@ -10,7 +10,7 @@
 
 static const char *const environment_words[] = {"dev", "test", "prod", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
-static const char *const pin_words[] = {"credential:", NULL};
+static const char *const pin_words[] = {"credential:", "fd:", "prompt", NULL};
 
 static const struct conf_row process_rows[] = {
     {.key = "user",
@@ -176,6 +176,11 @@ static const struct conf_row tls_rows[] = {
 };
 
 static const struct conf_row signer_rows[] = {
+    {.key = "name",
+     .type = CONF_NAME,
+     .offset = offsetof(struct conf_signer, name),
+     .preset = "signer",
+     .help = "What issuers.token, standby_for and touchmark status call this token."},
     {.key = "module",
      .type = CONF_PATH,
      .offset = offsetof(struct conf_signer, module),
@@ -194,7 +199,9 @@ static const struct conf_row signer_rows[] = {
      .preset = "credential:pin",
      .words = pin_words,
      .help = "File with the user PIN, readable by its owner only; credential:NAME is the systemd "
-             "credential NAME."},
+             "credential NAME; fd:N is descriptor N that touchmarkd is started with, a file or a "
+             "memory file, which is read again when the signer restarts; prompt asks on the "
+             "terminal that touchmarkd is started from, again at each restart of the signer."},
     {.key = "threads",
      .type = CONF_UINT,
      .offset = offsetof(struct conf_signer, threads),
@@ -231,6 +238,12 @@ static const struct conf_row signer_rows[] = {
      .offset = offsetof(struct conf_signer, softhsm_conf),
      .preset = "",
      .help = "SOFTHSM2_CONF for a SoftHSM module; left out, the environment decides."},
+    {.key = "standby_for",
+     .type = CONF_NAME,
+     .offset = offsetof(struct conf_signer, standby_for),
+     .preset = "",
+     .help = "In tokens only: the name of the token whose keys this one holds, too, under the same "
+             "labels. It signs while that one is out."},
     {.key = NULL},
 };
 
@@ -358,7 +371,15 @@ const struct conf_row conf_rows[] = {
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, signer),
      .rows = signer_rows,
-     .help = "The HSM."},
+     .help = "The token that holds the keys of issuers that name none."},
+    {.key = "tokens",
+     .type = CONF_LIST,
+     .offset = offsetof(struct conf, tokens),
+     .rows = signer_rows,
+     .elem_size = sizeof(struct conf_signer),
+     .preset = "",
+     .max = CONF_TOKENS_MAX - 1,
+     .help = "Further tokens, each with a signer process of its own; keys as in signer."},
     {.key = "status",
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, status),
@@ -395,7 +416,7 @@ const struct conf_row conf_rows[] = {
      .rows = conf_issuer_rows,
      .min = 1,
      .elem_size = sizeof(struct conf_issuer),
-     .help = "The issuing CAs whose keys are on the token."},
+     .help = "The issuing CAs whose keys are on the tokens."},
     {.key = "tenants",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, tenants),

@@ -36,10 +36,9 @@ static ssize_t read_up_to(int fd, char *buf, size_t cap, bool line) {
     return (ssize_t)n;
 }
 
-static enum tm_err take_pin(int fd, bool line, const char *source, char ret[HSM_PIN_MAX],
-                            char text[HSM_TEXT_MAX]) {
-    char pin[HSM_PIN_MAX + 1]; /* the longest PIN and its LF, or proof of more */
-    ssize_t got = read_up_to(fd, pin, sizeof pin, line);
+/* `pin` has room for the longest PIN and its LF, or proof of more; it is wiped. */
+static enum tm_err judge_pin(char pin[HSM_PIN_MAX + 1], ssize_t got, const char *source,
+                             char ret[HSM_PIN_MAX], char text[HSM_TEXT_MAX]) {
     size_t n = got > 0 ? (size_t)got : 0;
     if (n > 0 && pin[n - 1] == '\n')
         n--;
@@ -50,13 +49,31 @@ static enum tm_err take_pin(int fd, bool line, const char *source, char ret[HSM_
         memcpy(ret, pin, n);
         ret[n] = '\0';
     }
-    bytes_wipe(pin, sizeof pin);
+    bytes_wipe(pin, HSM_PIN_MAX + 1);
     if (got < 0)
         return say(text, TM_EIO, "PIN from %s: %s", source, strerror(errno));
     if (!good)
         return say(text, TM_EPARSE, "PIN from %s: must be 1 to %d characters on one line", source,
                    HSM_PIN_MAX - 1);
     return TM_OK;
+}
+
+static enum tm_err take_pin(int fd, bool line, const char *source, char ret[HSM_PIN_MAX],
+                            char text[HSM_TEXT_MAX]) {
+    char pin[HSM_PIN_MAX + 1];
+    ssize_t got = read_up_to(fd, pin, sizeof pin, line);
+    return judge_pin(pin, got, source, ret, text);
+}
+
+enum tm_err hsm_pin_read_again(int fd, char ret[HSM_PIN_MAX], char text[HSM_TEXT_MAX]) {
+    static const char source[] = "the open descriptor";
+    char pin[HSM_PIN_MAX + 1];
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return say(text, TM_EIO, "PIN from %s: %s", source, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return say(text, TM_EDENIED, "PIN from %s: neither a file nor a memory file", source);
+    return judge_pin(pin, pread(fd, pin, sizeof pin, 0), source, ret, text);
 }
 
 static enum tm_err pin_from_file(const char *path, bool check_mode, char ret[HSM_PIN_MAX],

@@ -67,7 +67,7 @@ static enum tm_err find_ocsp_key(const struct hsm_signer_issuer *wanted, hsm_sig
                                  size_t index, char text[HSM_TEXT_MAX]) {
     struct hsm_key *key = NULL;
     struct pki_spki spki;
-    if (!wanted->ocsp_key_label)
+    if (!wanted->ocsp_key_label || wanted->elsewhere)
         return TM_OK;
     enum tm_err err = find_labelled(wanted, wanted->ocsp_key_label, signer, &key, text);
     if (err)
@@ -94,6 +94,8 @@ static enum tm_err find_keys(hsm_signer *signer, char text[HSM_TEXT_MAX]) {
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < config->issuer_count && !err; i++) {
         signer->issuers[i] = config->issuers[i].issuer;
+        if (config->issuers[i].elsewhere)
+            continue;
         err = find_key(&config->issuers[i], signer, i, text);
         if (err)
             err = forgive(&config->issuers[i], err, text);
@@ -183,6 +185,8 @@ enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *
         return err;
     }
     err = hsm_token_open(&config->token, pin, &signer->token, text);
+    if (err == TM_EDENIED && config->ret_pin_refused)
+        *config->ret_pin_refused = true;
     if (!err)
         err = check_token(config, signer, text);
     if (!err)

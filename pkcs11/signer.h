@@ -25,6 +25,7 @@ struct hsm_signer_issuer {
     const char *key_label;
     bool
         optional; /* its keys may be missing or wrong: then it signs nothing, and the log says so */
+    bool elsewhere;             /* its keys are on another token and not looked for */
     const char *ocsp_key_label; /* of the key that signs its OCSP answers; NULL: none */
 };
 
@@ -36,9 +37,10 @@ struct hsm_signer_config {
     size_t profile_count;
     unsigned threads;
     int64_t watchdog_ms;
-    uint64_t max_rate;   /* per second, 0 = none */
-    uint64_t max_total;  /* 0 = none; failed signatures count too */
-    bool refuse_softhsm; /* production without consent to keys in files */
+    uint64_t max_rate;     /* per second, 0 = none */
+    uint64_t max_total;    /* 0 = none; failed signatures count too */
+    bool refuse_softhsm;   /* production without consent to keys in files */
+    bool *ret_pin_refused; /* set when hsm_signer_open fails by that; NULL: nobody asks */
     /* Called once from any thread; must not return. */
     void (*dead)(void *arg, const char *text);
     void *arg;

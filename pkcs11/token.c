@@ -11,6 +11,7 @@
 #include "pkcs11/session.h"
 
 #define LABEL_SIZE 32 /* CK_TOKEN_INFO.label, padded with blanks */
+#define SLOTS_MAX 256
 
 typedef struct hsm_token hsm_token;
 AUTO_DEFINE(hsm_token, hsm_token_close)
@@ -22,6 +23,23 @@ static enum tm_err libp11_result(const char *what, char text[HSM_TEXT_MAX]) {
     CK_RV rv = code && ERR_GET_LIB(code) == ERR_get_CKR_code() ? (CK_RV)ERR_GET_REASON(code)
                                                                : CKR_GENERAL_ERROR;
     return hsm_module_result(rv, what, text);
+}
+
+/* Whether each token in a slot says what it is. libp11 0.4.12 does not free what it read of a slot
+ * whose token does not, so it is not asked about tokens that are away. */
+static enum tm_err ask_tokens(CK_FUNCTION_LIST *f, char text[HSM_TEXT_MAX]) {
+    CK_SLOT_ID slots[SLOTS_MAX];
+    CK_ULONG count = SLOTS_MAX;
+    CK_RV rv = f->C_GetSlotList(CK_TRUE, slots, &count);
+    if (rv != CKR_OK)
+        return hsm_module_result(rv, "C_GetSlotList", text);
+    for (CK_ULONG i = 0; i < count && rv == CKR_OK; i++) {
+        CK_TOKEN_INFO info;
+        rv = f->C_GetTokenInfo(slots[i], &info);
+        if (rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED)
+            rv = CKR_OK; /* another's empty slot */
+    }
+    return hsm_module_result(rv, "C_GetTokenInfo", text);
 }
 
 /* The module loaded and initialised, and its slots. */
@@ -41,6 +59,8 @@ static enum tm_err load(const struct hsm_token_config *config, hsm_token *token,
         return err;
     }
     err = hsm_module_start(&token->module, text);
+    if (!err)
+        err = ask_tokens(token->module.f, text);
     if (err)
         return err;
     if (PKCS11_enumerate_slots(token->ctx, &token->slots, &token->slot_count) < 0)

@@ -107,7 +107,10 @@ MUST_USE enum tm_err hsm_key_sign_message(struct hsm_key *key, struct bytes mess
  * TM_EPARSE: empty, over-long or with control characters. */
 MUST_USE enum tm_err hsm_pin_read(const char *source, char ret[HSM_PIN_MAX],
                                   char text[HSM_TEXT_MAX]);
-/* The same; `what` is what the terminal asks for, e.g. "User PIN of token root". */
+/* Reads a PIN from an open file or memory file, from its start and without moving its offset: it
+ * can be read again. fd stays the caller's. TM_EDENIED: what cannot be read twice (a pipe, say). */
+MUST_USE enum tm_err hsm_pin_read_again(int fd, char ret[HSM_PIN_MAX], char text[HSM_TEXT_MAX]);
+/* As hsm_pin_read; `what` is what the terminal asks for, e.g. "User PIN of token root". */
 MUST_USE enum tm_err hsm_pin_read_as(const char *what, const char *source, char ret[HSM_PIN_MAX],
                                      char text[HSM_TEXT_MAX]);
 

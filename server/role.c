@@ -62,13 +62,17 @@ enum tm_err role_drop(struct role *role) {
     return privileges_drop(role->conf->process.user);
 }
 
+static bool uses_network(const struct role *role) {
+    return role->kind == IPC_ROLE_SIGNER && conf_token(role->conf, role->index)->network;
+}
+
 enum tm_err role_ready(struct role *role) {
     const struct ipc_control ready = {.verb = IPC_CONTROL_READY, .peer = (uint8_t)role->kind};
     enum tm_err err = role_drop(role);
     if (!err)
         err = privileges_seal();
     if (!err && role->conf->process.sandbox)
-        err = sandbox_enter(role->kind, role->conf->signer.network, role->conf->status.dir);
+        err = sandbox_enter(role->kind, uses_network(role), role->conf->status.dir);
     return err ? err : ipc_link_send(role->control, &ipc_control_schema, &ready);
 }
 
@@ -150,7 +154,8 @@ static void live(const struct role_kind *kind, struct role *role) {
     enum tm_err err = kind->start(role);
     if (err) {
         log_error("%s cannot start: %s", kind->name, tm_err_name(err));
-        role->exit_code = start_failure(role->kind, err);
+        if (!role->exit_code)
+            role->exit_code = start_failure(role->kind, err);
     } else if (loop_run(role->loop)) {
         role->exit_code = ROLE_EXIT_FAILED;
     }

@@ -3,7 +3,8 @@
  * A role's life inside touchmarkd. The supervisor starts each role by fork and exec of
  * itself with --role; descriptors 3 (control link), 4 (sealed memory file with the configuration
  * text) and, where the role has one, 5 (its listening socket: TCP for fronts and status, the admin
- * socket for the core) are open. The role sets up, then calls role_ready, then serves the loop.
+ * socket for the core), and 6 (for a signer whose pin_file is fd:N, that descriptor) are open. The
+ * role sets up, then calls role_ready, then serves the loop.
  *
  * Reload and restart are one mechanism: a role's configuration never changes while it
  * lives; the supervisor starts a successor and drains the old one.
@@ -19,10 +20,11 @@
 #define ROLE_FD_CONTROL 3
 #define ROLE_FD_CONF 4
 #define ROLE_FD_LISTEN 5
+#define ROLE_FD_PIN 6
 
 struct role {
     enum ipc_role kind;
-    unsigned index; /* which front */
+    unsigned index; /* which front; a signer's token (conf_token) */
     struct conf *conf;
     struct loop *loop;
     struct ipc_link *control;
@@ -53,6 +55,7 @@ void role_fail(struct role *role, int exit_code);
 /* Exit codes that the supervisor understands. */
 #define ROLE_EXIT_CONFIG 78 /* EX_CONFIG: trying again will not help soon */
 #define ROLE_EXIT_FAILED 70 /* EX_SOFTWARE: restart at once, with backoff */
+#define ROLE_EXIT_PIN 77    /* EX_NOPERM, signer: the token refused the PIN, and may lock itself */
 #define ROLE_EXIT_SERVES 75 /* EX_TEMPFAIL, tlscert: no new certificate, the present one serves */
 
 /* "front", "core", ...; never NULL. */

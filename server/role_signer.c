@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The signer role: pkcs11/signer.h in a process of its own, which alone ever sees the PIN. */
+/* The signer role: pkcs11/signer.h in a process of its own for each token, which alone ever sees
+ * the token's PIN. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 struct signer {
     struct role *role;
     struct core_setup setup;
+    const struct conf_signer *token;
+    bool pin_refused;
     struct hsm_signer_issuer *issuers;
     struct hsm_signer_config config;
     struct hsm_signer *hsm;
@@ -69,55 +72,66 @@ static void drain(struct role *role) {
     role_exit(role);
 }
 
-static struct hsm_signer_issuer keys_of(const struct conf *conf, const struct ca_issuer *issuer) {
-    const struct conf_issuer *items = conf->issuers.items;
-    struct hsm_signer_issuer keys = {.issuer = issuer, .key_label = ""};
-    for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(items[i].name, issuer->name) == 0) {
-            keys.key_label = items[i].key_label;
-            keys.ocsp_key_label = items[i].ocsp_key_label;
-        }
-    return keys;
+/* A standby holds what the token holds that it stands by for. */
+static struct hsm_signer_issuer keys_of(const struct signer *signer, size_t issuer) {
+    const struct core_setup *setup = &signer->setup;
+    const struct core_issuer *uses = &setup->uses[issuer];
+    return (struct hsm_signer_issuer){.issuer = &setup->issuers[issuer],
+                                      .key_label = uses->key_label,
+                                      .ocsp_key_label = uses->ocsp_key_label,
+                                      .optional = !core_issuer_required(setup, issuer),
+                                      .elsewhere = uses->token !=
+                                                   setup->tokens[signer->role->index].primary};
 }
 
 static enum tm_err configure(struct signer *signer) {
     const struct conf *conf = signer->role->conf;
+    signer->token = conf_token(conf, signer->role->index);
     enum tm_err err = core_setup_load(conf, &signer->setup);
     if (err)
         return err;
     signer->issuers = calloc(signer->setup.issuer_count, sizeof *signer->issuers);
     if (!signer->issuers)
         return TM_ENOMEM;
-    for (size_t i = 0; i < signer->setup.issuer_count; i++) {
-        signer->issuers[i] = keys_of(conf, &signer->setup.issuers[i]);
-        signer->issuers[i].optional = !core_issuer_required(&signer->setup, i);
-    }
+    for (size_t i = 0; i < signer->setup.issuer_count; i++)
+        signer->issuers[i] = keys_of(signer, i);
     signer->config = (struct hsm_signer_config){
-        .token = {.module = conf->signer.module, .label = conf->signer.token},
+        .token = {.module = signer->token->module, .label = signer->token->token},
         .issuers = signer->issuers,
         .issuer_count = signer->setup.issuer_count,
         .profiles = signer->setup.profiles,
         .profile_count = signer->setup.profile_count,
-        .threads = (unsigned)conf->signer.threads,
-        .watchdog_ms = conf->signer.watchdog,
-        .max_rate = conf->signer.max_rate,
-        .max_total = conf->signer.max_total,
+        .threads = (unsigned)signer->token->threads,
+        .watchdog_ms = signer->token->watchdog,
+        .max_rate = signer->token->max_rate,
+        .max_total = signer->token->max_total,
         .refuse_softhsm = conf->environment == CONF_ENV_PROD && !conf->softhsm_in_prod,
+        .ret_pin_refused = &signer->pin_refused,
         .dead = token_dead,
         .arg = signer};
     return TM_OK;
 }
 
+static enum tm_err read_pin(const struct conf_signer *token, char pin[HSM_PIN_MAX],
+                            char text[HSM_TEXT_MAX]) {
+    char what[128];
+    if (conf_pin_fd(token) >= 0) {
+        enum tm_err err = hsm_pin_read_again(ROLE_FD_PIN, pin, text);
+        (void)close(ROLE_FD_PIN);
+        return err;
+    }
+    (void)snprintf(what, sizeof what, "User PIN of token %s", token->name);
+    return hsm_pin_read_as(what, token->pin_file, pin, text);
+}
+
 /* The PIN file may be root's; the token's files are the user's, whose locks and new files root must
  * not own. */
 static enum tm_err open_token(struct signer *signer) {
-    const struct conf *conf = signer->role->conf;
     char pin[HSM_PIN_MAX], text[HSM_TEXT_MAX] = "";
-    if (conf->signer.softhsm_conf && conf->signer.softhsm_conf[0] &&
-        setenv("SOFTHSM2_CONF", conf->signer.softhsm_conf, 1))
+    if (signer->token->softhsm_conf && setenv("SOFTHSM2_CONF", signer->token->softhsm_conf, 1))
         return TM_ENOMEM;
     lock_memory();
-    enum tm_err err = hsm_pin_read(conf->signer.pin_file, pin, text);
+    enum tm_err err = read_pin(signer->token, pin, text);
     if (err) {
         log_error("PIN: %s", text);
         return err;
@@ -128,10 +142,14 @@ static enum tm_err open_token(struct signer *signer) {
     bytes_wipe(pin, sizeof pin);
     if (err)
         log_error("token: %s", text);
+    if (signer->pin_refused)
+        signer->role->exit_code = ROLE_EXIT_PIN;
     return err;
 }
 
 enum tm_err signer_start(struct role *role) {
+    if (role->index >= conf_token_count(role->conf))
+        return TM_EINVAL;
     struct signer *signer = calloc(1, sizeof *signer);
     if (!signer)
         return TM_ENOMEM;

@@ -65,6 +65,8 @@ static void add_token(json_t *object, const struct core_admin_config *config, si
     struct bytes spki;
     (void)json_object_set_new(object, "token",
                               json_boolean(core_signer_shows(config->signer, index)));
+    (void)json_object_set_new(object, "token_name",
+                              json_string(config->setup->tokens[uses->token].name));
     (void)json_object_set_new(object, "key_label", json_string(uses->key_label));
     if (!uses->ocsp_key_label)
         return;

@@ -27,6 +27,28 @@ static json_t *outcomes_json(const struct ca_service_counts *counts) {
     return outcomes;
 }
 
+static json_t *token_json(const struct core_token_health *health) {
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "name", health->name, "state",
+                  health->ready ? "ready" : "down", "breaker", breaker_name(health->breaker),
+                  "in_use", health->in_use, "waiting", (json_int_t)health->waiting, "failures",
+                  (json_int_t)health->failures);
+    if (object && health->standby_for)
+        (void)json_object_set_new(object, "standby_for", json_string(health->standby_for));
+    if (object && health->mean_ms >= 0)
+        (void)json_object_set_new(object, "mean_ms", json_real(health->mean_ms));
+    return object;
+}
+
+static json_t *tokens_json(const struct core_admin_config *config) {
+    json_t *tokens = json_array();
+    struct core_token_health health;
+    for (size_t i = 0; i < config->setup->token_count; i++)
+        if (core_signer_health(config->signer, i, &health))
+            (void)json_array_append_new(tokens, token_json(&health));
+    return tokens;
+}
+
 static void add_bridge(json_t *object, const struct core_admin_config *config) {
     if (!config->bridge)
         return;
@@ -48,8 +70,9 @@ void admin_status(struct client *client, const struct ipc_admin_request *q) {
     (void)json_object_set_new(object, "version", json_string(TOUCHMARK_VERSION));
     (void)json_object_set_new(object, "environment", json_string(config->environment));
     (void)json_object_set_new(object, "started", json_string(started));
-    (void)json_object_set_new(object, "signer",
-                              json_string(core_signer_ready(config->signer) ? "ready" : "down"));
+    (void)json_object_set_new(
+        object, "signer", json_string(core_signer_state_name(core_signer_state(config->signer))));
+    (void)json_object_set_new(object, "tokens", tokens_json(config));
     add_bridge(object, config);
     (void)json_object_set_new(object, "requests_under_way",
                               json_integer((json_int_t)ca_service_active(config->service)));

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/core/acts.h"
+#include "server/core/alarm.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
@@ -42,6 +43,7 @@ struct core {
     struct core_publish *publish; /* NULL: there is no status service */
     struct core_ocsp *ocsp;       /* NULL: as before */
     struct core_signer *signer;
+    struct core_alarm alarm;
     struct core_events *events; /* NULL: no bridge wants any */
     struct core_faces *faces;
     struct core_admin *admin;
@@ -60,7 +62,7 @@ struct core {
 static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, int fd) {
     struct core *core = role->self;
     if (peer == IPC_ROLE_SIGNER) {
-        core_signer_linked(core->signer, fd);
+        core_signer_linked(core->signer, peer_index, fd);
         return;
     }
     if (core->recovered) {
@@ -81,12 +83,18 @@ static void serve_early_links(struct core *core) {
     core->early_count = 0;
 }
 
-/* A signature that did not verify: the supervisor ends the signer and starts another. */
-static void distrust_signer(void *arg) {
+/* The supervisor ends the signer and starts another. */
+static void distrust_signer(void *arg, unsigned token) {
     struct core *core = arg;
-    struct ipc_control control = {.verb = IPC_CONTROL_DISTRUST, .peer = IPC_ROLE_SIGNER};
+    struct ipc_control control = {
+        .verb = IPC_CONTROL_DISTRUST, .peer = IPC_ROLE_SIGNER, .peer_index = (uint16_t)token};
     if (ipc_link_send(core->role->control, &ipc_control_schema, &control))
         log_error("the supervisor could not be told to restart the signer");
+}
+
+static void signer_alarm(void *arg, const char *text) {
+    struct core *core = arg;
+    core_alarm_raise(&core->alarm, text);
 }
 
 static bool ask_reload(void *arg) {
@@ -117,6 +125,7 @@ static bool drained(struct core *core) {
 static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
+    core_signer_tick(core->signer);
     core_events_tick(core->events);
     if (!core->draining) {
         core_publish_tick(core->publish);
@@ -260,8 +269,14 @@ static enum tm_err open_service(struct core *core) {
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
                                    .now_ms = clock_wall_ms};
-    enum tm_err err = core_signer_new(core->role->loop, &core->setup, conf->core.queue,
-                                      distrust_signer, core, &core->signer);
+    const struct core_signer_config signer = {.loop = core->role->loop,
+                                              .setup = &core->setup,
+                                              .queue = conf->core.queue,
+                                              .distrust = distrust_signer,
+                                              .alarm = signer_alarm,
+                                              .arg = core};
+    core->alarm = (struct core_alarm){.store = core->store, .now_ms = clock_wall_ms};
+    enum tm_err err = core_signer_new(&signer, &core->signer);
     if (!err)
         err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
                              &core->service);

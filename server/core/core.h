@@ -13,7 +13,11 @@
  *   events.c       the audit log as events for the bridge
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
- *   signer_link.c  ca/signer.h over the link to the signer process
+ *   signers.c      ca/signer.h over the links to the signer processes, one per token
+ *   signer_health.c how the tokens are
+ *   signer_link.h  one of these links
+ *   alarm.h        what is wrong, in the audit
+ *   breaker.h      when a token that failed is asked again
  *   acts.h         acts that take two officers, and who carries them out
  *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
@@ -26,6 +30,7 @@
 #include "ca/officer.h"
 #include "ca/registry.h"
 #include "ca/service.h"
+#include "server/core/breaker.h"
 #include "server/role.h"
 
 /* What an issuer is to tenants (conf/managed.h). */
@@ -36,9 +41,17 @@ enum core_issuer_state {
     CORE_ISSUER_ACTIVE,
 };
 struct core_issuer {
+    size_t token; /* of setup.tokens; no standby */
     const char *key_label;
     const char *ocsp_key_label; /* NULL: none */
     enum core_issuer_state state;
+};
+/* A token, by its position in the configuration (conf_token). */
+struct core_token {
+    const char *name;
+    int64_t watchdog_ms;
+    size_t primary; /* the token that it stands by for; itself: none */
+    size_t standby; /* the one that stands by for it; itself: none */
 };
 #define CORE_ALSO_MAX 16
 struct core_trust {
@@ -52,6 +65,8 @@ struct core_trust {
 struct core_setup {
     struct ca_issuer *issuers;
     size_t issuer_count;
+    struct core_token *tokens;
+    size_t token_count;
     struct core_issuer *uses;    /* by issuer */
     struct core_trust *trust;    /* by tenant */
     struct ca_profile *profiles; /* those of labels, and of what is touchmarkd's own */
@@ -100,25 +115,54 @@ struct core_links {
 void core_links_add(struct core_links *links, struct ipc_link *link);
 void core_links_remove(struct core_links *links, const struct ipc_link *link);
 
-/* The signer over its link. Tickets wait while there is no link and are sent again over a new one.
- */
+/* The signers over their links. Tickets wait while no token can take them, and are sent again when
+ * one can. */
 struct core_signer;
-/* distrust: a signature did not verify; `arg` is handed on. queue: tickets at once. */
-MUST_USE enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup,
-                                     size_t queue, void (*distrust)(void *arg), void *arg,
+struct core_signer_config {
+    struct loop *loop;
+    const struct core_setup *setup;
+    size_t queue; /* tickets at once */
+    /* This token's signer is not to be believed, or does not answer: end it, start another. */
+    void (*distrust)(void *arg, unsigned token);
+    void (*alarm)(void *arg, const char *text); /* for log and audit; NULL: the log is enough */
+    void *arg;
+};
+MUST_USE enum tm_err core_signer_new(const struct core_signer_config *config,
                                      struct core_signer **ret_signer);
 void core_signer_free(struct core_signer *signer);
 struct ca_signer *core_signer_interface(struct core_signer *signer);
-/* Takes fd over. */
-void core_signer_linked(struct core_signer *signer, int fd);
-/* Is there a link over which the signer has shown the right key for every issuer that signs? */
-bool core_signer_ready(const struct core_signer *signer);
+/* Takes fd over: the link to the signer of this token (its index). */
+void core_signer_linked(struct core_signer *signer, unsigned token, int fd);
+/* Call it every 100 ms. */
+void core_signer_tick(struct core_signer *signer);
+enum core_signer_state {
+    CORE_SIGNER_DOWN,
+    CORE_SIGNER_PARTLY, /* some issuers' tokens are out, and their standbys */
+    CORE_SIGNER_READY,
+};
+enum core_signer_state core_signer_state(const struct core_signer *signer);
+const char *core_signer_state_name(enum core_signer_state state); /* never NULL */
+/* Has the token that signs for this issuer shown all keys that it must have? */
+bool core_signer_knows(const struct core_signer *signer, const char *issuer);
 /* Has it shown the right key for this issuer (its index)? */
 bool core_signer_shows(const struct core_signer *signer, size_t issuer);
-/* SubjectPublicKeyInfo of an issuer's OCSP key, valid until the signer is linked again. Known when
- * the signer is ready. TM_ENOTFOUND: none was shown. */
+/* SubjectPublicKeyInfo of an issuer's OCSP key, valid until a signer is linked again. Known when
+ * the issuer's signer is. TM_ENOTFOUND: none was shown. */
 MUST_USE enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
                                           struct bytes *ret_spki);
+struct core_token_health {
+    const char *name;
+    const char *standby_for; /* NULL: it is no standby */
+    bool ready;              /* its signer is linked and has shown its keys */
+    bool in_use;             /* tickets go to it */
+    enum breaker_state breaker;
+    size_t waiting;
+    uint64_t failures; /* since this core started */
+    double mean_ms;    /* of the signatures of the last minute; negative: there were none */
+};
+/* False: no issuer has its keys there, and no signer runs. */
+bool core_signer_health(const struct core_signer *signer, size_t token,
+                        struct core_token_health *ret);
 
 /* Events: every leaf of the audit log to the bridge, at least once and in order, from where a
  * cursor in the store says. Not having any is NULL, which all but _new and _next take. */

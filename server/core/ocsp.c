@@ -113,7 +113,7 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
                                              signature, &response);
     if (err == TM_ECRYPTO) {
         log_error("the signer's signature on an OCSP answer does not verify; it is restarted");
-        signer->ops->distrust(signer);
+        signer->ops->distrust(signer, ticket);
     }
     if (err) {
         reply_error(a->link, a->id, CA_OCSP_TRY_LATER);
@@ -298,7 +298,7 @@ static void certified(void *arg, const struct ipc_reply *answer_to) {
 static void look(struct responder *r, int64_t now) {
     const struct core_ocsp_config *config = &r->ocsp->config;
     struct bytes spki;
-    if (r->asking || now < r->look_at || !core_signer_ready(config->signer))
+    if (r->asking || now < r->look_at || !core_signer_knows(config->signer, r->issuer->name))
         return;
     r->look_at = now + LOOK_AGAIN_MS;
     r->keyless = core_signer_ocsp_key(config->signer, r->issuer->name, &spki) != TM_OK;

@@ -185,30 +185,12 @@ static void start_run(struct core_publish *p, struct core_object *first, int64_t
 
 /* ---- alarms ---- */
 
-static void alarm_recorded(struct ca_batch *batch, enum tm_err result) {
-    struct core_publish *p = batch->arg;
-    p->alarm_busy = false;
-    if (result)
-        log_error("an alarm is not in the audit: %s", tm_err_name(result));
-}
-
-/* One leaf at a time is on its way; the log has them all. */
 static void raise_alarm(struct core_publish *p, struct core_object *o) {
     o->alarmed = true;
     char text[IPC_TEXT_MAX + 1];
     (void)snprintf(text, sizeof text, "%s of %s is late: %s", o->row.object, o->row.issuer,
                    o->behind ? "it does not name what was revoked" : "it was to be renewed by now");
-    log_error("alarm: %s", text);
-    if (p->alarm_busy)
-        return;
-    p->alarm = (struct ca_leaf){.event = CA_EVENT_ALARM, .time_ms = p->config.now_ms()};
-    TEXT_SET(p->alarm.actor, "touchmarkd");
-    TEXT_SET(p->alarm.reason, text);
-    p->alarm_batch = (struct ca_batch){.count = 1,
-                                       .changes = {{.kind = CA_ADD_LEAF, .u.leaf = &p->alarm}},
-                                       .done = alarm_recorded,
-                                       .arg = p};
-    p->alarm_busy = p->config.store->ops->submit(p->config.store, &p->alarm_batch) == TM_OK;
+    core_alarm_raise(&p->alarm, text);
 }
 
 static bool is_late(const struct core_object *o, int64_t now) {
@@ -306,6 +288,7 @@ enum tm_err core_publish_new(const struct core_publish_config *config,
     if (!p)
         return TM_ENOMEM;
     p->config = *config;
+    p->alarm = (struct core_alarm){.store = config->store, .now_ms = config->now_ms};
     size_t room = 0;
     for (size_t i = 0; i < config->setup->issuer_count; i++)
         room += objects_of(p, &config->setup->issuers[i]);

@@ -60,5 +60,7 @@ void core_crl_finish(struct core_run *run) {
         run->err = ca_crl_assemble(run->issuer, part->tbs_fd,
                                    (struct bytes){part->signature, part->signature_n}, &part->fd,
                                    &part->row.size, part->row.sha256);
+        if (run->err)
+            run->wrong = &part->ticket;
     }
 }

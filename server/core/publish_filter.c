@@ -51,6 +51,7 @@ void core_filter_finish(struct core_run *run) {
     struct ca_filter_file file;
     run->err = ca_filter_seal(part->filter, run->issuer,
                               (struct bytes){part->signature, part->signature_n}, &file);
+    run->wrong = &part->ticket;
     if (run->err)
         return;
     part->fd = file.fd;

@@ -5,6 +5,7 @@
 
 #include "ca/crl.h"
 #include "ca/filter.h"
+#include "server/core/alarm.h"
 #include "server/core/publish.h"
 
 #define RUN_PARTS_MAX 8 /* objects of one run: their changes and leaves fit into one batch */
@@ -38,6 +39,7 @@ struct core_run {
     int64_t covers_until_ms; /* filters: every serial given out before then is recorded or burned */
     size_t unsigned_count;   /* tickets that are out */
     enum tm_err err;         /* of the thread's work, or of a signature */
+    const struct ca_ticket *wrong; /* with TM_ECRYPTO: the one whose signature it is */
     struct ca_batch batch;
     size_t count;
     struct core_part {
@@ -64,9 +66,7 @@ struct core_publish {
     struct core_object *objects;
     size_t count;
     struct core_run *run; /* NULL: none */
-    struct ca_leaf alarm;
-    struct ca_batch alarm_batch;
-    bool alarm_busy;
+    struct core_alarm alarm;
     bool stopped;
 };
 

@@ -121,7 +121,7 @@ static void finish_done(struct core_job *job) {
         log_error("the signer's signature on a %s does not verify with issuer %s; the signer is "
                   "restarted",
                   run->kind == IPC_PUBLISH_FILTER ? "filter" : "CRL", run->issuer->name);
-        signer->ops->distrust(signer);
+        signer->ops->distrust(signer, run->wrong);
     }
     if (run->err)
         fail(run, run->err, "putting it together");

@@ -36,6 +36,19 @@ static enum tm_err load_issuers(const struct conf *conf, struct core_setup *setu
     return TM_OK;
 }
 
+static enum tm_err load_tokens(const struct conf *conf, struct core_setup *setup) {
+    setup->token_count = conf_token_count(conf);
+    setup->tokens = calloc(setup->token_count, sizeof *setup->tokens);
+    if (!setup->tokens)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < setup->token_count; i++)
+        setup->tokens[i] = (struct core_token){.name = conf_token(conf, i)->name,
+                                               .watchdog_ms = conf_token(conf, i)->watchdog,
+                                               .primary = conf_token_primary(conf, i),
+                                               .standby = conf_token_standby(conf, i)};
+    return TM_OK;
+}
+
 const struct ca_issuer *core_issuer_named(const struct core_setup *setup, const char *name) {
     for (size_t i = 0; i < setup->issuer_count; i++)
         if (strcmp(setup->issuers[i].name, name) == 0)
@@ -177,6 +190,8 @@ enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
     memset(ret, 0, sizeof *ret);
     enum tm_err err = load_issuers(conf, ret);
     if (!err)
+        err = load_tokens(conf, ret);
+    if (!err)
         err = load_tenants(conf, ret);
     if (!err)
         err = core_trust_load(conf, ret);
@@ -202,6 +217,7 @@ void core_setup_free(struct core_setup *setup) {
         free((void *)(uintptr_t)setup->anchors[i].p);
     core_officers_free(setup);
     core_trust_free(setup);
+    free(setup->tokens);
     free(setup->issuers);
     free(setup->profiles);
     free(setup->tenants);

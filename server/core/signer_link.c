@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * ca/signer.h over the link to the signer process. Tickets stand in one list, oldest first, until
- * they are answered: what is not sent yet, or was sent to a signer that died, goes out over
- * the next link under the same rising IDs.
- */
+/* See signer_link.h. */
+#include "server/core/signer_link.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,61 +9,35 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "server/core/core.h"
 
-#define FAILURES_MAX 3 /* signers that may fail on one ticket before it is given back */
+/* ---- tickets out ---- */
 
-/* What the signer has shown of an issuer's keys. */
-struct shown {
-    bool own;
-    uint8_t *spki; /* of the OCSP key; NULL: none */
-    size_t n;
-};
-
-struct core_signer {
-    struct ca_signer base;
-    struct loop *loop;
-    const struct core_setup *setup;
-    size_t queue;
-    void (*distrust)(void *arg);
-    void *arg;
-    struct ipc_link *link;
-    struct shown *keys; /* by issuer */
-    uint64_t next_id;
-    struct ca_ticket *first, **last; /* waiting for an answer, in the order of their IDs */
-    size_t waiting;
-    struct ca_ticket *unsent; /* the first that the link has not taken */
-};
-
-static struct core_signer *of(struct ca_signer *base) {
-    return (struct core_signer *)base;
-}
-
-static enum tm_err send_certificate(struct core_signer *s, const struct ca_ticket *ticket) {
+static enum tm_err send_certificate(struct signer_link *l, const struct ca_ticket *ticket) {
     struct ipc_ticket message = {.id = ticket->id, .tbs = ticket->tbs};
     TEXT_SET(message.issuer, ticket->issuer);
     TEXT_SET(message.profile, ticket->profile);
     memcpy(message.profile_hash, ticket->profile_hash, sizeof message.profile_hash);
-    return ipc_link_send(s->link, &ipc_ticket_schema, &message);
+    return ipc_link_send(l->link, &ipc_ticket_schema, &message);
 }
 
-static enum tm_err send_cmc(struct core_signer *s, const struct ca_ticket *ticket) {
+static enum tm_err send_cmc(struct signer_link *l, const struct ca_ticket *ticket) {
     struct ipc_cmc_ticket message = {
         .id = ticket->id, .signing_time_ms = ticket->signing_time_ms, .content = ticket->content};
     TEXT_SET(message.issuer, ticket->issuer);
-    return ipc_link_send(s->link, &ipc_cmc_ticket_schema, &message);
+    return ipc_link_send(l->link, &ipc_cmc_ticket_schema, &message);
 }
 
-static enum tm_err send_keygen(struct core_signer *s, const struct ca_ticket *ticket) {
+static enum tm_err send_keygen(struct signer_link *l, const struct ca_ticket *ticket) {
     struct ipc_keygen_ticket message = {
         .id = ticket->id, .signing_time_ms = ticket->signing_time_ms, .digest = ticket->content};
     TEXT_SET(message.issuer, ticket->issuer);
-    return ipc_link_send(s->link, &ipc_keygen_ticket_schema, &message);
+    return ipc_link_send(l->link, &ipc_keygen_ticket_schema, &message);
 }
 
 /* The link takes what it sends over, and the ticket may have to go out again. */
-static enum tm_err send_crl(struct core_signer *s, const struct ca_ticket *ticket) {
+static enum tm_err send_crl(struct signer_link *l, const struct ca_ticket *ticket) {
     struct ipc_status_ticket message = {.id = ticket->id, .kind = IPC_STATUS_CRL};
     TEXT_SET(message.issuer, ticket->issuer);
     int fd = fcntl(ticket->content_fd, F_DUPFD_CLOEXEC, 0);
@@ -73,139 +45,162 @@ static enum tm_err send_crl(struct core_signer *s, const struct ca_ticket *ticke
         log_error("a CRL cannot be given to the signer: %s", strerror(errno));
         return TM_EIO;
     }
-    return ipc_link_send_fd(s->link, &ipc_status_ticket_schema, &message, fd);
+    return ipc_link_send_fd(l->link, &ipc_status_ticket_schema, &message, fd);
 }
 
-static enum tm_err send_status(struct core_signer *s, const struct ca_ticket *ticket,
+static enum tm_err send_status(struct signer_link *l, const struct ca_ticket *ticket,
                                enum ipc_status_kind kind) {
     struct ipc_status_ticket message = {
         .id = ticket->id, .kind = (uint8_t)kind, .content = ticket->content};
     TEXT_SET(message.issuer, ticket->issuer);
-    return ipc_link_send(s->link, &ipc_status_ticket_schema, &message);
+    return ipc_link_send(l->link, &ipc_status_ticket_schema, &message);
 }
 
-static enum tm_err send_ticket(struct core_signer *s, const struct ca_ticket *ticket) {
+static enum tm_err send_ticket(struct signer_link *l, const struct ca_ticket *ticket) {
     switch (ticket->kind) {
     case CA_TICKET_CERTIFICATE:
-        return send_certificate(s, ticket);
+        return send_certificate(l, ticket);
     case CA_TICKET_CMC:
-        return send_cmc(s, ticket);
+        return send_cmc(l, ticket);
     case CA_TICKET_KEYGEN:
-        return send_keygen(s, ticket);
+        return send_keygen(l, ticket);
     case CA_TICKET_CRL:
-        return send_crl(s, ticket);
+        return send_crl(l, ticket);
     case CA_TICKET_OCSP:
-        return send_status(s, ticket, IPC_STATUS_OCSP);
+        return send_status(l, ticket, IPC_STATUS_OCSP);
     case CA_TICKET_FILTER:
-        return send_status(s, ticket, IPC_STATUS_FILTER);
+        return send_status(l, ticket, IPC_STATUS_FILTER);
     }
     return TM_EINVAL;
 }
 
-/* Sends what waits, as far as the link takes it. */
-static void flush(struct core_signer *s) {
-    if (!core_signer_ready(s))
+/* The list's first ticket is out when it is not the first that is unsent. */
+static bool owes(const struct signer_link *l) {
+    return l->link && l->first && l->first != l->unsent;
+}
+
+static bool send_next(struct signer_link *l) {
+    int64_t now = clock_mono_ms();
+    bool idle = !owes(l);
+    struct ca_ticket *ticket = l->unsent;
+    if (send_ticket(l, ticket))
+        return false;
+    if (idle)
+        l->busy_since = now;
+    ticket->sent_ms = now;
+    l->unsent = ticket->next;
+    return true;
+}
+
+void signer_link_flush(struct signer_link *l) {
+    if (!signer_link_ready(l))
         return;
-    while (s->unsent && !send_ticket(s, s->unsent))
-        s->unsent = s->unsent->next;
+    if (l->breaker.state == BREAKER_CLOSED) {
+        while (l->unsent && send_next(l))
+            ;
+        return;
+    }
+    struct ca_ticket *probe = l->unsent;
+    if (probe && breaker_may_probe(&l->breaker, clock_mono_ms()) && send_next(l)) {
+        l->probe = probe;
+        breaker_probe(&l->breaker);
+    }
 }
 
-static size_t content_max(enum ca_ticket_kind kind) {
-    return kind == CA_TICKET_OCSP || kind == CA_TICKET_FILTER ? IPC_OCSP_MAX : IPC_CERT_MAX;
+int64_t signer_link_silent_ms(const struct signer_link *l, int64_t now_ms) {
+    return owes(l) ? now_ms - l->busy_since : 0;
 }
 
-static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
-    struct core_signer *s = of(base);
-    if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
-        return TM_EDENIED;
-    if (ticket->content.n > content_max(ticket->kind))
-        return TM_ELIMIT; /* it could never be sent */
-    if (s->waiting >= s->queue)
-        return TM_EFULL;
-    ticket->id = ++s->next_id;
-    ticket->failures = 0;
+/* ---- the list ---- */
+
+void signer_link_add(struct signer_link *l, struct ca_ticket *ticket) {
+    ticket->id = ++l->next_id;
+    ticket->token = l->index;
     ticket->next = NULL;
-    *s->last = ticket;
-    s->last = &ticket->next;
-    s->waiting++;
-    if (!s->unsent)
-        s->unsent = ticket;
-    flush(s);
-    return TM_OK;
+    *l->last = ticket;
+    l->last = &ticket->next;
+    l->waiting++;
+    if (!l->unsent)
+        l->unsent = ticket;
+}
+
+struct ca_ticket *signer_link_take_all(struct signer_link *l) {
+    struct ca_ticket *all = TAKE(l->first);
+    l->last = &l->first;
+    l->unsent = NULL;
+    l->probe = NULL;
+    l->waiting = 0;
+    return all;
 }
 
 /* Takes the ticket at *at out of the list. */
-static struct ca_ticket *take(struct core_signer *s, struct ca_ticket **at) {
+static struct ca_ticket *take(struct signer_link *l, struct ca_ticket **at) {
     struct ca_ticket *ticket = *at;
-    if (s->unsent == ticket)
-        s->unsent = ticket->next;
+    if (l->unsent == ticket)
+        l->unsent = ticket->next;
     *at = ticket->next;
     if (!*at)
-        s->last = at;
-    s->waiting--;
+        l->last = at;
+    l->waiting--;
     return ticket;
 }
 
-static struct ca_ticket **find(struct core_signer *s, uint64_t id) {
-    for (struct ca_ticket **at = &s->first; *at && (*at)->id <= id; at = &(*at)->next)
+static struct ca_ticket **find(struct signer_link *l, uint64_t id) {
+    for (struct ca_ticket **at = &l->first; *at && (*at)->id <= id; at = &(*at)->next)
         if ((*at)->id == id)
             return at;
     return NULL;
 }
 
-static void forget_keys(struct core_signer *s) {
-    for (size_t i = 0; i < s->setup->issuer_count; i++) {
-        free(s->keys[i].spki);
-        s->keys[i] = (struct shown){0};
-    }
-}
-
-static void lose_link(struct core_signer *s) {
-    ipc_link_close(s->link);
-    s->link = NULL;
-    forget_keys(s);
-    s->unsent = s->first;
-}
-
-static void distrust(struct ca_signer *base) {
-    struct core_signer *s = of(base);
-    lose_link(s);
-    s->distrust(s->arg);
-}
-
-static const struct ca_signer_ops ops = {sign, distrust};
-
 /* ---- what the signer says ---- */
 
-static bool take_signed(struct core_signer *s, struct bytes message) {
+static void count_time(struct signer_times *times, int64_t now_ms, int64_t took_ms) {
+    int64_t second = now_ms / 1000;
+    size_t i = (size_t)(second % SIGNER_SECONDS);
+    if (times->slots[i].second != second) {
+        times->slots[i].second = second;
+        times->slots[i].count = 0;
+        times->slots[i].ms = 0;
+    }
+    times->slots[i].count++;
+    times->slots[i].ms += (uint64_t)took_ms;
+}
+
+double signer_link_mean_ms(const struct signer_link *l, int64_t now_ms) {
+    uint64_t count = 0, ms = 0;
+    for (size_t i = 0; i < SIGNER_SECONDS; i++)
+        if (now_ms / 1000 - l->times.slots[i].second < SIGNER_SECONDS) {
+            count += l->times.slots[i].count;
+            ms += l->times.slots[i].ms;
+        }
+    return count ? (double)ms / (double)count : -1;
+}
+
+static bool take_signed(struct signer_link *l, struct bytes message) {
     struct ipc_signed answer;
     if (codec_decode(&ipc_signed_schema, message, &answer))
         return false;
-    struct ca_ticket **at = find(s, answer.id);
+    l->busy_since = clock_mono_ms();
+    struct ca_ticket **at = find(l, answer.id);
     if (!at)
-        return true; /* it was answered by an earlier signer */
-    if (answer.status == IPC_SIGN_FAILED && ++(*at)->failures < FAILURES_MAX) {
-        log_warn("ticket %llu: %s; it waits for the next signer", (unsigned long long)answer.id,
-                 answer.text);
-        return true;
-    }
-    if (answer.status != IPC_SIGN_OK)
-        log_warn("ticket %llu: not signed: %s", (unsigned long long)answer.id, answer.text);
-    struct ca_ticket *ticket = take(s, at);
-    ticket->done(ticket, (enum ipc_sign_status)answer.status, answer.signature);
-    flush(s);
+        return true; /* it was answered by an earlier signer, or given to another */
+    struct ca_ticket *ticket = take(l, at);
+    if (answer.status == IPC_SIGN_OK)
+        count_time(&l->times, l->busy_since, l->busy_since - ticket->sent_ms);
+    l->events->answered(l, ticket, (enum ipc_sign_status)answer.status, answer.text,
+                        answer.signature);
     return true;
 }
 
 /* The index of an issuer; issuer_count: there is none of this name. */
-static size_t issuer_index(const struct core_signer *s, const char *name) {
+static size_t issuer_index(const struct core_setup *setup, const char *name) {
     size_t i = 0;
-    while (i < s->setup->issuer_count && strcmp(s->setup->issuers[i].name, name) != 0)
+    while (i < setup->issuer_count && strcmp(setup->issuers[i].name, name) != 0)
         i++;
     return i;
 }
 
-static bool keep_ocsp_key(struct shown *kept, struct bytes spki) {
+static bool keep_ocsp_key(struct signer_keys *kept, struct bytes spki) {
     uint8_t *copy = spki.n ? malloc(spki.n) : NULL;
     if (!copy)
         return false;
@@ -216,104 +211,99 @@ static bool keep_ocsp_key(struct shown *kept, struct bytes spki) {
     return true;
 }
 
-static bool take_key(struct core_signer *s, struct bytes message) {
+static bool take_key(struct signer_link *l, struct bytes message) {
     struct ipc_key key;
     if (codec_decode(&ipc_key_schema, message, &key))
         return false;
-    size_t i = issuer_index(s, key.issuer);
-    if (i == s->setup->issuer_count)
+    size_t i = issuer_index(l->setup, key.issuer);
+    if (i == l->setup->issuer_count)
         return false;
-    bool own = ca_issuer_has_key(&s->setup->issuers[i], key.spki);
+    bool own = ca_issuer_has_key(&l->setup->issuers[i], key.spki);
     if (key.ocsp)
-        return !own && keep_ocsp_key(&s->keys[i], key.spki);
+        return !own && keep_ocsp_key(&l->keys[i], key.spki);
     if (!own) {
-        log_error("the signer's key for issuer %s is not that of its certificate", key.issuer);
+        log_error("token %s: its key for issuer %s is not that of the certificate", l->name,
+                  key.issuer);
         return false;
     }
-    s->keys[i].own = true;
-    flush(s);
+    l->keys[i].own = true;
+    l->events->shown(l);
     return true;
 }
 
 static void signer_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
-    struct core_signer *s = arg;
+    struct signer_link *l = arg;
     uint16_t type = codec_peek(message);
-    bool understood = fd < 0 && ((type == IPC_TYPE_SIGNED && take_signed(s, message)) ||
-                                 (type == IPC_TYPE_KEY && take_key(s, message)));
+    bool understood = fd < 0 && ((type == IPC_TYPE_SIGNED && take_signed(l, message)) ||
+                                 (type == IPC_TYPE_KEY && take_key(l, message)));
     if (fd >= 0)
         (void)close(fd);
-    if (understood || s->link != link)
+    if (understood || l->link != link)
         return;
-    log_error("the signer sent what is no answer (type 0x%04x); it is restarted", type);
-    distrust(&s->base);
+    log_error("token %s: the signer sent what is no answer (type 0x%04x)", l->name, type);
+    signer_link_end(l);
+    l->events->mad(l, "it sent what is no answer");
 }
 
 static void signer_closed(void *arg, struct ipc_link *link) {
     (void)link;
-    struct core_signer *s = arg;
-    log_warn("the signer is gone; %zu tickets wait for the next one", s->waiting);
-    lose_link(s);
+    struct signer_link *l = arg;
+    log_warn("token %s: the signer is gone; %zu tickets wait", l->name, l->waiting);
+    signer_link_end(l);
+    l->events->lost(l, "its signer ended");
 }
 
 static const struct ipc_link_events signer_events = {signer_message, signer_closed};
 
-enum tm_err core_signer_new(struct loop *loop, const struct core_setup *setup, size_t queue,
-                            void (*on_distrust)(void *arg), void *arg,
-                            struct core_signer **ret_signer) {
-    AUTO_MEM struct core_signer *s = calloc(1, sizeof *s);
-    if (!s)
-        return TM_ENOMEM;
-    s->keys = calloc(setup->issuer_count + 1, sizeof *s->keys);
-    if (!s->keys)
-        return TM_ENOMEM;
-    s->base.ops = &ops;
-    s->loop = loop;
-    s->setup = setup;
-    s->queue = queue;
-    s->distrust = on_distrust;
-    s->arg = arg;
-    s->last = &s->first;
-    *ret_signer = TAKE(s);
-    return TM_OK;
+/* ---- sessions ---- */
+
+static void forget_keys(struct signer_link *l) {
+    for (size_t i = 0; l->keys && i < l->setup->issuer_count; i++) {
+        free(l->keys[i].spki);
+        l->keys[i] = (struct signer_keys){0};
+    }
 }
 
-void core_signer_free(struct core_signer *signer) {
-    if (!signer)
-        return;
-    ipc_link_close(signer->link);
-    forget_keys(signer);
-    free(signer->keys);
-    free(signer);
+enum tm_err signer_link_init(struct signer_link *l) {
+    l->last = &l->first;
+    l->gone_since = clock_mono_ms();
+    l->keys = calloc(l->setup->issuer_count + 1, sizeof *l->keys);
+    return l->keys ? TM_OK : TM_ENOMEM;
 }
 
-struct ca_signer *core_signer_interface(struct core_signer *signer) {
-    return &signer->base;
+void signer_link_deinit(struct signer_link *l) {
+    ipc_link_close(l->link);
+    forget_keys(l);
+    free(l->keys);
 }
 
-void core_signer_linked(struct core_signer *signer, int fd) {
-    lose_link(signer);
-    enum tm_err err =
-        ipc_link_open(signer->loop, fd, signer->queue, &signer_events, signer, &signer->link);
+void signer_link_end(struct signer_link *l) {
+    if (l->link)
+        l->sessions++;
+    ipc_link_close(l->link);
+    l->link = NULL;
+    forget_keys(l);
+    l->unsent = l->first;
+    l->probe = NULL;
+    l->gone_since = clock_mono_ms();
+}
+
+void signer_link_open(struct signer_link *l, int fd) {
+    if (l->link) {
+        signer_link_end(l);
+        l->events->lost(l, "another signer took its place");
+    }
+    l->failed = false;
+    enum tm_err err = ipc_link_open(l->loop, fd, l->queue, &signer_events, l, &l->link);
     if (err)
-        log_error("link to the signer: %s", tm_err_name(err));
+        log_error("token %s: link to its signer: %s", l->name, tm_err_name(err));
 }
 
-bool core_signer_ready(const struct core_signer *signer) {
-    bool ready = signer->link != NULL;
-    for (size_t i = 0; i < signer->setup->issuer_count && ready; i++)
-        ready = signer->keys[i].own || !core_issuer_required(signer->setup, i);
+bool signer_link_ready(const struct signer_link *l) {
+    bool ready = l->link != NULL;
+    size_t primary = l->setup->tokens[l->index].primary;
+    for (size_t i = 0; i < l->setup->issuer_count && ready; i++)
+        ready = l->setup->uses[i].token != primary || l->keys[i].own ||
+                !core_issuer_required(l->setup, i);
     return ready;
-}
-
-bool core_signer_shows(const struct core_signer *signer, size_t issuer) {
-    return signer->link && signer->keys[issuer].own;
-}
-
-enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
-                                 struct bytes *ret_spki) {
-    size_t i = issuer_index(signer, issuer);
-    if (i == signer->setup->issuer_count || !signer->keys[i].spki)
-        return TM_ENOTFOUND;
-    *ret_spki = (struct bytes){signer->keys[i].spki, signer->keys[i].n};
-    return TM_OK;
 }

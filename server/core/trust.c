@@ -167,7 +167,8 @@ enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup) {
     if (!setup->uses || !setup->trust)
         return TM_ENOMEM;
     for (size_t i = 0; i < setup->issuer_count; i++)
-        setup->uses[i] = (struct core_issuer){.key_label = issuers[i].key_label,
+        setup->uses[i] = (struct core_issuer){.token = conf_token_named(conf, issuers[i].token),
+                                              .key_label = issuers[i].key_label,
                                               .ocsp_key_label = issuers[i].ocsp_key_label,
                                               .state = issuers[i].retired ? CORE_ISSUER_RETIRED
                                                                           : CORE_ISSUER_STANDBY};

@@ -3,9 +3,11 @@
  * What the outside is told: RUN_DIR/touchmarkd.pid (locked while we run), the service manager,
  * and RUN_DIR/touchmarkd.ready, which is there while everything is, or was, up:
  *
- *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12, "fronts": [13,
- * 14], "bridge": 15, "status": 16, "status_port": 8080}
+ *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12,
+ *      "signers": {"signer": 12, "second": 17}, "fronts": [13, 14], "bridge": 15, "status": 16,
+ *      "status_port": 8080}
  *
+ * "signers" are those that are up, by token; "signer" is that of the section `signer`, or 0.
  * The bridge and the status face only where there is one; whether the bridge has found its broker
  * is not said.
  *
@@ -110,8 +112,13 @@ void announce_close(struct supervisor *s) {
     a->pid_fd = -1;
 }
 
+static const char *token_name(const struct supervisor *s, const struct child *signer) {
+    return conf_token(&s->settings.conf, signer->index)->name;
+}
+
 static json_t *describe(const struct supervisor *s) {
     AUTO(json_t) fronts = json_array();
+    AUTO(json_t) signers = json_object();
     json_int_t core = 0, signer = 0, bridge = 0, status = 0;
     for (const struct child *c = s->children; c; c = c->next) {
         if (c->state != CHILD_READY)
@@ -120,16 +127,18 @@ static json_t *describe(const struct supervisor *s) {
             (void)json_array_append_new(fronts, json_integer(c->pid));
         else if (c->kind == IPC_ROLE_CORE)
             core = c->pid;
-        else if (c->kind == IPC_ROLE_SIGNER)
-            signer = c->pid;
+        else if (c->kind == IPC_ROLE_SIGNER && c->generation == s->generation)
+            (void)json_object_set_new(signers, token_name(s, c), json_integer(c->pid));
         else if (c->kind == IPC_ROLE_BRIDGE)
             bridge = c->pid;
         else if (c->kind == IPC_ROLE_STATUS && c->generation == s->generation)
             status = c->pid;
     }
-    json_t *object = json_pack("{sIsssIsIsIsO}", "pid", (json_int_t)getpid(), "address",
-                               s->settings.conf.listen.address, "port", (json_int_t)s->sockets.port,
-                               "core", core, "signer", signer, "fronts", fronts);
+    signer = json_integer_value(json_object_get(signers, s->settings.conf.signer.name));
+    json_t *object =
+        json_pack("{sIsssIsIsIsOsO}", "pid", (json_int_t)getpid(), "address",
+                  s->settings.conf.listen.address, "port", (json_int_t)s->sockets.port, "core",
+                  core, "signer", signer, "signers", signers, "fronts", fronts);
     if (object && bridge)
         (void)json_object_set_new(object, "bridge", json_integer(bridge));
     if (object && status) {

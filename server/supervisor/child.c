@@ -17,13 +17,14 @@
 #include "server/supervisor/supervisor.h"
 
 #define CONTROL_QUEUE 256
-#define START_MS 60000  /* a PKCS#11 module can hang while it starts */
-#define GRACE_MS 2000   /* beyond the drain timeout, which the roles keep themselves */
-#define CLOSED_MS 10000 /* between closing the control link and the end of the process */
+#define START_MS 60000   /* a PKCS#11 module can hang while it starts */
+#define PROMPT_MS 600000 /* somebody has to come and type the PIN */
+#define GRACE_MS 2000    /* beyond the drain timeout, which the roles keep themselves */
+#define CLOSED_MS 10000  /* between closing the control link and the end of the process */
 #define EXEC_FAILED 127
 
 void child_log_name(const struct child *child, char ret[32]) {
-    if (child->kind == IPC_ROLE_FRONT)
+    if (child->kind == IPC_ROLE_FRONT || child->kind == IPC_ROLE_SIGNER)
         (void)snprintf(ret, 32, "%s-%u", role_name(child->kind), child->index);
     else
         (void)snprintf(ret, 32, "%s", role_name(child->kind));
@@ -32,6 +33,13 @@ void child_log_name(const struct child *child, char ret[32]) {
 struct child *child_find(const struct supervisor *s, enum ipc_role kind) {
     struct child *child = s->children;
     while (child && child->kind != kind)
+        child = child->next;
+    return child;
+}
+
+struct child *child_find_signer(const struct supervisor *s, unsigned token) {
+    struct child *child = s->children;
+    while (child && (child->kind != IPC_ROLE_SIGNER || child->index != token))
         child = child->next;
     return child;
 }
@@ -69,34 +77,35 @@ static void reset_signals(void) {
 
 /* Puts descriptors where server/role.h promises them. All go out of the way first, because one's
  * present number may be another's place. */
-static bool place_descriptors(int control, int conf, int listen) {
-    const int places[] = {STDIN_FILENO, ROLE_FD_CONTROL, ROLE_FD_CONF, ROLE_FD_LISTEN};
-    int from[] = {open("/dev/null", O_RDONLY), control, conf, listen};
-    for (size_t i = 0; i < 4; i++)
+static bool place_descriptors(int control, int conf, int listen, int pin) {
+    const int places[] = {STDIN_FILENO, ROLE_FD_CONTROL, ROLE_FD_CONF, ROLE_FD_LISTEN, ROLE_FD_PIN};
+    int from[] = {open("/dev/null", O_RDONLY), control, conf, listen, pin};
+    const size_t count = sizeof places / sizeof places[0];
+    for (size_t i = 0; i < count; i++)
         if (from[i] >= 0 && (from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16)) < 0)
             return false;
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < count; i++)
         if (from[i] < 0)
             (void)close(places[i]);
         else if (dup2(from[i], places[i]) < 0)
             return false;
-    return close_range(ROLE_FD_LISTEN + 1, ~0U, 0) == 0;
+    return close_range(ROLE_FD_PIN + 1, ~0U, 0) == 0;
 }
 
 static __attribute__((noreturn)) void become_role(const struct child *child, int control,
                                                   bool crash, pid_t parent) {
     const struct supervisor *s = child->supervisor;
-    char role[64], conf[4096 + 8];
+    char role[64], name[32], conf[4096 + 8];
     int listen = sockets_of(&s->sockets, child->kind);
-    (void)snprintf(role, sizeof role, "--role=%s-%u", role_name(child->kind), child->index);
-    if (child->kind != IPC_ROLE_FRONT)
-        (void)snprintf(role, sizeof role, "--role=%s", role_name(child->kind));
+    int pin = child->kind == IPC_ROLE_SIGNER ? pins_fd(s, child->index) : -1;
+    child_log_name(child, name);
+    (void)snprintf(role, sizeof role, "--role=%s", name);
     (void)snprintf(conf, sizeof conf, "--conf=%s", s->conf_path);
     char *const argv[] = {(char[]){"touchmarkd"}, role, conf, NULL};
     clean_environment(child, crash);
     reset_signals();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent &&
-        place_descriptors(control, s->settings.text_fd, listen))
+        place_descriptors(control, s->settings.text_fd, listen, pin))
         (void)execv("/proc/self/exe", argv);
     _exit(EXEC_FAILED);
 }
@@ -122,7 +131,7 @@ static void control_message(void *arg, struct ipc_link *link, struct bytes messa
     if (control.verb == IPC_CONTROL_READY && child->state == CHILD_STARTING)
         plan_child_ready(child);
     else if (control.verb == IPC_CONTROL_DISTRUST && child->kind == IPC_ROLE_CORE)
-        plan_distrusted(child->supervisor, (enum ipc_role)control.peer);
+        plan_distrusted(child->supervisor, (enum ipc_role)control.peer, control.peer_index);
     else if (control.verb == IPC_CONTROL_RELOAD && child->kind == IPC_ROLE_CORE)
         reload_asked(child);
 }
@@ -175,7 +184,7 @@ static bool hand_crash(struct post *post) {
     return first;
 }
 
-enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind) {
+enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind, unsigned index) {
     struct child *child = calloc(1, sizeof *child);
     int ends[2];
     if (!child)
@@ -186,6 +195,7 @@ enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind) {
     child->epoch = s->epoch;
     child->started = clock_mono_ms();
     child->deadline = (struct loop_timer){.fn = deadline_passed, .arg = child};
+    child->index = index;
     while (index_used(s, kind, child->index))
         child->index++;
     enum tm_err err = ipc_pair(ends);
@@ -204,8 +214,9 @@ enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind) {
     child->next = s->children;
     s->children = child;
     s->announcement.dirty = true;
+    child->asks = kind == IPC_ROLE_SIGNER && pins_prompt(s, index);
     if (kind != IPC_ROLE_CORE) /* recovery takes what it takes */
-        set_deadline(child, START_MS);
+        set_deadline(child, child->asks ? PROMPT_MS : START_MS);
     links_make(s, child);
     return TM_OK;
 }

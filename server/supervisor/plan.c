@@ -11,73 +11,29 @@
 #include "server/role.h"
 #include "server/supervisor/supervisor.h"
 
-#define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 5000
-#define STABLE_MS 10000 /* who lived that long starts with a clean sheet */
-#define CONFIG_BACKOFF_MIN_MS 5000
-#define CONFIG_BACKOFF_MAX_MS 60000
-#define START_TRIES 8               /* before anything ever served: about six seconds */
 #define CERTIFICATE_RETRY_MS 600000 /* while the present one serves */
 #define DAY_MS 86400000
 #define JITTER_MS 3600000
 
-static void step(void *arg) {
-    plan_step(arg);
-}
-
-/* ---- when a role may start again ---- */
-
-static void hold_back(struct supervisor *s, enum ipc_role kind, int64_t delay) {
-    struct post *post = &s->posts[kind];
-    post->not_before = clock_mono_ms() + delay;
-    if (loop_timer_set(s->loop, &post->retry, post->not_before))
-        log_error("no memory for a timer");
-}
-
-static int64_t doubled(int64_t first, int64_t last, unsigned times) {
-    int64_t delay = first;
-    for (unsigned i = 0; i < times && delay < last; i++)
-        delay *= 2;
-    return delay < last ? delay : last;
-}
-
-static int64_t backoff(struct post *post, int64_t lived, bool config) {
-    if (lived >= STABLE_MS)
-        post->failures = 0;
-    unsigned before = post->failures++;
-    if (config)
-        return doubled(CONFIG_BACKOFF_MIN_MS, CONFIG_BACKOFF_MAX_MS, before);
-    return before == 0 ? 0 : doubled(BACKOFF_MIN_MS, BACKOFF_MAX_MS, before - 1);
-}
-
-static bool may_start(const struct supervisor *s, enum ipc_role kind) {
-    return clock_mono_ms() >= s->posts[kind].not_before;
-}
-
-static void start(struct supervisor *s, enum ipc_role kind) {
-    enum tm_err err = child_spawn(s, kind);
-    if (err) {
-        log_error("%s cannot be started: %s", role_name(kind), tm_err_name(err));
-        hold_back(s, kind, BACKOFF_MAX_MS);
-    }
-}
-
-/* ---- core and signer ---- */
+/* ---- the core ---- */
 
 static bool is_stale(const struct supervisor *s, const struct child *child) {
     return child->generation != s->generation;
 }
 
-/* One process at a time: the store has one writer, and two processes that open a SoftHSM token at
- * once fail to log in. The old core goes first, so that its tickets still find their signer. */
-static void keep_core_and_signer(struct supervisor *s) {
-    struct child *core = child_find(s, IPC_ROLE_CORE), *signer = child_find(s, IPC_ROLE_SIGNER);
+static bool may_start(struct supervisor *s, enum ipc_role kind) {
+    return post_may_start(post_of(s, kind, 0));
+}
+
+static void start(struct supervisor *s, enum ipc_role kind) {
+    post_start(s, kind, 0);
+}
+
+/* One process at a time: the store has one writer. */
+static void keep_core(struct supervisor *s) {
+    struct child *core = child_find(s, IPC_ROLE_CORE);
     if (core && is_stale(s, core))
         child_drain(core);
-    if (signer && is_stale(s, signer) && !(core && is_stale(s, core)))
-        child_drain(signer);
-    if (!signer && may_start(s, IPC_ROLE_SIGNER))
-        start(s, IPC_ROLE_SIGNER);
     if (!core && may_start(s, IPC_ROLE_CORE))
         start(s, IPC_ROLE_CORE);
 }
@@ -151,7 +107,7 @@ static void certificate_ended(struct supervisor *s, const struct child *child, i
         return;
     s->certificate.usable_generation = s->generation;
     if (code == ROLE_EXIT_SERVES) {
-        hold_back(s, IPC_ROLE_TLSCERT, CERTIFICATE_RETRY_MS);
+        post_hold_back(s, post_of(s, IPC_ROLE_TLSCERT, 0), CERTIFICATE_RETRY_MS);
         return;
     }
     s->certificate.due = false;
@@ -162,7 +118,7 @@ static void certificate_ended(struct supervisor *s, const struct child *child, i
 
 /* ---- fronts ---- */
 
-static bool fronts_may_start(const struct supervisor *s) {
+static bool fronts_may_start(struct supervisor *s) {
     return s->core_ready_generation == s->generation && may_start(s, IPC_ROLE_FRONT) &&
            (!s->settings.conf.tls.self_issue || s->certificate.usable_generation == s->generation);
 }
@@ -234,7 +190,7 @@ static void step_down(struct supervisor *s) {
 /* ---- what happened ---- */
 
 static bool all_up(const struct supervisor *s) {
-    return is_up(s, IPC_ROLE_CORE) && is_up(s, IPC_ROLE_SIGNER) &&
+    return is_up(s, IPC_ROLE_CORE) && tokens_settled(s) &&
            (!wants_bridge(s) || is_up(s, IPC_ROLE_BRIDGE)) &&
            count(s, IPC_ROLE_STATUS, true) >= wanted_status(s) &&
            count(s, IPC_ROLE_FRONT, true) >= s->settings.workers;
@@ -245,7 +201,8 @@ void plan_step(struct supervisor *s) {
         step_down(s);
         return;
     }
-    keep_core_and_signer(s);
+    keep_core(s);
+    tokens_keep(s);
     keep_bridge(s);
     keep_certificate(s);
     keep_fronts(s);
@@ -276,7 +233,7 @@ static void log_end(const struct child *child, int status, bool expected) {
     if (WIFSIGNALED(status))
         log_line(level, 0, "%s (process %ld) was killed by SIG%s%s", name, (long)child->pid,
                  sigabbrev_np(WTERMSIG(status)), WCOREDUMP(status) ? " (core dumped)" : "");
-    else if (WEXITSTATUS(status) == ROLE_EXIT_CONFIG)
+    else if (WEXITSTATUS(status) == ROLE_EXIT_CONFIG || WEXITSTATUS(status) == ROLE_EXIT_PIN)
         log_line(level, 0,
                  "%s (process %ld) cannot work with this configuration; its last message says why",
                  name, (long)child->pid);
@@ -291,30 +248,53 @@ static void give_up(struct supervisor *s, int exit_code) {
     supervisor_stop(s, exit_code);
 }
 
-void plan_child_ended(const struct child *child, int status) {
-    struct supervisor *s = child->supervisor;
-    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    bool config = WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG;
-    bool expected = child->state == CHILD_DRAINING || (clean && child->kind == IPC_ROLE_TLSCERT);
-    log_end(child, status, expected);
-    if (s->stopping)
+static void check_hope(struct supervisor *s, const struct child *child, bool config) {
+    const struct post *post = post_of(s, child->kind, child->index);
+    if (s->served || (child->kind == IPC_ROLE_SIGNER && !tokens_hopeless(s, child->index)))
         return;
-    if (!expected)
-        hold_back(s, child->kind,
-                  backoff(&s->posts[child->kind], clock_mono_ms() - child->started, config));
-    if (child->kind == IPC_ROLE_TLSCERT)
-        certificate_ended(s, child, status);
-    if (!s->served && config)
+    if (config)
         give_up(s, ROLE_EXIT_CONFIG);
-    else if (!s->served && s->posts[child->kind].failures >= START_TRIES)
+    else if (post->failures >= POST_START_TRIES)
         give_up(s, ROLE_EXIT_FAILED);
 }
 
-void plan_distrusted(struct supervisor *s, enum ipc_role peer) {
-    struct child *signer = child_find(s, IPC_ROLE_SIGNER);
+/* Who is asked for the PIN may type another. */
+static void hold_pin(struct supervisor *s, const struct child *child) {
+    if (child->generation != s->generation)
+        return;
+    post_of(s, child->kind, child->index)->held = true;
+    log_error(
+        "token %s refused its PIN; it is not tried again before a reload, because tokens lock "
+        "themselves after a few wrong ones",
+        conf_token(&s->settings.conf, child->index)->name);
+}
+
+void plan_child_ended(const struct child *child, int status) {
+    struct supervisor *s = child->supervisor;
+    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool pin = WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_PIN;
+    bool config = pin || (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG);
+    bool expected = child->state == CHILD_DRAINING || (clean && child->kind == IPC_ROLE_TLSCERT);
+    log_end(child, status, expected);
+    if (child->asks)
+        pins_terminal_restore(s);
+    if (s->stopping)
+        return;
+    if (!expected)
+        post_failed(s, post_of(s, child->kind, child->index), clock_mono_ms() - child->started,
+                    config);
+    if (pin && !child->asks)
+        hold_pin(s, child);
+    if (child->kind == IPC_ROLE_TLSCERT)
+        certificate_ended(s, child, status);
+    check_hope(s, child, config);
+}
+
+void plan_distrusted(struct supervisor *s, enum ipc_role peer, unsigned index) {
+    struct child *signer = child_find_signer(s, index);
     if (peer != IPC_ROLE_SIGNER || !signer)
         return;
-    log_error("the core received a wrong signature; the signer is restarted");
+    log_error("the core does not go by signer-%u any more; it is restarted", index);
     child_kill(signer);
 }
 
@@ -322,10 +302,7 @@ void plan_reloaded(struct supervisor *s) {
     s->generation++;
     s->epoch++;
     s->certificate.due = true;
-    for (size_t i = 0; i <= IPC_ROLE_LAST; i++) {
-        s->posts[i].failures = 0;
-        s->posts[i].not_before = 0;
-    }
+    post_forgive(s);
     plan_step(s);
 }
 
@@ -334,12 +311,10 @@ void plan_init(struct supervisor *s) {
     s->epoch = 1;
     s->certificate.due = true;
     s->certificate.daily = (struct loop_timer){.fn = look_now, .arg = s};
-    for (size_t i = 0; i <= IPC_ROLE_LAST; i++)
-        s->posts[i].retry = (struct loop_timer){.fn = step, .arg = s};
+    post_init(s);
 }
 
 void plan_deinit(struct supervisor *s) {
     loop_timer_stop(s->loop, &s->certificate.daily);
-    for (size_t i = 0; i <= IPC_ROLE_LAST; i++)
-        loop_timer_stop(s->loop, &s->posts[i].retry);
+    post_deinit(s);
 }

@@ -55,6 +55,11 @@ static enum tm_err load_successor(struct supervisor *s, struct settings *ret,
     err = settings_check_apart(&settings);
     if (err)
         (void)refuse(err, text, "a file that the configuration names is not good: see the log");
+    if (!err) {
+        err = pins_check(&settings.conf, error);
+        if (err)
+            (void)refuse(err, text, error);
+    }
     if (!err && strcmp(settings.conf.process.run_dir, old->process.run_dir) != 0)
         err = refuse(TM_EDENIED, text, "process.run_dir cannot change while touchmarkd runs");
     if (!err) {
@@ -129,6 +134,7 @@ static enum tm_err open_all(struct supervisor *s) {
     if (err)
         return err;
     plan_init(s);
+    pins_terminal_keep(s);
     err = watch_signals(s);
     if (!err)
         err = announce_open(s);
@@ -173,7 +179,11 @@ int supervisor_main(const char *conf_path) {
         return ROLE_EXIT_CONFIG;
     }
     log_open("supervisor", (enum log_level)s.settings.conf.process.log_level);
-    int code = serve(&s);
+    int code = ROLE_EXIT_CONFIG;
+    if (pins_check(&s.settings.conf, error))
+        log_error("%s", error);
+    else
+        code = serve(&s);
     settings_close(&s.settings);
     return code;
 }

@@ -5,9 +5,12 @@
  *
  *   supervisor.c  start, signals, reload, stop
  *   plan.c        what should run now, step by step from what does
+ *   post.c        when a role may be started again
+ *   tokens.c      the signers, one per token
  *   child.c       one role process: fork, exec, control link, end
  *   links.c       which roles talk to which
  *   sockets.c     the listening sockets
+ *   pins.c        where signers get their PINs
  *   announce.c    pid and ready files, service manager
  *
  * Everything that happens (a start, a death, a signal, a timer) ends in plan_step, which compares
@@ -20,6 +23,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <termios.h>
 
 #include "base/loop.h"
 #include "ipc/link.h"
@@ -36,10 +40,11 @@ struct child {
     struct supervisor *supervisor;
     struct child *next;
     enum ipc_role kind;
-    unsigned index;      /* no two living ones of a kind share it */
+    unsigned index;      /* no two living ones of a kind share it; a signer's: of its token */
     unsigned generation; /* of the configuration it was started with */
     unsigned epoch;      /* fronts: of configuration and TLS certificate */
     enum child_state state;
+    bool asks;    /* a signer: on the terminal */
     uint8_t told; /* enum ipc_control_verb: how it was told to end */
     pid_t pid;
     int64_t started;          /* monotonic ms */
@@ -47,15 +52,18 @@ struct child {
     struct loop_timer deadline;
 };
 
-/* Per kind of role: when it may be started again. */
+/* Per kind of role, and per token of signers: when it may be started again. */
 struct post {
     unsigned failures;
+    bool config;        /* the last failure was of those that trying again does not mend */
+    bool held;          /* trying again would do harm: not before a reload */
     int64_t not_before; /* monotonic ms */
     struct loop_timer retry;
     bool crash_handed; /* TOUCHMARK_CRASH went to one already */
 };
 
-MUST_USE enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind);
+/* index: a signer's token; others get one that is free. */
+MUST_USE enum tm_err child_spawn(struct supervisor *s, enum ipc_role kind, unsigned index);
 /* Asks it to finish and exit; one that has not even started, or does not within the drain timeout,
  * is killed. May be called again. */
 void child_drain(struct child *child);
@@ -63,6 +71,8 @@ void child_kill(struct child *child);
 /* Reaps all that ended. */
 void child_reap(struct supervisor *s);
 struct child *child_find(const struct supervisor *s, enum ipc_role kind);
+/* The signer of this token, of whatever generation. */
+struct child *child_find_signer(const struct supervisor *s, unsigned token);
 void child_log_name(const struct child *child, char ret[32]);
 
 /* ---- links.c ---- */
@@ -112,6 +122,22 @@ void announce_ready(struct supervisor *s);
 void announce_reloading(struct supervisor *s);
 void announce_stopping(struct supervisor *s);
 
+/* ---- post.c ---- */
+
+#define POST_START_TRIES 8 /* before anything ever served: about six seconds */
+
+struct post *post_of(struct supervisor *s, enum ipc_role kind, unsigned index);
+void post_init(struct supervisor *s);
+void post_deinit(struct supervisor *s);
+/* Of all: a clean sheet. */
+void post_forgive(struct supervisor *s);
+bool post_may_start(const struct post *post);
+void post_hold_back(struct supervisor *s, struct post *post, int64_t delay_ms);
+/* It lived for lived_ms and ended unexpectedly. */
+void post_failed(struct supervisor *s, struct post *post, int64_t lived_ms, bool config);
+/* Starts one, or holds back. */
+void post_start(struct supervisor *s, enum ipc_role kind, unsigned index);
+
 /* ---- plan.c ---- */
 
 /* The server's own certificate, with tls.self_issue. */
@@ -130,8 +156,33 @@ void plan_reloaded(struct supervisor *s);
 void plan_child_ready(struct child *child);
 /* It is reaped, and freed after this call; status as of waitpid. */
 void plan_child_ended(const struct child *child, int status);
-/* The core does not believe its signer any more. */
-void plan_distrusted(struct supervisor *s, enum ipc_role peer);
+/* The core does not believe this signer any more. */
+void plan_distrusted(struct supervisor *s, enum ipc_role peer, unsigned index);
+
+/* ---- tokens.c ---- */
+
+/* Starts, ends and replaces signers. */
+void tokens_keep(struct supervisor *s);
+/* Is its signer up, or its standby's? */
+bool tokens_served(const struct supervisor *s, unsigned token);
+/* Was every token tried, and is the default one, or its standby, up? What only serves some tenants
+ * must not keep the others waiting. */
+bool tokens_settled(const struct supervisor *s);
+/* Before anything was served: a signer ended. Is there no point in going on? */
+bool tokens_hopeless(const struct supervisor *s, unsigned token);
+
+/* ---- pins.c ---- */
+
+/* Can the PINs of all tokens in use be had, now and when a signer restarts? Nobody but the signer
+ * reads one. TM_EDENIED and one sentence. */
+MUST_USE enum tm_err pins_check(const struct conf *conf, char error[CONF_ERROR_MAX]);
+/* What the signer of this token is handed to read its PIN from; -1: nothing. */
+int pins_fd(const struct supervisor *s, unsigned token);
+/* Does it ask on the terminal? */
+bool pins_prompt(const struct supervisor *s, unsigned token);
+/* A signer that was ended while it asked has left the terminal without echo. */
+void pins_terminal_keep(struct supervisor *s);
+void pins_terminal_restore(const struct supervisor *s);
 
 /* ---- supervisor.c ---- */
 
@@ -143,12 +194,15 @@ struct supervisor {
     int signal_fd;
     struct loop_fd *signal_watch;
     struct child *children;
-    struct post posts[IPC_ROLE_LAST + 1];
+    struct post posts[IPC_ROLE_LAST + 1]; /* signers have their own */
+    struct post signers[CONF_TOKENS_MAX];
     unsigned generation;            /* of the configuration, from 1 */
     unsigned epoch;                 /* of fronts, from 1 */
     unsigned core_ready_generation; /* the last for which a core got ready */
     struct certificate_plan certificate;
     struct announcement announcement;
+    struct termios terminal; /* as it was at the start */
+    bool has_terminal;
     bool stopping;
     bool served; /* everything was up once */
     int exit_code;

@@ -14,10 +14,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 
-from harness import (BUILD, PATIENCE, SLOW, Case, Key, certificates_in, main, openssl,  # noqa: E402
+from harness import (PATIENCE, SHIM, SLOW, Case, Key, certificates_in, main, openssl,  # noqa: E402
                      point_in, serial_of, softhsm_module, subject_of, until)
 
-SHIM = BUILD / "tests" / "hsm" / "shim_pkcs11.so"
 WORKERS = 4
 
 
@@ -193,7 +192,7 @@ class Token(Case):
 
         def felt(_):
             said = self.server.log.read_text()[log:]
-            return '"role":"signer"' in said and '"level":"error"' in said
+            return '"role":"signer-0"' in said and '"level":"error"' in said
 
         def begin():
             first = self.signer_pid()

@@ -84,6 +84,12 @@ static void make_issuer(struct rig *rig) {
     assert_int_equal(ca_issuer_load("mfg", cert_path, root_path, &rig->setup.issuers[0], text),
                      TM_OK);
     rig->setup.issuer_count = 1;
+    rig->setup.uses = calloc(1, sizeof *rig->setup.uses);
+    rig->setup.tokens = calloc(1, sizeof *rig->setup.tokens);
+    assert_non_null(rig->setup.uses);
+    assert_non_null(rig->setup.tokens);
+    rig->setup.tokens[0] = (struct core_token){.name = "issuing", .watchdog_ms = 5000};
+    rig->setup.token_count = 1;
     X509_free(root);
     X509_free(cert);
     EVP_PKEY_free(root_key);
@@ -162,7 +168,8 @@ static void signer_dead(void *arg, const char *text) {
     abort();
 }
 
-static void count_distrust(void *arg) {
+static void count_distrust(void *arg, unsigned token) {
+    assert_int_equal(token, 0);
     ((struct rig *)arg)->distrusted++;
 }
 
@@ -184,7 +191,7 @@ void rig_signer_start(struct rig *rig) {
         fail_msg("%s", text);
     assert_int_equal(ipc_pair(fds), TM_OK);
     assert_int_equal(hsm_signer_link(rig->signer, fds[0]), TM_OK);
-    core_signer_linked(rig->signer_link, fds[1]);
+    core_signer_linked(rig->signer_link, 0, fds[1]);
 }
 
 void rig_signer_stop(struct rig *rig) {
@@ -257,9 +264,12 @@ void rig_open(struct rig *rig) {
                                  .queue_max = 4096,
                                  .fatal = store_fatal};
     assert_int_equal(store_open(rig->loop, &store, &rig->store, text), TM_OK);
-    assert_int_equal(
-        core_signer_new(rig->loop, &rig->setup, 256, count_distrust, rig, &rig->signer_link),
-        TM_OK);
+    const struct core_signer_config signer = {.loop = rig->loop,
+                                              .setup = &rig->setup,
+                                              .queue = 256,
+                                              .distrust = count_distrust,
+                                              .arg = rig};
+    assert_int_equal(core_signer_new(&signer, &rig->signer_link), TM_OK);
     char key_path[192];
     (void)snprintf(key_path, sizeof key_path, "%s/wrap.key", rig->hsm.folder);
     assert_int_equal(ca_wrap_open(key_path, &rig->wrap, text), TM_OK);

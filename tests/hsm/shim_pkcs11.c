@@ -7,13 +7,14 @@
  * TM_SHIM_CONTROL  a file with one line, the fault that is on now. It is read again at each
  *                  call that a fault could touch, so a test can write it (write a new file, then
  *                  rename) while a signer runs. No file or an empty one: no fault.
+ *                  "beside": the file $SOFTHSM2_CONF.fault, so that each token has its own.
  *
  * Faults:
  *   session-lost     calls on a session answer CKR_SESSION_HANDLE_INVALID
  *   device-removed   calls on a session or slot answer CKR_DEVICE_REMOVED
  *   no-session       C_OpenSession answers CKR_SESSION_COUNT
  *   slow N           C_Sign takes N ms more
- *   hang             C_Sign does not return; first it makes the file $TM_SHIM_CONTROL.hanging
+ *   hang             C_Sign does not return; first it makes the file of the same name and .hanging
  *   hang-login       C_Login likewise
  *   wrong-signature  C_Sign succeeds; one bit of the signature is changed
  *   short-signature  C_Sign succeeds; the signature lacks its last octet
@@ -37,9 +38,20 @@ static CK_FUNCTION_LIST *real;
 static CK_FUNCTION_LIST list;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+#define PATH_SIZE 512
+
+static void control_path(char ret[PATH_SIZE]) {
+    const char *control = getenv("TM_SHIM_CONTROL"), *conf = getenv("SOFTHSM2_CONF");
+    if (control && conf && strcmp(control, "beside") == 0)
+        (void)snprintf(ret, PATH_SIZE, "%s.fault", conf);
+    else
+        (void)snprintf(ret, PATH_SIZE, "%s", control ? control : "");
+}
+
 static void read_control(char *ret, size_t cap) {
-    const char *path = getenv("TM_SHIM_CONTROL");
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    char path[PATH_SIZE];
+    control_path(path);
+    int fd = path[0] ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     ssize_t n = fd < 0 ? 0 : read(fd, ret, cap - 1);
     if (fd >= 0)
         (void)close(fd);
@@ -71,9 +83,10 @@ static void wait_ms(int ms) {
 }
 
 static void hang(void) {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s.hanging", getenv("TM_SHIM_CONTROL"));
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    char path[PATH_SIZE], flag[PATH_SIZE + 16];
+    control_path(path);
+    (void)snprintf(flag, sizeof flag, "%s.hanging", path);
+    int fd = open(flag, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0)
         (void)close(fd);
     wait_ms(-1);

@@ -333,7 +333,8 @@ static void open_part(void *arg) {
     set_fault(f, "no-session");
     assert_int_equal(hsm_token_open(&f->config, SOFTHSM_PIN, &token, f->text), TM_ETOKEN);
     set_fault(f, "device-removed");
-    assert_int_not_equal(hsm_token_open(&f->config, SOFTHSM_PIN, &token, f->text), TM_OK);
+    assert_int_equal(hsm_token_open(&f->config, SOFTHSM_PIN, &token, f->text), TM_ETOKEN);
+    assert_non_null(strstr(f->text, "C_GetTokenInfo"));
     assert_null(token);
     set_fault(f, "");
     assert_int_equal(hsm_token_open(&f->config, SOFTHSM_PIN, &token, f->text), TM_OK);

@@ -12,6 +12,7 @@ The programs come from the environment (meson sets it): TM_BUILD is the build fo
 import base64
 import collections
 import contextlib
+import fcntl
 import glob
 import http.client
 import json
@@ -25,6 +26,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -35,6 +37,7 @@ TOUCHMARKD = BUILD / "server" / "touchmarkd"
 TOUCHMARK = BUILD / "admin" / "touchmark"
 BENCH = BUILD / "bench" / "touchmark-bench"
 ESTC = BUILD / "tests" / "live" / "estc"
+SHIM = BUILD / "tests" / "hsm" / "shim_pkcs11.so"
 # With sanitizers every step costs several times as much: fewer of the same steps are taken.
 SANITIZER = os.environ.get("TM_SANITIZER", "none")
 SLOW = SANITIZER != "none"
@@ -360,6 +363,9 @@ class Site:
         self.status = status or {}
         self.issuer_options = issuer or {}
         self.officers = []
+        self.tokens = []  # further ones, as mappings of the configuration
+        self.issuers = []  # likewise
+        self.tenant_issuers = {}  # other than manufacturing
         self.env = {**os.environ, "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         try:
             self.make()
@@ -441,6 +447,10 @@ class Site:
     def write_config(self):
         def section(name, values):
             return f"{name}:\n" + "".join(f"  {k}: {v}\n" for k, v in values.items())
+
+        def rows(name, mappings):
+            lines = "".join(f"  - {json.dumps(x, default=str)}\n" for x in mappings)
+            return f"{name}:\n{lines}" if mappings else ""
         f = self.folder
         text = "environment: test\n" f"profiles_dir: {f}/profiles\n"
         text += section("process", {"user": '""', "run_dir": f / "run",
@@ -453,6 +463,7 @@ class Site:
         text += section("signer", {"module": self.module, "token": "touchmark-test",
                                    "pin_file": f / "pin", "softhsm_conf": f / "softhsm2.conf",
                                    **UNHURRIED["signer"], **self.signer})
+        text += rows("tokens", self.tokens)
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
                                  "refusals_per_second": 10000, **UNHURRIED["core"],
                                  **self.core})
@@ -460,16 +471,16 @@ class Site:
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
                                        **self.status})
-        text += "officers:\n" if self.officers else ""
-        for officer in self.officers:
-            text += "  - " + json.dumps(officer) + "\n"
+        text += rows("officers", self.officers)
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
         for key, value in self.issuer_options.items():
             text += f"    {key}: {value}\n"
+        text += rows("issuers", self.issuers).partition("\n")[2]
+        acme, globex = (self.tenant_issuers.get(x, "manufacturing") for x in ("acme", "globex"))
         text += ("tenants:\n"
-                 f"  - name: acme\n    issuer: manufacturing\n    client_anchors: {f}/foreign.pem\n"
-                 "  - name: globex\n    issuer: manufacturing\n")
+                 f"  - name: acme\n    issuer: {acme}\n    client_anchors: {f}/foreign.pem\n"
+                 f"  - name: globex\n    issuer: {globex}\n")
         text += "labels:\n"
         for label, tenant, profile, default in LABELS:
             text += (f"  - label: {label}\n    tenant: {tenant}\n    profile: {profile}\n"
@@ -518,6 +529,11 @@ intermediates:
 """
 
 
+def take_terminal():
+    """In a new session: standard input becomes its terminal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Server:
     """touchmarkd on a site."""
 
@@ -531,15 +547,17 @@ class Server:
     def ready_file(self):
         return self.site.folder / "run" / "touchmarkd.ready"
 
-    def start(self, wait=True, **env):
+    def start(self, wait=True, pass_fds=(), terminal=None, **env):
+        """terminal: a descriptor that becomes the controlling terminal."""
         self.site.write_config()
         with contextlib.suppress(OSError):
             self.ready_file.unlink()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [TOUCHMARKD, "--conf", self.site.config], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**self.site.env, **env},
-                start_new_session=True)
+                [TOUCHMARKD, "--conf", self.site.config],
+                stdin=subprocess.DEVNULL if terminal is None else terminal, stdout=log,
+                stderr=log, env={**self.site.env, **env}, pass_fds=pass_fds,
+                preexec_fn=None if terminal is None else take_terminal, start_new_session=True)
         self.sessions.append(self.process.pid)
         if wait:
             self.await_ready()
@@ -804,6 +822,25 @@ class Case(unittest.TestCase):
         """A refusal says one clear sentence, in plain text on one line."""
         self.assertRegex(answer.headers["Content-Type"] or "", r"^text/plain(;.*)?$")
         self.assertRegex(answer.text, r"\A[^\n]{8,300}\n?\Z")
+
+
+class FaultyCase(Case):
+    """On the module that fails as it is told to (tests/hsm/shim_pkcs11.c)."""
+    module = SHIM
+
+    @classmethod
+    def setUpClass(cls):
+        for name, value in (("TM_SHIM_MODULE", softhsm_module()), ("TM_SHIM_CONTROL", "beside")):
+            os.environ[name] = value
+            cls.addClassCleanup(os.environ.pop, name)
+        super().setUpClass()
+
+    def fault(self, text, conf="softhsm2.conf"):
+        """The fault that is on from now, "" for none, of the token of that SoftHSM."""
+        path = self.site.folder / f"{conf}.fault"
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(text + "\n")
+        fresh.rename(path)
 
 
 def finish(server):

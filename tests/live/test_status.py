@@ -106,8 +106,9 @@ class Status(StatusCase):
                             for leaf in self.server.leaves()))
 
 
-class Killed(StatusCase):
+class Killed(StatusCase, harness.FaultyCase):
     """Numbers rise and files are whole, whoever dies."""
+    signer = {"watchdog": "3s" if harness.SLOW else "1s"}
 
     def check_whole(self, since):
         number = self.number(self.crl())
@@ -143,24 +144,39 @@ class Killed(StatusCase):
                 self.server.start(TOUCHMARK_CRASH=point)
                 until("a newer one comes", lambda: self.check_whole(before) > before)
 
-    def test_signer_away(self):
-        """What is published stays; what is late is told."""
+    def late(self, since):
+        return [leaf["reason"] for leaf in self.server.leaves(since) if leaf["event"] == "alarm"
+                and leaf["reason"].endswith("is late: it does not name what was revoked")]
+
+    def test_token_hangs(self):
+        """Whoever signs with it is replaced, in vain. What is published stays; what is late is
+        told."""
         number = self.check_whole(0)
-        certificate = self.device("away")
-        pids = self.server.pids("signer")
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        certificate = self.device("hangs")
+        head = self.server.head()
+        self.fault("hang")
         try:
             self.revoke(certificate)
-            until("the alarm is in the audit", lambda: any(
-                leaf["event"] == "alarm" for leaf in self.server.leaves()))
-            self.check_whole(number)
+            until("the alarm is in the audit",
+                  lambda: "crl of manufacturing is late: it does not name what was revoked"
+                  in self.late(head))
+            self.assertEqual(self.check_whole(number), number)
+            self.assertTrue(any(row["late"] for row in self.server.touchmark("publish", "list")))
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            self.fault("")
         until("the CRL names it", lambda: self.named(harness.serial_of(certificate.read_text())))
         until("nothing is late", lambda: not any(
             row["late"] for row in self.server.touchmark("publish", "list")))
+
+    def test_signer_stops(self):
+        """One that is silent is replaced, and its successor signs."""
+        certificate = self.device("stops")
+        stopped = self.server.pids("signer")
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        self.revoke(certificate)
+        until("the CRL names it", lambda: self.named(harness.serial_of(certificate.read_text())))
+        self.assertFalse(set(stopped) & set(self.server.pids("signer")))
 
 
 if __name__ == "__main__":
