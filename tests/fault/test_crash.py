@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 
-from harness import (Bench, Case, Key, body_of, certificates_in, finish, main,  # noqa: E402
+from harness import (Bench, Case, Key, Load, PATIENCE, body_of, certificates_in, finish, main,  # noqa: E402
                      public_of, serial_of, subject_of, until)
 
 # Every named point (base/crash.h).
@@ -54,7 +54,7 @@ class Crash(Case):
     def ask_until_answered(self, operation, body, **kw):
         """As a device does: the same request again until there is an answer that is final."""
         trouble = []
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
                 answer = self.server.enroll("ldevid", None, body=body, operation=operation, **kw)
@@ -135,7 +135,7 @@ class Crash(Case):
         self.server.start()
         os.kill(self.server.process.pid, signal.SIGKILL)
         self.server.process.wait()
-        until("no process is left", lambda: not self.server.leftovers(), 20)
+        until("no process is left", lambda: not self.server.leftovers())
         self.server.start()
         self.server.enrolled("after-supervisor")
         type(self).head = self.server.head()
@@ -148,18 +148,17 @@ class Crash(Case):
         bench = Bench(self.server).prepare(32)
         head, answered = self.server.head(), 0
         for role in ("signer", "core", "front"):
-            load = bench.start("--seconds", 4, "--count", 4000, "--threads", 8)
             mark = self.server.head()
-            until("the load is on", lambda mark=mark: self.head_or_zero() > mark + 30)
-            [victim] = self.server.pids(role)
-            os.kill(victim, signal.SIGKILL)
-            until(f"{role} is back", lambda: self.is_back(role, victim), 20)
-            figures = bench.finish(load)
-            self.assertNotIn("errors: certificate for another key", figures)
-            self.assertNotIn("errors: malformed answer", figures)
-            answered += int(figures["enrollments"].split()[0])
-            print(f"{role} killed under load: {figures['enrollments']}, "
-                  f"errors {figures['errors']}", flush=True)
+            with Load(bench) as load:
+                until("the load is on", lambda mark=mark: self.head_or_zero() > mark + 30)
+                [victim] = self.server.pids(role)
+                os.kill(victim, signal.SIGKILL)
+                until(f"{role} is back", lambda role=role, victim=victim: self.is_back(role, victim))
+            self.assertNotIn("certificate for another key", load.errors())
+            self.assertNotIn("malformed answer", load.errors())
+            answered += load.enrollments
+            print(f"{role} killed under load: {load.enrollments} enrollments, errors "
+                  f"{load.errors()}", flush=True)
         until("no intent is open", lambda: not self.server.intents())
         leaves = self.server.leaves(head)
         issued = [x["serial"] for x in leaves if x["event"] == "issued"]
