@@ -7,16 +7,6 @@
 #include "server/core/profiles.h"
 #include "server/core/restored.h"
 
-static void proposed(void *arg, enum tm_err result, const char *text, const struct ca_act *act) {
-    struct client *client = arg;
-    if (!admin_act_ends(client))
-        return;
-    if (result)
-        admin_deny(client, text);
-    else
-        admin_answer(client, admin_act_json(client, act));
-}
-
 static void accepted(void *arg, enum tm_err result) {
     struct client *client = arg;
     if (!admin_act_ends(client))
@@ -34,10 +24,9 @@ static void propose(struct client *client, const struct ipc_admin_request *q) {
         return;
     }
     admin_act_begins(client);
-    enum tm_err err = ca_act_propose(client->admin->config.acts->acts, CORE_RESTORE_ACT, &params,
-                                     (int64_t)q->seconds * 1000, client->actor, proposed, client);
-    if (err && admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
+    admin_act_begun(client, ca_act_propose(client->admin->config.acts->acts, CORE_RESTORE_ACT,
+                                           &params, (int64_t)q->seconds * 1000, client->actor,
+                                           admin_act_done, client));
 }
 
 void admin_store_accept(struct client *client, const struct ipc_admin_request *q) {
