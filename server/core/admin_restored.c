@@ -24,10 +24,9 @@ static void propose(struct client *client, const struct ipc_admin_request *q) {
         return;
     }
     admin_act_begins(client);
-    enum tm_err err = ca_act_propose(client->admin->config.acts->acts, CORE_RESTORE_ACT, &params,
-                                     (int64_t)q->seconds * 1000, client->actor, admin_act_done, client);
-    if (err && admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
+    admin_act_begun(client, ca_act_propose(client->admin->config.acts->acts, CORE_RESTORE_ACT,
+                                           &params, (int64_t)q->seconds * 1000, client->actor,
+                                           admin_act_done, client));
 }
 
 void admin_store_accept(struct client *client, const struct ipc_admin_request *q) {

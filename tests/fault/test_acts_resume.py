@@ -9,10 +9,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 
+from agreed import AgreedCase  # noqa: E402
 from harness import Bench, SLOW, finish, main, serial_of, until  # noqa: E402
 from officers import Officer, OfficersCase, open_socket  # noqa: E402
 from published import StatusCase  # noqa: E402
-from rotation import OLD_ROOT, RotationCase  # noqa: E402
+from rotation import OLD_ROOT  # noqa: E402
 
 # More than a walk brings at once (CORE_WALK_FOUND_MAX), so that something is saved on the way.
 COUNT = 270 if SLOW else 300
@@ -76,22 +77,8 @@ class Resume(OfficersCase):
         self.cut_at("core.act_ended")
 
 
-class AgreedCase(RotationCase, OfficersCase):
+class Killed(AgreedCase):
     """Killed between the second signature and its effect: the act counts, and takes effect once."""
-
-    listen = {"workers": 1}
-
-    @classmethod
-    def prepare(cls, site):
-        RotationCase.prepare.__func__(cls, site)
-        OfficersCase.prepare.__func__(cls, site)
-        site.officers[0]["role"] = "officer"
-        site.write_config()
-
-    @classmethod
-    def appoint(cls, site):
-        cls.alice = Officer(site, "alice", "daemon", kind="p256")
-        cls.bob = Officer(site, "bob", "bin", kind="ed25519")
 
     def restart_with(self, point):
         self.server.stop()
@@ -116,12 +103,12 @@ class AgreedCase(RotationCase, OfficersCase):
         self.server.await_ready()
 
 
-class Agreed(AgreedCase):
+class Agreed(Killed):
     def test_issuer_change(self):
         self.ceremony("next", OLD_ROOT)
         log = self.restart_with("core.act_changed:3")  # proposed, signed, signed
         self.add("next", "--tenant", "acme")
-        act = self.acts(self.alice, "issuer-change")[0]
+        act = self.proposed("issuer-change")
         self.sign_and_be_killed(act, log)
         self.assertNotIn("next", self.rows())
         self.add("next", "--tenant", "acme")
@@ -131,7 +118,7 @@ class Agreed(AgreedCase):
                          [f"tenant acme: manufacturing signs, also next, act {act['id']}"])
 
 
-class Restored(AgreedCase, StatusCase):
+class Restored(Killed, StatusCase):
     @classmethod
     def prepare(cls, site):
         StatusCase.prepare.__func__(cls, site)
