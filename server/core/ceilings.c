@@ -11,8 +11,8 @@
 
 #define NUMBER_TEXT 21 /* octets of a number in decimal */
 
-static const char *const ends[CORE_CEILINGS] = {[CORE_CEILING_RATE] = ".max_rate",
-                                                [CORE_CEILING_TOTAL] = ".max_total"};
+static const char *const ends[CORE_CEILINGS] = {
+    [CORE_CEILING_RATE] = ".max_rate", [CORE_CEILING_TOTAL] = ".max_total"};
 
 /* ---- numbers; 0 is no ceiling ---- */
 
