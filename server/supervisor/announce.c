@@ -6,8 +6,8 @@
  *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12, "fronts": [13,
  * 14], "bridge": 15, "status": 16, "status_port": 8080, "upstream": 17}
  *
- * Bridge, status face and upstream (and signer: else 0) only where there is one; whether the bridge has found its broker
- * is not said.
+ * Bridge, status face and upstream (and signer: else 0) only where there is one; whether the bridge
+ * has found its broker is not said.
  *
  * It is replaced as a whole whenever a process was replaced and all serve again.
  */
