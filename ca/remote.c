@@ -7,6 +7,7 @@
  */
 #include "ca/remote.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,16 @@ void ca_remote_burn(struct ca_request *r) {
     add_row(r, CA_PUT_ROW, CA_TABLE_ASK, row);
 }
 
+/* Behind what the leaf says already. */
+__attribute__((format(printf, 2, 3))) static void tell(struct ca_leaf *leaf, const char *format,
+                                                       ...) {
+    size_t n = strlen(leaf->reason);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(leaf->reason + n, sizeof leaf->reason - n, format, args);
+    va_end(args);
+}
+
 void ca_remote_record(struct ca_request *r) {
     struct ca_remote *remote = r->remote;
     const struct ca_ask_row *row = &remote->row;
@@ -264,10 +275,9 @@ void ca_remote_record(struct ca_request *r) {
     remote->foreign.serial = r->intent.serial;
     add_row(r, CA_END_ROW, CA_TABLE_ASK, row);
     add_row(r, CA_PUT_ROW, CA_TABLE_FOREIGN, &remote->foreign);
-    int n = snprintf(r->leaf.reason, sizeof r->leaf.reason, "issuer %s signed it as %s",
-                     r->label->tenant->issuer->name, remote->serial);
-    if (row->asks > 1 && n > 0 && (size_t)n < sizeof r->leaf.reason)
-        (void)snprintf(r->leaf.reason + n, sizeof r->leaf.reason - (size_t)n,
-                       "; asked %u times, %u of them with an end that is not known", row->asks,
-                       row->unknown);
+    tell(&r->leaf, "%sissuer %s signed it as %s", r->leaf.reason[0] ? "; " : "",
+         r->label->tenant->issuer->name, remote->serial);
+    if (row->asks > 1)
+        tell(&r->leaf, "; asked %u times, %u of them with an end that is not known", row->asks,
+             row->unknown);
 }

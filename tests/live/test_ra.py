@@ -345,6 +345,22 @@ class HostileUpstream(Base):
         self.assertEqual(ask().status, 200)
         self.assertEqual(len(set(self.hostile.bodies[-2:])), 1)
 
+    def test_an_officer_decides_before_the_other_ca_is_asked(self):
+        name = self.name()
+        secret = self.ra.add_device(name)
+        key = Key(self.ra.site.folder, name)
+        self.hostile.answer = lambda der: self.hostile.certs_only(self.hostile.sign(der, days=20))
+        before = len(self.hostile.bodies)
+
+        def ask():
+            return self.ra.enroll("approved", key.csr(f"/CN={name}"), name, secret)
+        self.assertEqual(ask().status, 202)
+        self.assertEqual(len(self.hostile.bodies), before)
+        self.ra.touchmark("pending", "approve", name)
+        self.ra.ask_until(200, ask)
+        self.assertRegex(self.ra.issued_leaf(name)["reason"],
+                         rf"^approved by uid:{os.getuid()}; issuer factory signed it as [0-9a-f]+$")
+
     def test_an_answer_that_got_lost(self):
         """The request goes again with the same octets, though the device made new ones."""
         name = self.name()
