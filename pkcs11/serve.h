@@ -33,6 +33,7 @@ struct hsm_signer {
     struct hsm_key **keys;            /* by issuer */
     struct hsm_key **ocsp_keys;       /* by issuer; NULL: it has none */
     struct hsm_ocsp_name *ocsp_names; /* by issuer */
+    struct hsm_key *tls_key;          /* NULL: it is not on this token */
     const struct ca_issuer **issuers; /* by issuer */
     struct hsm_rules rules;
     struct hsm_worker *workers; /* config.threads of them, worker_count run */

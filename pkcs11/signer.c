@@ -89,6 +89,38 @@ static enum tm_err find_ocsp_key(const struct hsm_signer_issuer *wanted, hsm_sig
     return TM_OK;
 }
 
+static bool is_taken(const hsm_signer *signer, const struct hsm_key *key) {
+    struct bytes spki = hsm_key_spki(key);
+    for (size_t i = 0; i < signer->config.issuer_count; i++)
+        if (signer->ocsp_keys[i] && bytes_equal(hsm_key_spki(signer->ocsp_keys[i]), spki))
+            return true;
+    return is_issuers(signer, key);
+}
+
+/* After all others. RSA would have to sign by PSS, which no other key here does. */
+static enum tm_err find_tls_key(hsm_signer *signer, char text[HSM_TEXT_MAX]) {
+    struct hsm_key *key = NULL;
+    char reason[HSM_TEXT_MAX];
+    const char *label = signer->config.tls_key_label;
+    enum tm_err err = label ? hsm_key_find(signer->token, label, &key, reason) : TM_OK;
+    if (err)
+        (void)snprintf(text, HSM_TEXT_MAX, "the TLS server's key: %.150s", reason);
+    if (err || !label)
+        return err;
+    enum hsm_key_type type = hsm_key_describe(key).type;
+    const char *fault = is_taken(signer, key) ? "is an issuer's, too"
+                        : type != HSM_KEY_P256 && type != HSM_KEY_P384
+                            ? "is neither P-256 nor P-384"
+                            : NULL;
+    if (fault) {
+        (void)snprintf(text, HSM_TEXT_MAX, "the TLS server's key \"%.64s\" %s", label, fault);
+        return TM_EDENIED;
+    }
+    signer->tls_key = key;
+    signer->rules.tls_spki = hsm_key_spki(key);
+    return TM_OK;
+}
+
 static enum tm_err find_keys(hsm_signer *signer, char text[HSM_TEXT_MAX]) {
     const struct hsm_signer_config *config = &signer->config;
     enum tm_err err = TM_OK;
@@ -105,7 +137,7 @@ static enum tm_err find_keys(hsm_signer *signer, char text[HSM_TEXT_MAX]) {
         if (err)
             err = forgive(&config->issuers[i], err, text);
     }
-    return err;
+    return err ? err : find_tls_key(signer, text);
 }
 
 static enum tm_err check_token(const struct hsm_signer_config *config, hsm_signer *signer,
@@ -207,13 +239,22 @@ static enum tm_err tell_key(const hsm_signer *signer, int socket, struct ipc_key
     return err;
 }
 
-/* The OCSP keys first: who has seen every issuer's has then seen all. */
+static enum tm_err tell_tls_key(const hsm_signer *signer, int socket, struct ipc_key *key) {
+    struct ipc_key tls = {.index = key->index, .count = key->count, .tls = true};
+    if (!signer->tls_key)
+        return TM_OK;
+    tls.spki = hsm_key_spki(signer->tls_key);
+    key->index++;
+    return ipc_send(socket, &ipc_key_schema, &tls);
+}
+
+/* The others first, the issuers' own last: who has seen every issuer's has then seen all. */
 static enum tm_err tell_keys(const hsm_signer *signer, int socket) {
-    struct ipc_key key = {.ocsp = true};
-    enum tm_err err = TM_OK;
+    struct ipc_key key = {.ocsp = true, .count = signer->tls_key != NULL};
     for (size_t i = 0; i < signer->config.issuer_count; i++)
         key.count =
             (uint16_t)(key.count + (signer->ocsp_keys[i] != NULL) + (signer->keys[i] != NULL));
+    enum tm_err err = tell_tls_key(signer, socket, &key);
     for (size_t i = 0; i < signer->config.issuer_count && !err; i++)
         err = tell_key(signer, socket, &key, i, signer->ocsp_keys[i]);
     key.ocsp = false;
