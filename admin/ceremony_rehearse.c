@@ -17,6 +17,7 @@
 #include "admin/command.h"
 #include "base/auto.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "ca/attribute.h"
 #include "ca/ceremony_transcript.h"
 #include "ca/environment.h"
@@ -57,8 +58,7 @@ static enum tm_err replace(const struct rehearsal *r, char **place, const char *
 
 static enum tm_err write_file(const struct rehearsal *r, const char *path, const char *text) {
     AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    size_t n = strlen(text);
-    bool good = fd >= 0 && write(fd, text, n) == (ssize_t)n;
+    bool good = fd >= 0 && !file_write(fd, bytes_str(text));
     return good ? TM_OK : fault(r, TM_EIO, "%s: %s", path, strerror(errno));
 }
 

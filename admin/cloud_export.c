@@ -16,6 +16,7 @@
 
 #include "admin/command.h"
 #include "base/auto.h"
+#include "base/file.h"
 #include "ca/issuer.h"
 #include "ca/key.h"
 #include "ca/pem.h"
@@ -152,14 +153,7 @@ static int write_file(const char *folder, const char *name, const char *suffix, 
     if (snprintf(path, sizeof path, "%s/%s%s", folder, name, suffix) >= (int)sizeof path)
         return refused("the path of the folder is too long");
     AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    size_t n = strlen(text), done = 0;
-    while (fd >= 0 && done < n) {
-        ssize_t put = write(fd, text + done, n - done);
-        if (put < 0 && errno != EINTR)
-            break;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    if (fd < 0 || done < n)
+    if (fd < 0 || file_write(fd, bytes_str(text)))
         return refused("%s: %s", path, strerror(errno));
     printf("%s\n", path);
     return EX_OK;

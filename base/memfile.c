@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/auto.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -24,18 +25,11 @@ enum tm_err memfile_new(const char *name, int *ret_fd) {
 }
 
 enum tm_err memfile_write(int fd, struct bytes data) {
-    while (data.n > 0) {
-        ssize_t n = write(fd, data.p, data.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            log_error("cannot write to a memory file: %s", strerror(errno));
-            return errno == ENOSPC || errno == ENOMEM ? TM_EFULL : TM_EIO;
-        }
-        data.p += n;
-        data.n -= (size_t)n;
-    }
-    return TM_OK;
+    if (!file_write(fd, data))
+        return TM_OK;
+    int failed = errno;
+    log_error("cannot write to a memory file: %s", strerror(failed));
+    return failed == ENOSPC || failed == ENOMEM ? TM_EFULL : TM_EIO;
 }
 
 enum tm_err memfile_seal(int fd) {

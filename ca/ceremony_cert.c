@@ -12,12 +12,9 @@
 #include "ca/environment.h"
 #include "ca/issuer.h"
 #include "ca/key.h"
+#include "ca/x509.h"
 
 AUTO_DEFINE(X509, X509_free)
-AUTO_DEFINE(X509_STORE, X509_STORE_free)
-AUTO_DEFINE(X509_STORE_CTX, X509_STORE_CTX_free)
-typedef STACK_OF(X509) x509_list; /* of certificates that are somebody else's */
-AUTO_DEFINE(x509_list, sk_X509_free)
 
 #define RDNS_MAX 16
 
@@ -66,17 +63,6 @@ int64_t ca_ceremony_not_after(const struct ca_ceremony_ca *ca, int64_t now_ms) {
     (void)gmtime_r(&now, &tm);
     tm.tm_year += (int)ca->years;
     return ((int64_t)timegm(&tm) - 1) * 1000; /* notAfter is still valid */
-}
-
-static enum pki_oid signature_by(const struct pki_spki *signer) {
-    switch (signer->algorithm) {
-    case PKI_OID_ED25519:
-        return PKI_OID_ED25519;
-    case PKI_OID_RSA_ENCRYPTION:
-        return PKI_OID_RSA_SHA256;
-    default:
-        return signer->curve == PKI_OID_SECP384R1 ? PKI_OID_ECDSA_SHA384 : PKI_OID_ECDSA_SHA256;
-    }
 }
 
 /* SEQUENCE { type, critical, OCTET STRING round all since mark }. */
@@ -146,7 +132,7 @@ enum tm_err ca_ceremony_put_tbs(const struct ca_ceremony_tbs *tbs, struct buf *o
     der_put_time(&w, tbs->not_before_ms);
     der_wrap(&w, DER_SEQUENCE, validity_end);
     der_raw(&w, tbs->issuer);
-    ca_put_signature_algorithm(&w, signature_by(&tbs->signer));
+    ca_put_signature_algorithm(&w, pki_spki_signature(&tbs->signer));
     der_put(&w, DER_INTEGER, (struct bytes){tbs->serial->octets, tbs->serial->n});
     size_t version_end = der_mark(&w);
     der_put_small(&w, 2);
@@ -160,41 +146,19 @@ enum tm_err ca_ceremony_put_certificate(const struct pki_spki *signer, struct by
     struct der_writer w = der_writer_after(out);
     size_t end = der_mark(&w);
     der_put_bits(&w, signature);
-    ca_put_signature_algorithm(&w, signature_by(signer));
+    ca_put_signature_algorithm(&w, pki_spki_signature(signer));
     der_raw(&w, tbs);
     der_wrap(&w, DER_SEQUENCE, end);
     return der_append(&w, out);
 }
 
-static X509 *read_der(struct bytes der) {
-    const unsigned char *at = der.p;
-    X509 *certificate = d2i_X509(NULL, &at, (long)der.n);
-    if (certificate && at == der.p + der.n)
-        return certificate;
-    X509_free(certificate);
-    return NULL;
-}
-
-/* between: NULL for none. */
-static int verify_path(X509 *certificate, X509 *between, X509 *root) {
-    AUTO(X509_STORE) store = X509_STORE_new();
-    AUTO(X509_STORE_CTX) ctx = X509_STORE_CTX_new();
-    AUTO(x509_list) untrusted = sk_X509_new_null();
-    if (!store || !ctx || !untrusted || X509_STORE_add_cert(store, root) != 1 ||
-        (between && !sk_X509_push(untrusted, between)) ||
-        X509_STORE_CTX_init(ctx, store, certificate, untrusted) != 1)
-        return X509_V_ERR_OUT_OF_MEM;
-    X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
-    return X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
-}
-
 enum tm_err ca_ceremony_verify(struct bytes certificate, struct bytes between, struct bytes root,
                                char text[CA_KEYSTORE_TEXT_MAX]) {
-    AUTO(X509) subject = read_der(certificate);
-    AUTO(X509) link = between.n ? read_der(between) : NULL;
-    AUTO(X509) issuer = read_der(root);
+    AUTO(X509) subject = ca_x509_read(certificate);
+    AUTO(X509) link = between.n ? ca_x509_read(between) : NULL;
+    AUTO(X509) issuer = ca_x509_read(root);
     bool parsed = subject && issuer && !between.n == !link;
-    int result = parsed ? verify_path(subject, link, issuer) : X509_V_ERR_UNSPECIFIED;
+    int result = parsed ? ca_x509_verify(subject, link, issuer, 0) : X509_V_ERR_UNSPECIFIED;
     if (result == X509_V_OK && X509_check_ca(subject) != 1)
         result = X509_V_ERR_INVALID_CA;
     ERR_clear_error();

@@ -9,29 +9,19 @@
 #include <sys/stat.h>
 
 #include "base/auto.h"
+#include "base/file.h"
 
 AUTO_DEFINE(BIO, BIO_free_all)
 
 enum tm_err ca_file_make_folder(const char *path, char text[CA_KEYSTORE_TEXT_MAX]) {
     if (mkdir(path, 0755) == 0)
-        return ca_file_sync_folder(path);
+        return file_sync_folder(path);
     struct stat st;
     int error = errno;
     if (error == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return TM_OK;
     (void)snprintf(text, CA_KEYSTORE_TEXT_MAX, "folder %.200s: %s", path, strerror(error));
     return TM_EIO;
-}
-
-enum tm_err ca_file_sync_folder(const char *path) {
-    AUTO_MEM char *folder = strdup(path);
-    if (!folder)
-        return TM_ENOMEM;
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    AUTO_FD int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) < 0 ? TM_EIO : TM_OK;
 }
 
 static enum tm_err put_pem(int fd, struct bytes der) {
@@ -47,7 +37,7 @@ enum tm_err ca_file_write_pem(const char *path, struct bytes certificate, bool o
     AUTO_FD int fd = open(path, flags, 0644);
     enum tm_err err = fd < 0 ? (errno == EEXIST ? TM_EEXISTS : TM_EIO) : put_pem(fd, certificate);
     if (!err)
-        err = ca_file_sync_folder(path);
+        err = file_sync_folder(path);
     if (err)
         (void)snprintf(text, CA_KEYSTORE_TEXT_MAX, "%.200s: %s", path, strerror(errno));
     return err;

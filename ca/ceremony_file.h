@@ -11,7 +11,5 @@ MUST_USE enum tm_err ca_file_make_folder(const char *path, char text[CA_KEYSTORE
  * synced, the name too. TM_EEXISTS, TM_EIO. */
 MUST_USE enum tm_err ca_file_write_pem(const char *path, struct bytes certificate, bool overwrite,
                                        char text[CA_KEYSTORE_TEXT_MAX]);
-/* Syncs the folder that a file is in. TM_EIO with errno. */
-MUST_USE enum tm_err ca_file_sync_folder(const char *path);
 
 #endif

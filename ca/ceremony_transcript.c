@@ -13,7 +13,7 @@
 #include "base/auto.h"
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "ca/ceremony_file.h"
+#include "base/file.h"
 
 #define ENTRY_MAX 8192
 #define ENTRIES_MAX 4096
@@ -273,23 +273,13 @@ static void put_entry(struct buf *out, const struct ca_transcript_entry *entry, 
     put_text(out, "\n\n");
 }
 
-static enum tm_err write_all(int fd, struct bytes data) {
-    for (size_t at = 0; at < data.n;) {
-        ssize_t n = write(fd, data.p + at, data.n - at);
-        if (n < 0 && errno != EINTR)
-            return TM_EIO;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) < 0 ? TM_EIO : TM_OK;
-}
-
 static enum tm_err create(ca_transcript *t, char error[CONF_ERROR_MAX]) {
     t->fd = open(t->path, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (t->fd < 0)
         return fault(t, errno == EEXIST ? TM_EEXISTS : TM_EIO, error, "%s", strerror(errno));
     if (flock(t->fd, LOCK_EX | LOCK_NB) < 0)
         return fault(t, TM_EEXISTS, error, "another ceremony writes it now");
-    return ca_file_sync_folder(t->path) ? fault(t, TM_EIO, error, "%s", strerror(errno)) : TM_OK;
+    return file_sync_folder(t->path) ? fault(t, TM_EIO, error, "%s", strerror(errno)) : TM_OK;
 }
 
 enum tm_err ca_transcript_add(ca_transcript *t, const struct ca_transcript_entry *entry,
@@ -309,7 +299,7 @@ enum tm_err ca_transcript_add(ca_transcript *t, const struct ca_transcript_entry
     put_entry(&out, entry, time);
     if (out.full)
         return fault(t, TM_ELIMIT, error, "an entry is longer than %d octets", ENTRY_MAX);
-    if (write_all(t->fd, buf_bytes(&out)))
+    if (file_write(t->fd, buf_bytes(&out)) || fsync(t->fd))
         return fault(t, TM_EIO, error, "%s", strerror(errno));
     return TM_OK;
 }

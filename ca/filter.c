@@ -2,14 +2,11 @@
 /* An issuer's revocation filter, from its serials to the signed file: see ca/filter.h. */
 #include "ca/filter.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/rand.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/auto.h"
-#include "base/log.h"
+#include "base/memfile.h"
 #include "ca/filter_body.h"
 #include "ca/hash.h"
 
@@ -144,27 +141,18 @@ struct bytes ca_filter_body(const struct ca_filter *filter) {
 
 /* ---- the file ---- */
 
-static enum tm_err write_all(int fd, struct bytes octets) {
-    while (octets.n > 0) {
-        ssize_t n = write(fd, octets.p, octets.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return TM_EIO;
-        octets = (struct bytes){octets.p + n, octets.n - (size_t)n};
-    }
-    return TM_OK;
-}
-
 static enum tm_err make_file(struct bytes front, struct bytes body, int *ret_fd) {
-    AUTO_FD int fd = memfd_create("touchmark-filter", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || write_all(fd, front) || write_all(fd, body) ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
-        log_error("cannot keep a revocation filter in memory: %s", strerror(errno));
-        return TM_EIO;
-    }
-    *ret_fd = TAKE_FD(fd);
-    return TM_OK;
+    AUTO_FD int fd = -1;
+    enum tm_err err = memfile_new("touchmark-filter", &fd);
+    if (!err)
+        err = memfile_write(fd, front);
+    if (!err)
+        err = memfile_write(fd, body);
+    if (!err)
+        err = memfile_seal(fd);
+    if (!err)
+        *ret_fd = TAKE_FD(fd);
+    return err;
 }
 
 enum tm_err ca_filter_seal(const struct ca_filter *filter, const struct ca_issuer *issuer,

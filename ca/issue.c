@@ -152,19 +152,9 @@ static void intent_failed(struct ca_request *r, enum tm_err result) {
     if (result == TM_ECONFLICT && r->batch.failed == CHANGE_KEY)
         (void)ca_refuse(&r->end, IPC_DUPLICATE_KEY,
                         "the key belongs to another device; make a new one in this device");
-    else if (result == TM_ECONFLICT)
-        (void)ca_refuse(&r->end, IPC_CONFLICT,
-                        "device %s changed meanwhile; send the request again", r->device.id);
-    else if (result == TM_EFULL)
-        (void)ca_refuse(&r->end, IPC_BUSY,
-                        "the registry is busy; send the same request again later");
     else
-        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
-                        "the registry failed; send the same request again later");
-    if (r->end.outcome == IPC_CONFLICT && ca_request_retries(r))
-        ca_request_run(r);
-    else
-        ca_request_refuse(r, &r->end);
+        ca_refuse_unstored(r, result);
+    ca_request_retry_or_refuse(r);
 }
 
 static void intent_durable(struct ca_batch *batch, enum tm_err result) {

@@ -38,19 +38,8 @@ fault(char text[IPC_TEXT_MAX + 1], enum tm_err err, const char *format, ...) {
 /* ---- judging ---- */
 
 enum pki_oid ca_signature_for(const struct pki_spki *spki) {
-    switch (spki->algorithm) {
-    case PKI_OID_EC_PUBLIC_KEY:
-        return spki->curve == PKI_OID_PRIME256V1  ? PKI_OID_ECDSA_SHA256
-               : spki->curve == PKI_OID_SECP384R1 ? PKI_OID_ECDSA_SHA384
-               : spki->curve == PKI_OID_SECP521R1 ? PKI_OID_ECDSA_SHA512
-                                                  : PKI_OID_UNKNOWN;
-    case PKI_OID_RSA_ENCRYPTION:
-        return spki->bits >= CA_RSA_BITS_MIN ? PKI_OID_RSA_SHA256 : PKI_OID_UNKNOWN;
-    case PKI_OID_ED25519:
-        return PKI_OID_ED25519;
-    default:
-        return PKI_OID_UNKNOWN;
-    }
+    bool small = spki->algorithm == PKI_OID_RSA_ENCRYPTION && spki->bits < CA_RSA_BITS_MIN;
+    return small ? PKI_OID_UNKNOWN : pki_spki_signature(spki);
 }
 
 static enum tm_err judge(const char *path, struct ca_issuer *issuer, char text[IPC_TEXT_MAX + 1]) {

@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "ca/key.h"
+#include "ca/pem.h"
 #include "ca/profile.h"
 
 AUTO_DEFINE(BIO, BIO_free_all)
@@ -48,15 +49,6 @@ static enum tm_err judge(EVP_PKEY *key, const char **ret_digest, uint8_t ret_has
     return TM_EINVAL;
 }
 
-/* A public key is not encrypted; nobody is asked on a terminal. */
-static int no_password(char *buf, int size, int rwflag, void *arg) {
-    (void)buf;
-    (void)size;
-    (void)rwflag;
-    (void)arg;
-    return -1;
-}
-
 static enum tm_err read_key(const char *path, EVP_PKEY **ret, char text[IPC_TEXT_MAX + 1]) {
     AUTO(BIO) bio = BIO_new_file(path, "r");
     if (!bio) {
@@ -64,7 +56,7 @@ static enum tm_err read_key(const char *path, EVP_PKEY **ret, char text[IPC_TEXT
         ERR_clear_error();
         return TM_EIO;
     }
-    *ret = PEM_read_bio_PUBKEY(bio, NULL, no_password, NULL);
+    *ret = PEM_read_bio_PUBKEY(bio, NULL, ca_pem_no_password, NULL);
     if (*ret)
         return TM_OK;
     ERR_clear_error();

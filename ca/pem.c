@@ -31,8 +31,7 @@ static enum tm_err append(struct bytes *all, X509 *cert) {
     return grown ? TM_OK : total > PEM_DER_MAX ? TM_ELIMIT : TM_ENOMEM;
 }
 
-/* An encrypted block is no certificate; nobody is asked on a terminal. */
-static int no_password(char *buf, int size, int rwflag, void *arg) {
+int ca_pem_no_password(char *buf, int size, int rwflag, void *arg) {
     (void)buf;
     (void)size;
     (void)rwflag;
@@ -42,7 +41,7 @@ static int no_password(char *buf, int size, int rwflag, void *arg) {
 
 static enum tm_err read_all(BIO *bio, struct bytes *all) {
     for (;;) {
-        AUTO(X509) cert = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+        AUTO(X509) cert = PEM_read_bio_X509(bio, NULL, ca_pem_no_password, NULL);
         if (!cert) {
             bool end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE && all->n;
             ERR_clear_error();

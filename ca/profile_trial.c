@@ -16,13 +16,12 @@
 #include "ca/lint.h"
 #include "ca/request.h"
 #include "ca/san.h"
+#include "ca/x509.h"
 #include "pki/name.h"
 
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
 AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 AUTO_DEFINE(X509, X509_free)
-AUTO_DEFINE(X509_STORE, X509_STORE_free)
-AUTO_DEFINE(X509_STORE_CTX, X509_STORE_CTX_free)
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define ISSUER_SINCE_MS (30 * DAY_MS) /* longer than any backdate */
@@ -170,15 +169,6 @@ void ca_trial_free(struct ca_trial *trial) {
 
 /* ---- judged by OpenSSL ---- */
 
-static X509 *read_der(struct bytes der) {
-    const unsigned char *at = der.p;
-    X509 *certificate = d2i_X509(NULL, &at, (long)der.n);
-    if (certificate && at == der.p + der.n)
-        return certificate;
-    X509_free(certificate);
-    return NULL;
-}
-
 /* 0: OpenSSL 3.0 has no check of its own for it. */
 static int purpose_of(enum pki_oid purpose) {
     switch (purpose) {
@@ -193,27 +183,16 @@ static int purpose_of(enum pki_oid purpose) {
     }
 }
 
-static int verify(X509 *certificate, X509 *root, int purpose) {
-    AUTO(X509_STORE) store = X509_STORE_new();
-    AUTO(X509_STORE_CTX) ctx = X509_STORE_CTX_new();
-    if (!store || !ctx || X509_STORE_add_cert(store, root) != 1 ||
-        X509_STORE_CTX_init(ctx, store, certificate, NULL) != 1 ||
-        (purpose && X509_STORE_CTX_set_purpose(ctx, purpose) != 1))
-        return X509_V_ERR_OUT_OF_MEM;
-    X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
-    return X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
-}
-
 static enum tm_err judge(const struct ca_trial *trial, const struct ca_profile *profile,
                          struct bytes der, char text[CONF_ERROR_MAX]) {
     enum pki_oid purposes[PKI_EKU_MAX] = {PKI_OID_UNKNOWN};
     size_t count = ca_profile_purposes(profile, purposes);
-    AUTO(X509) certificate = read_der(der);
-    AUTO(X509) root = read_der(trial->issuer.der);
+    AUTO(X509) certificate = ca_x509_read(der);
+    AUTO(X509) root = ca_x509_read(trial->issuer.der);
     if (!certificate || !root)
         return fault(TM_EDENIED, text, "OpenSSL does not read the certificate");
     for (size_t i = 0; i < count || i == 0; i++) {
-        int result = verify(certificate, root, purpose_of(purposes[i]));
+        int result = ca_x509_verify(certificate, NULL, root, purpose_of(purposes[i]));
         if (result != X509_V_OK)
             return fault(TM_EDENIED, text, "OpenSSL refuses the certificate%s%s: %s",
                          count ? " for " : "", count ? pki_oid_name(purposes[i]) : "",

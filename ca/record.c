@@ -19,11 +19,7 @@ static void burn_durable(struct ca_batch *batch, enum tm_err result) {
                  tm_err_name(result));
     else
         r->service->counts.burned++;
-    if (r->end.outcome == IPC_CONFLICT && ca_request_retries(r)) {
-        ca_request_run(r);
-        return;
-    }
-    ca_request_refuse(r, &r->end);
+    ca_request_retry_or_refuse(r);
 }
 
 void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t now_ms,
@@ -69,24 +65,16 @@ void ca_burn(struct ca_request *r) {
 
 static void record_durable(struct ca_batch *batch, enum tm_err result) {
     struct ca_request *r = batch->arg;
-    switch (result) {
-    case TM_OK:
+    if (!result) {
         crash_point("core.recorded");
         ca_request_end(r, IPC_ISSUED, "", r->certificate.der);
         return;
-    case TM_ECONFLICT: /* the device changed while the signature was made: decide again */
-        (void)ca_refuse(&r->end, IPC_CONFLICT,
-                        "device %s changed meanwhile; send the request again", r->device.id);
-        break;
-    case TM_EFULL:
+    }
+    if (result == TM_EFULL) /* even the room that is kept for the ends of intents is used up */
         (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
                         "the registry is full; send the same request later");
-        break;
-    default:
-        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
-                        "the registry failed; send the same request again later");
-        break;
-    }
+    else
+        ca_refuse_unstored(r, result);
     ca_burn(r);
 }
 

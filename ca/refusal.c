@@ -69,6 +69,30 @@ void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal) {
     }
 }
 
+void ca_refuse_unstored(struct ca_request *r, enum tm_err err) {
+    switch (err) {
+    case TM_ECONFLICT:
+        (void)ca_refuse(&r->end, IPC_CONFLICT,
+                        "device %s changed meanwhile; send the request again", r->device.id);
+        return;
+    case TM_EFULL:
+        (void)ca_refuse(&r->end, IPC_BUSY,
+                        "the registry is busy; send the same request again later");
+        return;
+    default:
+        (void)ca_refuse(&r->end, IPC_UNAVAILABLE,
+                        "the registry failed; send the same request again later");
+        return;
+    }
+}
+
+void ca_request_retry_or_refuse(struct ca_request *r) {
+    if (r->end.outcome == IPC_CONFLICT && ca_request_retries(r))
+        ca_request_run(r);
+    else
+        ca_request_refuse(r, &r->end);
+}
+
 /* ---- leaves of nobody's request ---- */
 
 struct lone_leaf {

@@ -178,6 +178,11 @@ const struct ca_label *ca_service_label(const struct ca_service *s, const char *
 /* refusal.c */
 /* Writes the leaf, answers when it is durable, frees r. */
 void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal);
+/* The store did not take r's batch: fills r->end. */
+void ca_refuse_unstored(struct ca_request *r, enum tm_err err);
+/* From the start again, where the device changed meanwhile (r->end: IPC_CONFLICT) and there were
+ * not enough tries; else refuses r by r->end. */
+void ca_request_retry_or_refuse(struct ca_request *r);
 /* Leaf fields that every leaf about r has. */
 void ca_request_leaf(const struct ca_request *r, enum ca_event event, struct ca_leaf *ret);
 /* May a refusal leaf be written now, or is it only counted? */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -14,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/auto.h"
+#include "base/file.h"
 
 #define KEY_SIZE 32
 #define NONCE_SIZE 12
@@ -54,22 +54,9 @@ static enum tm_err read_key(int fd, const char *path, uint8_t key[KEY_SIZE],
     return n < 0 ? TM_EIO : TM_EPARSE;
 }
 
-static bool sync_folder(const char *path) {
-    AUTO_MEM char *copy = strdup(path);
-    AUTO_FD int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    return fd >= 0 && fsync(fd) == 0;
-}
-
-/* A new key under a name of its own first: a cut leaves no half key at the path. */
 static enum tm_err make_key(const char *path, uint8_t key[KEY_SIZE], char text[IPC_TEXT_MAX + 1]) {
-    char temporary[4096];
-    int n = snprintf(temporary, sizeof temporary, "%s.new", path);
-    bool good = n > 0 && (size_t)n < sizeof temporary && RAND_priv_bytes(key, KEY_SIZE) == 1;
-    AUTO_FD int fd =
-        good ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
-    good = fd >= 0 && write(fd, key, KEY_SIZE) == KEY_SIZE && fsync(fd) == 0 &&
-           rename(temporary, path) == 0 && sync_folder(path);
-    if (good)
+    if (RAND_priv_bytes(key, KEY_SIZE) == 1 &&
+        !file_replace(path, (struct bytes){key, KEY_SIZE}, 0600))
         return TM_OK;
     (void)snprintf(text, IPC_TEXT_MAX + 1, "%.160s cannot be made: %s", path, strerror(errno));
     return TM_EIO;

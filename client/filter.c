@@ -9,23 +9,6 @@
 
 /* ---- the issuer ---- */
 
-/* The algorithm that an issuer with this key signs by. */
-static enum pki_oid algorithm_of(const struct pki_spki *spki) {
-    switch (spki->algorithm) {
-    case PKI_OID_EC_PUBLIC_KEY:
-        return spki->curve == PKI_OID_PRIME256V1  ? PKI_OID_ECDSA_SHA256
-               : spki->curve == PKI_OID_SECP384R1 ? PKI_OID_ECDSA_SHA384
-               : spki->curve == PKI_OID_SECP521R1 ? PKI_OID_ECDSA_SHA512
-                                                  : PKI_OID_UNKNOWN;
-    case PKI_OID_RSA_ENCRYPTION:
-        return PKI_OID_RSA_SHA256;
-    case PKI_OID_ED25519:
-        return PKI_OID_ED25519;
-    default:
-        return PKI_OID_UNKNOWN;
-    }
-}
-
 /* The AlgorithmIdentifier: parameters NULL for RSA (RFC 4055, 5), absent else (RFC 5758, 3.2;
  * RFC 8410, 3). */
 static struct bytes put_algorithm(enum pki_oid algorithm, struct der_writer *w) {
@@ -44,7 +27,7 @@ static enum tm_err check_signature(const struct tm_crypto *crypto, struct bytes 
     struct pki_spki key;
     if (pki_spki_parse(spki, &key))
         return TM_EPARSE;
-    enum pki_oid algorithm = algorithm_of(&key);
+    enum pki_oid algorithm = pki_spki_signature(&key);
     if (algorithm == PKI_OID_UNKNOWN)
         return TM_ECRYPTO;
     return crypto->verify(crypto->self, spki, put_algorithm(algorithm, &w), file->header,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The issuers file, written: see conf/managed.h. */
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/auto.h"
+#include "base/file.h"
 #include "conf/managed.h"
 #include "conf/value.h"
 
@@ -85,52 +85,15 @@ enum tm_err conf_managed_print(const struct conf_managed *managed, char **ret_te
 
 /* ---- on disk ---- */
 
-static enum tm_err sync_folder(const char *path) {
-    AUTO_MEM char *folder = strdup(path);
-    if (!folder)
-        return TM_ENOMEM;
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    AUTO_FD int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) ? TM_EIO : TM_OK;
-}
-
-/* Who owned the old one owns the new one. An officer who may write the folder, and is not root, has
- * to own it; that is well where all may read it, the server's user among them. */
-static bool take_over(int fd, const struct stat *old) {
-    if (fchown(fd, old->st_uid, old->st_gid) && (errno != EPERM || !(old->st_mode & S_IROTH)))
-        return false;
-    return fchmod(fd, old->st_mode & 0777) == 0;
-}
-
-static enum tm_err write_new(const char *path, const char *old, const char *text, size_t n) {
-    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    struct stat st;
-    if (fd < 0 || write(fd, text, n) != (ssize_t)n)
-        return TM_EIO;
-    if (stat(old, &st) == 0 && !take_over(fd, &st))
-        return TM_EIO;
-    return fsync(fd) ? TM_EIO : TM_OK;
-}
-
 enum tm_err conf_managed_replace(const char *path, const char *text, size_t n,
                                  char error[CONF_ERROR_MAX]) {
-    AUTO_MEM char *temporary = NULL;
-    if (asprintf(&temporary, "%s.new", path) < 0) {
-        temporary = NULL;
-        (void)snprintf(error, CONF_ERROR_MAX, "out of memory");
-        return TM_ENOMEM;
-    }
     enum tm_err err = TM_OK;
-    if (n == 0)
-        err = unlink(path) && errno != ENOENT ? TM_EIO : TM_OK;
-    else
-        err = write_new(temporary, path, text, n);
-    if (!err && n > 0 && rename(temporary, path))
+    if (n > 0)
+        err = file_replace(path, (struct bytes){(const uint8_t *)text, n}, 0644);
+    else if (unlink(path) && errno != ENOENT)
         err = TM_EIO;
-    if (!err)
-        err = sync_folder(path);
+    else
+        err = file_sync_folder(path);
     if (err)
         (void)snprintf(error, CONF_ERROR_MAX, "%.300s: %s", path, strerror(errno));
     return err;

@@ -23,6 +23,8 @@ struct pki_spki {
 };
 /* `spki` is a whole SubjectPublicKeyInfo. TM_EPARSE; unknown algorithms parse. */
 MUST_USE enum tm_err pki_spki_parse(struct bytes spki, struct pki_spki *ret);
+/* The algorithm that a CA with this key signs by. UNKNOWN: none that is used here. */
+enum pki_oid pki_spki_signature(const struct pki_spki *spki);
 
 struct pki_extension {
     enum pki_oid type; /* or UNKNOWN */

@@ -93,3 +93,19 @@ enum tm_err pki_spki_parse(struct bytes spki, struct pki_spki *ret) {
         *ret = parsed;
     return err;
 }
+
+enum pki_oid pki_spki_signature(const struct pki_spki *spki) {
+    switch (spki->algorithm) {
+    case PKI_OID_EC_PUBLIC_KEY:
+        return spki->curve == PKI_OID_PRIME256V1  ? PKI_OID_ECDSA_SHA256
+               : spki->curve == PKI_OID_SECP384R1 ? PKI_OID_ECDSA_SHA384
+               : spki->curve == PKI_OID_SECP521R1 ? PKI_OID_ECDSA_SHA512
+                                                  : PKI_OID_UNKNOWN;
+    case PKI_OID_RSA_ENCRYPTION:
+        return PKI_OID_RSA_SHA256;
+    case PKI_OID_ED25519:
+        return PKI_OID_ED25519;
+    default:
+        return PKI_OID_UNKNOWN;
+    }
+}

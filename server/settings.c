@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "base/memfile.h"
 #include "conf/managed.h"
 #include "server/bridge/files.h"
 #include "server/core/core.h"
@@ -45,28 +45,21 @@ static enum tm_err read_all(int fd, size_t most, char **ret_text, size_t *ret_n)
     return TM_OK;
 }
 
-static bool write_all(int fd, const char *text, size_t n) {
-    size_t done = 0;
-    while (fd >= 0 && done < n) {
-        ssize_t put = write(fd, text + done, n - done);
-        if (put < 0 && errno != EINTR)
-            break;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    return fd >= 0 && done == n;
-}
-
 /* The configuration's text, a NUL, which neither has, and that of the issuers file. */
 static enum tm_err seal_texts(const char *text, size_t n, const char *managed, size_t managed_n,
                               int *ret_fd) {
-    AUTO_FD int fd = memfd_create("touchmark.yaml", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (!write_all(fd, text, n) || !write_all(fd, "", 1) || !write_all(fd, managed, managed_n) ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
-        log_error("cannot keep the configuration in memory: %s", strerror(errno));
-        return TM_EIO;
-    }
-    *ret_fd = TAKE_FD(fd);
-    return TM_OK;
+    const struct bytes parts[] = {{(const uint8_t *)text, n},
+                                  {(const uint8_t *)"", 1},
+                                  {(const uint8_t *)managed, managed_n}};
+    AUTO_FD int fd = -1;
+    enum tm_err err = memfile_new("touchmark.yaml", &fd);
+    for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
+        err = memfile_write(fd, parts[i]);
+    if (!err)
+        err = memfile_seal(fd);
+    if (!err)
+        *ret_fd = TAKE_FD(fd);
+    return err;
 }
 
 /* Processors that this process may use: what a container or taskset leaves of them. */

@@ -114,12 +114,9 @@ enum tm_err store_scan_revoked(struct ca_scan *scan, const char *issuer, struct 
                         .max = max,
                         .take = take_revoked,
                         .rows = rows};
-    size_t n;
-    enum tm_err err = read_page(scan, &page, &n);
-    if (!err && n)
-        *cursor = rows[n - 1].serial;
-    if (!err)
-        *ret_n = n;
+    enum tm_err err = read_page(scan, &page, ret_n);
+    if (!err && *ret_n)
+        *cursor = rows[*ret_n - 1].serial;
     return err;
 }
 
@@ -151,12 +148,9 @@ enum tm_err store_scan_certificates(struct ca_scan *scan, struct ca_serial *curs
                         .max = max,
                         .take = take_certificate,
                         .rows = rows};
-    size_t n;
-    enum tm_err err = read_page(scan, &page, &n);
-    if (!err && n)
-        *cursor = rows[n - 1].serial;
-    if (!err)
-        *ret_n = n;
+    enum tm_err err = read_page(scan, &page, ret_n);
+    if (!err && *ret_n)
+        *cursor = rows[*ret_n - 1].serial;
     return err;
 }
 
@@ -180,12 +174,9 @@ enum tm_err store_scan_devices(struct ca_scan *scan, const char *tenant,
                         .max = max,
                         .take = take_device,
                         .rows = rows};
-    size_t n;
-    enum tm_err err = read_page(scan, &page, &n);
-    if (!err && n)
-        memcpy(cursor, rows[n - 1].id, IPC_NAME_MAX + 1);
-    if (!err)
-        *ret_n = n;
+    enum tm_err err = read_page(scan, &page, ret_n);
+    if (!err && *ret_n)
+        memcpy(cursor, rows[*ret_n - 1].id, IPC_NAME_MAX + 1);
     return err;
 }
 

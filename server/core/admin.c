@@ -46,6 +46,11 @@ bool admin_act_ends(struct client *client) {
     return false;
 }
 
+void admin_act_begun(struct client *client, enum tm_err err) {
+    if (err && admin_act_ends(client))
+        admin_refuse(client, "the server has no memory for this now");
+}
+
 /* Who may ask for what. What takes two officers is proposed and signed, never asked for. */
 static const struct {
     admin_handler_fn *fn;

@@ -5,19 +5,12 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "base/clock.h"
 #include "server/core/acts.h"
 #include "server/core/admin_internal.h"
 
 AUTO_DEFINE(json_t, json_decref)
 
 /* ---- as JSON ---- */
-
-static json_t *time_json(int64_t ms) {
-    char text[CLOCK_TEXT_MAX];
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 static const char *status_word(const struct ca_act *act, int64_t now_ms) {
     switch ((enum ca_act_status)act->status) {
@@ -36,29 +29,25 @@ static const char *status_word(const struct ca_act *act, int64_t now_ms) {
 }
 
 static json_t *signature_json(const struct ca_act_signature *signature) {
-    char key[2 * CA_HASH_SIZE + 1];
-    if (hex_encode(BYTES_OF(signature->key), key, sizeof key))
-        return NULL;
-    return json_pack("{s:s, s:o, s:s}", "officer", signature->officer, "time",
-                     time_json(signature->time_ms), "key", key);
+    return json_pack("{s:s, s:o, s:o}", "officer", signature->officer, "time",
+                     admin_json_time(signature->time_ms), "key",
+                     admin_json_hex(BYTES_OF(signature->key)));
 }
 
 /* What lists show of it. */
 static json_t *act_json(const struct client *client, const struct ca_act *act) {
-    char id[CA_ACT_ID_TEXT];
-    if (hex_encode(BYTES_OF(act->id), id, sizeof id))
-        return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s}", "id", id, "kind", act->kind,
-                     "status", status_word(act, client->admin->config.now_ms()), "proposer",
-                     act->proposer, "proposed", time_json(act->created_ms), "expires",
-                     time_json(act->expires_ms), "signed", (json_int_t)act->signature_count, "done",
-                     (json_int_t)act->done, "result", act->result);
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s}", "id",
+                     admin_json_hex(BYTES_OF(act->id)), "kind", act->kind, "status",
+                     status_word(act, client->admin->config.now_ms()), "proposer", act->proposer,
+                     "proposed", admin_json_time(act->created_ms), "expires",
+                     admin_json_time(act->expires_ms), "signed", (json_int_t)act->signature_count,
+                     "done", (json_int_t)act->done, "result", act->result);
 }
 
-json_t *admin_act_json(const struct client *client, const struct ca_act *act) {
+static json_t *whole_act_json(const struct client *client, const struct ca_act *act) {
     json_t *object = act_json(client, act), *signatures = json_array();
     if (act->ended_ms)
-        (void)json_object_set_new(object, "ended", time_json(act->ended_ms));
+        (void)json_object_set_new(object, "ended", admin_json_time(act->ended_ms));
     for (size_t i = 0; i < act->signature_count; i++)
         (void)json_array_append_new(signatures, signature_json(&act->signatures[i]));
     (void)json_object_set_new(object, "signatures", signatures);
@@ -68,20 +57,14 @@ json_t *admin_act_json(const struct client *client, const struct ca_act *act) {
 
 /* ---- what changes them ---- */
 
-static void changed(void *arg, enum tm_err result, const char *text, const struct ca_act *act) {
+void admin_act_done(void *arg, enum tm_err result, const char *text, const struct ca_act *act) {
     struct client *client = arg;
     if (!admin_act_ends(client))
         return;
     if (result)
         admin_deny(client, text);
     else
-        admin_answer(client, admin_act_json(client, act));
-}
-
-/* After admin_act_begins: what was not even begun. */
-static void begun(struct client *client, enum tm_err err) {
-    if (err && admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
+        admin_answer(client, whole_act_json(client, act));
 }
 
 static enum tm_err add_json(struct ca_act_params *params, const char *name, const json_t *value) {
@@ -131,8 +114,8 @@ void admin_act_propose(struct client *client, const struct ipc_admin_request *q)
         return;
     }
     admin_act_begins(client);
-    begun(client, ca_act_propose(acts, q->state, params, (int64_t)q->seconds * 1000, client->actor,
-                                 changed, client));
+    admin_act_begun(client, ca_act_propose(acts, q->state, params, (int64_t)q->seconds * 1000,
+                                           client->actor, admin_act_done, client));
 }
 
 static bool act_id(const struct ipc_admin_request *q, uint8_t ret[CA_ACT_ID_SIZE]) {
@@ -160,8 +143,8 @@ void admin_act_sign(struct client *client, const struct ipc_admin_request *q) {
         return;
     }
     admin_act_begins(client);
-    begun(client,
-          ca_act_sign(client->admin->config.acts->acts, id, officer, q->data, changed, client));
+    admin_act_begun(client, ca_act_sign(client->admin->config.acts->acts, id, officer, q->data,
+                                        admin_act_done, client));
 }
 
 void admin_act_withdraw(struct client *client, const struct ipc_admin_request *q) {
@@ -171,23 +154,34 @@ void admin_act_withdraw(struct client *client, const struct ipc_admin_request *q
         return;
     }
     admin_act_begins(client);
-    begun(client, ca_act_withdraw(client->admin->config.acts->acts, id, q->reason, client->actor,
-                                  changed, client));
+    admin_act_begun(client, ca_act_withdraw(client->admin->config.acts->acts, id, q->reason,
+                                            client->actor, admin_act_done, client));
 }
 
 /* ---- what shows them ---- */
 
-void admin_act_show(struct client *client, const struct ipc_admin_request *q) {
+bool admin_act_find(struct client *client, const struct ipc_admin_request *q, struct buf *memory,
+                    struct ca_act *ret) {
     struct ca_store *store = client->admin->config.store;
     struct ca_act act = {0};
+    if (!act_id(q, act.id)) {
+        admin_refuse(client, no_id);
+        return false;
+    }
+    if (store->ops->row(store, CA_TABLE_ACT, &act, memory)) {
+        admin_refuse(client, "there is no act with this ID");
+        return false;
+    }
+    *ret = act;
+    return true;
+}
+
+void admin_act_show(struct client *client, const struct ipc_admin_request *q) {
+    struct ca_act act;
     uint8_t octets[CA_ROW_MEMORY_MAX];
     struct buf memory = BUF_ON(octets);
-    if (!act_id(q, act.id))
-        admin_refuse(client, no_id);
-    else if (store->ops->row(store, CA_TABLE_ACT, &act, &memory))
-        admin_refuse(client, "there is no act with this ID");
-    else
-        admin_answer(client, admin_act_json(client, &act));
+    if (admin_act_find(client, q, &memory, &act))
+        admin_answer(client, whole_act_json(client, &act));
 }
 
 void admin_act_list(struct client *client, const struct ipc_admin_request *q) {

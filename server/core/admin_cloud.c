@@ -56,16 +56,6 @@ static void proved(void *arg, const struct ipc_reply *reply) {
 
 /* ---- with officers: an act ---- */
 
-static void proposed(void *arg, enum tm_err result, const char *text, const struct ca_act *act) {
-    struct client *client = arg;
-    if (!admin_act_ends(client))
-        return;
-    if (result)
-        admin_deny(client, text);
-    else
-        admin_answer(client, admin_act_json(client, act));
-}
-
 static void propose(struct client *client, const struct ipc_admin_request *q, const char *code) {
     struct ca_act_params params = {0};
     enum tm_err err = ca_act_param_add(&params, "issuer", q->issuer);
@@ -78,10 +68,9 @@ static void propose(struct client *client, const struct ipc_admin_request *q, co
         return;
     }
     admin_act_begins(client);
-    err = ca_act_propose(client->admin->config.acts->acts, CORE_CLOUD_ACT, &params,
-                         (int64_t)q->seconds * 1000, client->actor, proposed, client);
-    if (err && admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
+    admin_act_begun(client, ca_act_propose(client->admin->config.acts->acts, CORE_CLOUD_ACT,
+                                           &params, (int64_t)q->seconds * 1000, client->actor,
+                                           admin_act_done, client));
 }
 
 /* ---- what came of one ---- */
@@ -103,16 +92,10 @@ static void answer_act(struct client *client, const struct ca_act *act) {
 }
 
 static void show(struct client *client, const struct ipc_admin_request *q) {
-    struct ca_store *store = client->admin->config.store;
-    struct ca_act act = {0};
+    struct ca_act act;
     uint8_t octets[CA_ROW_MEMORY_MAX];
     struct buf memory = BUF_ON(octets);
-    size_t n = 0;
-    if (hex_decode(q->serial, act.id, sizeof act.id, &n) || n != sizeof act.id)
-        admin_refuse(client, "an act's ID is 32 hex digits");
-    else if (store->ops->row(store, CA_TABLE_ACT, &act, &memory))
-        admin_refuse(client, "there is no act with this ID");
-    else
+    if (admin_act_find(client, q, &memory, &act))
         answer_act(client, &act);
 }
 

@@ -48,6 +48,8 @@ struct client {
 
 /* One act more will answer later, by admin_act_ends. In between the client may close. */
 void admin_act_begins(struct client *client);
+/* What the call that was to begin it returned: after an error nothing will answer but this. */
+void admin_act_begun(struct client *client, enum tm_err err);
 /* False: the client is gone, and must not be touched any more. */
 MUST_USE bool admin_act_ends(struct client *client);
 
@@ -76,8 +78,14 @@ MUST_USE bool admin_serial(const struct ipc_admin_request *request, struct ca_se
 void admin_registry_done(void *arg, enum tm_err result, const char *text,
                          const struct ca_device *device, const char *secret);
 
-/* An act as `touchmark act show` has it. */
-json_t *admin_act_json(const struct client *client, const struct ca_act *act);
+/* ---- admin_acts.c: what others have to do with acts that take two officers ---- */
+
+/* The one whose ID the request names by its serial. False: the client is told that there is none.
+ */
+MUST_USE bool admin_act_find(struct client *client, const struct ipc_admin_request *request,
+                             struct buf *memory, struct ca_act *ret);
+/* For ca/act.h: answers the client that is `arg`, after admin_act_begins. */
+void admin_act_done(void *arg, enum tm_err result, const char *text, const struct ca_act *act);
 
 /* ---- handlers ---- */
 

@@ -11,18 +11,18 @@
 #include "ca/lifecycle.h"
 #include "ca/san.h"
 
-static json_t *hex(const uint8_t *p, size_t n) {
-    char text[2 * CA_HASH_SIZE + 1] = "";
-    if (hex_encode((struct bytes){p, n}, text, sizeof text))
+json_t *admin_json_hex(struct bytes octets) {
+    char text[2 * CA_HASH_SIZE + 1];
+    if (hex_encode(octets, text, sizeof text))
         return json_string("");
     return json_string(text);
 }
 
 static json_t *serial_json(const struct ca_serial *serial) {
-    return hex(serial->octets, serial->n);
+    return admin_json_hex((struct bytes){serial->octets, serial->n});
 }
 
-static json_t *time_json(int64_t ms) {
+json_t *admin_json_time(int64_t ms) {
     char text[CLOCK_TEXT_MAX];
     if (!ms)
         return json_null();
@@ -73,9 +73,9 @@ static json_t *ref_json(const struct ca_cert_ref *ref) {
     (void)json_object_set_new(object, "profile", json_string(ref->profile));
     (void)json_object_set_new(
         object, "status", json_string(admin_cert_status_name((enum ca_cert_status)ref->status)));
-    (void)json_object_set_new(object, "issued", time_json(ref->issued_ms));
-    (void)json_object_set_new(object, "not_after", time_json(ref->not_after_ms));
-    (void)json_object_set_new(object, "request", hex(ref->request, CA_HASH_SIZE));
+    (void)json_object_set_new(object, "issued", admin_json_time(ref->issued_ms));
+    (void)json_object_set_new(object, "not_after", admin_json_time(ref->not_after_ms));
+    (void)json_object_set_new(object, "request", admin_json_hex(BYTES_OF(ref->request)));
     return object;
 }
 
@@ -90,8 +90,8 @@ json_t *admin_json_device(const struct ca_device *device) {
     set_text(object, "id", device->id);
     set_text(object, "state", ca_state_name((enum ca_state)device->state));
     (void)json_object_set_new(object, "version", json_integer((json_int_t)device->version));
-    (void)json_object_set_new(object, "created", time_json(device->created_ms));
-    (void)json_object_set_new(object, "changed", time_json(device->changed_ms));
+    (void)json_object_set_new(object, "created", admin_json_time(device->created_ms));
+    (void)json_object_set_new(object, "changed", admin_json_time(device->changed_ms));
     set_text(object, "sku", device->sku);
     set_text(object, "hardware_revision", device->hardware_revision);
     set_text(object, "batch", device->batch);
@@ -101,7 +101,8 @@ json_t *admin_json_device(const struct ca_device *device) {
     set_text(object, "firmware", device->firmware);
     set_text(object, "secret", secret_state(&device->secret));
     if (device->secret.set)
-        (void)json_object_set_new(object, "secret_expires", time_json(device->secret.expires_ms));
+        (void)json_object_set_new(object, "secret_expires",
+                                  admin_json_time(device->secret.expires_ms));
     for (size_t i = 0; i < device->cert_count; i++)
         (void)json_array_append_new(certs, ref_json(&device->certs[i]));
     (void)json_object_set_new(object, "certificates", certs);
@@ -116,13 +117,14 @@ json_t *admin_json_certificate(const struct ca_certificate *certificate) {
     set_text(object, "device", certificate->device);
     set_text(object, "profile", certificate->profile);
     set_text(object, "issuer", certificate->issuer);
-    (void)json_object_set_new(object, "issued", time_json(certificate->issued_ms));
-    (void)json_object_set_new(object, "not_after", time_json(certificate->not_after_ms));
+    (void)json_object_set_new(object, "issued", admin_json_time(certificate->issued_ms));
+    (void)json_object_set_new(object, "not_after", admin_json_time(certificate->not_after_ms));
     if (certificate->status == CA_CERT_BURNED)
         return object;
-    (void)json_object_set_new(object, "fingerprint", hex(certificate->fingerprint, CA_HASH_SIZE));
+    (void)json_object_set_new(object, "fingerprint",
+                              admin_json_hex(BYTES_OF(certificate->fingerprint)));
     if (certificate->revoked_ms) {
-        (void)json_object_set_new(object, "revoked", time_json(certificate->revoked_ms));
+        (void)json_object_set_new(object, "revoked", admin_json_time(certificate->revoked_ms));
         (void)json_object_set_new(object, "reason", json_integer(certificate->revoked_reason));
     }
     return object;
@@ -134,7 +136,7 @@ json_t *admin_json_intent(const struct ca_intent *intent) {
     set_text(object, "tenant", intent->tenant);
     set_text(object, "device", intent->device);
     set_text(object, "profile", intent->profile);
-    (void)json_object_set_new(object, "created", time_json(intent->created_ms));
+    (void)json_object_set_new(object, "created", admin_json_time(intent->created_ms));
     return object;
 }
 
@@ -155,7 +157,7 @@ json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf) {
     uint8_t id[8];
     struct buf b = BUF_ON(id);
     (void)json_object_set_new(object, "sequence", json_integer((json_int_t)sequence));
-    (void)json_object_set_new(object, "time", time_json(leaf->time_ms));
+    (void)json_object_set_new(object, "time", admin_json_time(leaf->time_ms));
     set_text(object, "event", ca_event_name((enum ca_event)leaf->event));
     set_text(object, "outcome",
              leaf->outcome ? ipc_outcome_name((enum ipc_outcome)leaf->outcome) : "");
@@ -240,23 +242,24 @@ json_t *admin_json_pending(const struct ca_pending *row) {
     set_text(object, "key", row->key_word);
     set_text(object, "actor", row->actor);
     set_text(object, "remote", row->remote);
-    (void)json_object_set_new(object, "since", time_json(row->created_ms));
-    (void)json_object_set_new(object, "asked", time_json(row->asked_ms));
-    (void)json_object_set_new(object, "expires", time_json(row->expires_ms));
+    (void)json_object_set_new(object, "since", admin_json_time(row->created_ms));
+    (void)json_object_set_new(object, "asked", admin_json_time(row->asked_ms));
+    (void)json_object_set_new(object, "expires", admin_json_time(row->expires_ms));
     set_text(object, "request", request);
     static const uint8_t not_made[CA_HASH_SIZE];
     if (memcmp(row->spki_sha256, not_made, CA_HASH_SIZE) != 0)
-        (void)json_object_set_new(object, "spki_sha256", hex(row->spki_sha256, CA_HASH_SIZE));
+        (void)json_object_set_new(object, "spki_sha256",
+                                  admin_json_hex(BYTES_OF(row->spki_sha256)));
     set_text(object, "officer", row->officer);
     set_text(object, "reason", row->reason);
     if (row->decided_ms)
-        (void)json_object_set_new(object, "decided", time_json(row->decided_ms));
+        (void)json_object_set_new(object, "decided", admin_json_time(row->decided_ms));
     return object;
 }
 
 json_t *admin_json_head(const struct ca_audit_head *head) {
     json_t *object = json_object();
     (void)json_object_set_new(object, "size", json_integer((json_int_t)head->size));
-    (void)json_object_set_new(object, "root", hex(head->root, CA_HASH_SIZE));
+    (void)json_object_set_new(object, "root", admin_json_hex(BYTES_OF(head->root)));
     return object;
 }

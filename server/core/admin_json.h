@@ -11,6 +11,10 @@
 
 #include "ca/store.h"
 
+/* Of up to CA_HASH_SIZE octets; "" for more. */
+json_t *admin_json_hex(struct bytes octets);
+json_t *admin_json_time(int64_t ms); /* null at 0, which is no time of a record */
+
 json_t *admin_json_device(const struct ca_device *device);
 json_t *admin_json_certificate(const struct ca_certificate *certificate);
 json_t *admin_json_intent(const struct ca_intent *intent);

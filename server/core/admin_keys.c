@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "base/clock.h"
 #include "pki/name.h"
 #include "server/core/admin_internal.h"
 #include "server/core/issuers.h"
@@ -13,19 +12,6 @@
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 /* ---- what there is ---- */
-
-static json_t *hex_json(struct bytes octets) {
-    char text[2 * CA_HASH_SIZE + 1] = "";
-    if (octets.n > CA_HASH_SIZE || hex_encode(octets, text, sizeof text))
-        text[0] = '\0';
-    return json_string(text);
-}
-
-static json_t *time_json(int64_t ms) {
-    char text[CLOCK_TEXT_MAX];
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 /* The tenants that it signs for, or that have it besides the one that does. */
 static json_t *tenants_json(const struct core_setup *setup, const struct ca_issuer *issuer,
@@ -64,13 +50,13 @@ static void add_certificate(json_t *object, const struct ca_issuer *issuer, int6
     uint8_t hash[CA_HASH_SIZE] = {0};
     pki_name_format(view->subject, subject, sizeof subject);
     (void)json_object_set_new(object, "key", json_string(algorithm_name(&view->spki)));
-    (void)json_object_set_new(object, "not_after", time_json(view->not_after_ms));
+    (void)json_object_set_new(object, "not_after", admin_json_time(view->not_after_ms));
     (void)json_object_set_new(object, "days_left",
                               json_integer((view->not_after_ms - now_ms) / DAY_MS));
     (void)json_object_set_new(object, "subject", json_string(subject));
-    (void)json_object_set_new(object, "key_id", hex_json(issuer->key_id));
+    (void)json_object_set_new(object, "key_id", admin_json_hex(issuer->key_id));
     if (!core_issuer_key_hash(issuer, hash))
-        (void)json_object_set_new(object, "spki_sha256", hex_json(BYTES_OF(hash)));
+        (void)json_object_set_new(object, "spki_sha256", admin_json_hex(BYTES_OF(hash)));
 }
 
 /* What the token shows now of its own key and of the one for OCSP. */
@@ -106,11 +92,11 @@ static json_t *issuer_json(const struct core_admin_config *config, size_t index)
     add_token(object, config, index);
     add_certificate(object, issuer, config->now_ms());
     if (row.since_ms)
-        (void)json_object_set_new(object, "since", time_json(row.since_ms));
+        (void)json_object_set_new(object, "since", admin_json_time(row.since_ms));
     add_uses(object, &row);
     if (row.ocsp.n)
         (void)json_object_set_new(object, "ocsp_certificate",
-                                  hex_json((struct bytes){row.ocsp.octets, row.ocsp.n}));
+                                  admin_json_hex((struct bytes){row.ocsp.octets, row.ocsp.n}));
     return object;
 }
 
@@ -124,7 +110,7 @@ static size_t index_of(const struct core_setup *setup, const char *name) {
 /* What the store knows and the configuration does not name any more. */
 static json_t *gone_json(const struct ca_issuer_row *row) {
     json_t *object = json_pack("{s:s, s:s}", "name", row->name, "state", "gone");
-    (void)json_object_set_new(object, "spki_sha256", hex_json(BYTES_OF(row->spki_sha256)));
+    (void)json_object_set_new(object, "spki_sha256", admin_json_hex(BYTES_OF(row->spki_sha256)));
     add_uses(object, row);
     return object;
 }

@@ -155,9 +155,8 @@ static void decide_one(struct client *client, const struct ipc_admin_request *q,
     order->device = q->device;
     order->profile = profile;
     admin_act_begins(client);
-    if (ca_approval_decide(client->admin->config.registry, order, one_decided, client) &&
-        admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
+    admin_act_begun(client,
+                    ca_approval_decide(client->admin->config.registry, order, one_decided, client));
 }
 
 /* ---- a selection ---- */

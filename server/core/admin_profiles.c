@@ -2,22 +2,8 @@
 /* Profiles over the administration socket: see admin_internal.h. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "server/core/admin_internal.h"
 #include "server/core/profiles.h"
-
-static json_t *hex_json(struct bytes octets) {
-    char text[2 * CA_HASH_SIZE + 1] = "";
-    if (octets.n > CA_HASH_SIZE || hex_encode(octets, text, sizeof text))
-        text[0] = '\0';
-    return json_string(text);
-}
-
-static json_t *time_json(int64_t ms) {
-    char text[CLOCK_TEXT_MAX];
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 static enum tm_err read_row(const struct client *client, const char *name,
                             struct ca_profile_row *ret) {
@@ -33,7 +19,8 @@ static enum tm_err read_row(const struct client *client, const char *name,
 static void add_act(json_t *object, const uint8_t act[CA_ACT_ID_SIZE]) {
     static const uint8_t none[CA_ACT_ID_SIZE];
     if (memcmp(act, none, sizeof none) != 0)
-        (void)json_object_set_new(object, "act", hex_json((struct bytes){act, CA_ACT_ID_SIZE}));
+        (void)json_object_set_new(object, "act",
+                                  admin_json_hex((struct bytes){act, CA_ACT_ID_SIZE}));
 }
 
 /* ---- the list ---- */
@@ -63,13 +50,13 @@ static json_t *profile_json(const struct client *client, const struct ca_profile
     struct ca_profile_row row = {0};
     json_t *object = json_pack("{s:s, s:s}", "name", profile->name, "state",
                                profile->withheld ? "withheld" : "in force");
-    (void)json_object_set_new(object, "hash", hex_json(BYTES_OF(profile->hash)));
+    (void)json_object_set_new(object, "hash", admin_json_hex(BYTES_OF(profile->hash)));
     (void)json_object_set_new(object, "used_by", users_json(client->admin->config.setup, profile));
     if (read_row(client, profile->name, &row) || !row.version)
         return object;
     if (profile->withheld)
-        (void)json_object_set_new(object, "approved_hash", hex_json(BYTES_OF(row.hash)));
-    (void)json_object_set_new(object, "since", time_json(row.since_ms));
+        (void)json_object_set_new(object, "approved_hash", admin_json_hex(BYTES_OF(row.hash)));
+    (void)json_object_set_new(object, "since", admin_json_time(row.since_ms));
     add_act(object, row.act);
     return object;
 }

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CRLs and filters over the administration socket: see admin_internal.h. */
-#include "base/clock.h"
 #include "server/core/admin_internal.h"
 #include "server/core/publish.h"
 
-static json_t *time_json(int64_t ms) {
-    char text[CLOCK_TEXT_MAX];
-    if (!ms)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
-}
-
 static void send_view(void *arg, const struct core_publish_view *view) {
     const struct ca_published *row = view->row;
-    char sha256[2 * CA_HASH_SIZE + 1];
-    if (hex_encode(BYTES_OF(row->sha256), sha256, sizeof sha256))
-        sha256[0] = 0;
     json_t *object = json_pack("{s:s, s:s}", "issuer", row->issuer, "object", row->object);
     (void)json_object_set_new(object, "number", json_integer((json_int_t)row->number));
     (void)json_object_set_new(object, "entries", json_integer((json_int_t)row->entries));
     (void)json_object_set_new(object, "size", json_integer((json_int_t)row->size));
-    (void)json_object_set_new(object, "this_update", time_json(row->this_update_ms));
-    (void)json_object_set_new(object, "next_update", time_json(row->next_update_ms));
-    (void)json_object_set_new(object, "sha256", json_string(sha256));
+    (void)json_object_set_new(object, "this_update", admin_json_time(row->this_update_ms));
+    (void)json_object_set_new(object, "next_update", admin_json_time(row->next_update_ms));
+    (void)json_object_set_new(object, "sha256", admin_json_hex(BYTES_OF(row->sha256)));
     (void)json_object_set_new(object, "served", json_boolean(view->served));
     (void)json_object_set_new(object, "behind", json_boolean(view->behind));
     (void)json_object_set_new(object, "late", json_boolean(view->late));

@@ -9,13 +9,6 @@
 #define SECRET_SECONDS_DEFAULT (24u * 3600)
 #define SECRET_SECONDS_MAX (366u * 24 * 3600)
 
-static void start_act(struct client *client, enum tm_err err) {
-    if (!err)
-        return;
-    if (admin_act_ends(client))
-        admin_refuse(client, "the server has no memory for this now");
-}
-
 void admin_device_add(struct client *client, const struct ipc_admin_request *q) {
     struct ca_device device;
     memset(&device, 0, sizeof device);
@@ -26,8 +19,8 @@ void admin_device_add(struct client *client, const struct ipc_admin_request *q) 
     TEXT_SET(device.batch, q->batch);
     TEXT_SET(device.site, q->site);
     admin_act_begins(client);
-    start_act(client, ca_registry_add(client->admin->config.registry, &device, client->actor,
-                                      admin_registry_done, client));
+    admin_act_begun(client, ca_registry_add(client->admin->config.registry, &device, client->actor,
+                                            admin_registry_done, client));
 }
 
 void admin_device_transition(struct client *client, const struct ipc_admin_request *q) {
@@ -43,9 +36,9 @@ void admin_device_transition(struct client *client, const struct ipc_admin_reque
         return;
     }
     admin_act_begins(client);
-    start_act(client,
-              ca_registry_transition(client->admin->config.registry, q->tenant, q->device, to,
-                                     q->reason, client->actor, admin_registry_done, client));
+    admin_act_begun(client,
+                    ca_registry_transition(client->admin->config.registry, q->tenant, q->device, to,
+                                           q->reason, client->actor, admin_registry_done, client));
 }
 
 void admin_device_secret(struct client *client, const struct ipc_admin_request *q) {
@@ -55,9 +48,9 @@ void admin_device_secret(struct client *client, const struct ipc_admin_request *
         return;
     }
     admin_act_begins(client);
-    start_act(client, ca_registry_secret(client->admin->config.registry, q->tenant, q->device,
-                                         (int64_t)seconds * 1000, client->actor,
-                                         admin_registry_done, client));
+    admin_act_begun(client, ca_registry_secret(client->admin->config.registry, q->tenant, q->device,
+                                               (int64_t)seconds * 1000, client->actor,
+                                               admin_registry_done, client));
 }
 
 void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q) {
@@ -74,6 +67,7 @@ void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q)
         return;
     }
     admin_act_begins(client);
-    start_act(client, ca_registry_revoke(client->admin->config.registry, &serial, reason, q->reason,
-                                         client->actor, admin_registry_done, client));
+    admin_act_begun(client,
+                    ca_registry_revoke(client->admin->config.registry, &serial, reason, q->reason,
+                                       client->actor, admin_registry_done, client));
 }

@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CRLs on the worker's thread: one walk over the issuer's revoked certificates for all of them. */
-#include <stdlib.h>
-
-#include "base/auto.h"
 #include "server/core/publish_internal.h"
-
-#define PAGE 256
-
-static void stop(struct core_run *run, enum tm_err err, const char *what) {
-    run->err = err;
-    TEXT_SET(run->text, what);
-}
 
 static enum tm_err begin(struct core_run *run) {
     enum tm_err err = TM_OK;
@@ -34,21 +24,14 @@ static enum tm_err add(struct core_run *run, const struct ca_revoked *revoked) {
     return err;
 }
 
-static enum tm_err add_all(struct core_run *run) {
+static enum tm_err add_page(struct core_run *run, struct ca_serial *cursor, void *rows, size_t max,
+                            size_t *ret_n) {
     struct core_publish *p = run->publish;
-    AUTO_MEM struct ca_revoked *rows = calloc(PAGE, sizeof *rows);
-    struct ca_serial cursor = {0};
-    size_t n = 0;
-    enum tm_err err = rows ? TM_OK : TM_ENOMEM;
-    do {
-        if (!err && core_job_stops(&run->job))
-            err = TM_ECLOSED;
-        if (!err)
-            err = p->config.store->ops->scan_revoked(p->scan, run->issuer->name, &cursor, rows,
-                                                     PAGE, &n);
-        for (size_t i = 0; !err && i < n; i++)
-            err = add(run, &rows[i]);
-    } while (!err && n);
+    const struct ca_revoked *revoked = rows;
+    enum tm_err err =
+        p->config.store->ops->scan_revoked(p->scan, run->issuer->name, cursor, rows, max, ret_n);
+    for (size_t i = 0; !err && i < *ret_n; i++)
+        err = add(run, &revoked[i]);
     return err;
 }
 
@@ -64,25 +47,20 @@ static enum tm_err finish(struct core_run *run) {
 }
 
 void core_crl_make(struct core_run *run) {
-    enum tm_err err = begin(run);
-    if (!err)
-        err = add_all(run);
-    if (!err)
-        err = finish(run);
-    if (err)
-        stop(run, err, "");
+    run->err = begin(run);
+    if (!run->err)
+        run->err = core_run_pages(run, add_page, sizeof(struct ca_revoked));
+    if (!run->err)
+        run->err = finish(run);
 }
 
 void core_crl_finish(struct core_run *run) {
-    for (size_t i = 0; i < run->count; i++) {
+    for (size_t i = 0; !run->err && i < run->count; i++) {
         struct core_part *part = &run->parts[i];
-        enum tm_err err = ca_crl_assemble(run->issuer, part->tbs_fd,
-                                          (struct bytes){part->signature, part->signature_n},
-                                          &part->fd, &part->row.size, part->row.sha256);
-        if (err) {
+        run->err = ca_crl_assemble(run->issuer, part->tbs_fd,
+                                   (struct bytes){part->signature, part->signature_n}, &part->fd,
+                                   &part->row.size, part->row.sha256);
+        if (run->err)
             run->wrong = &part->ticket;
-            stop(run, err, "");
-            return;
-        }
     }
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Revocation filters on the worker's thread: a walk over every certificate there is. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/auto.h"
 #include "server/core/publish_internal.h"
-
-#define PAGE 256
 
 static enum ca_filter_kind kind_of(const struct ca_summary *row) {
     switch ((enum ca_cert_status)row->status) {
@@ -19,21 +15,14 @@ static enum ca_filter_kind kind_of(const struct ca_summary *row) {
     }
 }
 
-static enum tm_err add_all(struct core_run *run, struct ca_filter *filter) {
+static enum tm_err add_page(struct core_run *run, struct ca_serial *cursor, void *rows, size_t max,
+                            size_t *ret_n) {
     struct core_publish *p = run->publish;
-    AUTO_MEM struct ca_summary *rows = calloc(PAGE, sizeof *rows);
-    struct ca_serial cursor = {0};
-    size_t n = 0;
-    enum tm_err err = rows ? TM_OK : TM_ENOMEM;
-    do {
-        if (!err && core_job_stops(&run->job))
-            err = TM_ECLOSED;
-        if (!err)
-            err = p->config.store->ops->scan_certificates(p->scan, &cursor, rows, PAGE, &n);
-        for (size_t i = 0; !err && i < n; i++)
-            if (strcmp(rows[i].issuer, run->issuer->name) == 0)
-                err = ca_filter_add(filter, &rows[i].serial, kind_of(&rows[i]));
-    } while (!err && n);
+    const struct ca_summary *certs = rows;
+    enum tm_err err = p->config.store->ops->scan_certificates(p->scan, cursor, rows, max, ret_n);
+    for (size_t i = 0; !err && i < *ret_n; i++)
+        if (strcmp(certs[i].issuer, run->issuer->name) == 0)
+            err = ca_filter_add(run->parts[0].filter, &certs[i].serial, kind_of(&certs[i]));
     return err;
 }
 
@@ -46,7 +35,7 @@ void core_filter_make(struct core_run *run) {
                                           .until_ms = run->covers_until_ms};
     run->err = ca_filter_new(&terms, &part->filter);
     if (!run->err)
-        run->err = add_all(run, part->filter);
+        run->err = core_run_pages(run, add_page, sizeof(struct ca_summary));
     if (!run->err)
         run->err = ca_filter_build(part->filter, core_job_stop_flag(&run->job));
     if (run->err)

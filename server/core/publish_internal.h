@@ -40,7 +40,6 @@ struct core_run {
     size_t unsigned_count;   /* tickets that are out */
     enum tm_err err;         /* of the thread's work, or of a signature */
     const struct ca_ticket *wrong; /* with TM_ECRYPTO: the one whose signature it is */
-    char text[IPC_TEXT_MAX + 1];
     struct ca_batch batch;
     size_t count;
     struct core_part {
@@ -89,10 +88,16 @@ MUST_USE enum tm_err core_run_start(struct core_publish *publish,
                                     struct core_object *const *objects, size_t count);
 void core_run_free(struct core_run *run); /* NULL-safe */
 
+/* One page of a scan: reads at most `max` rows above *cursor, and uses them. */
+typedef enum tm_err core_page_fn(struct core_run *run, struct ca_serial *cursor, void *rows,
+                                 size_t max, size_t *ret_n);
+/* All pages, on the worker's thread; row_size: of what a scan fills. TM_ENOMEM; TM_ECLOSED: the
+ * worker ends; and what `page` returns. */
+MUST_USE enum tm_err core_run_pages(struct core_run *run, core_page_fn *page, size_t row_size);
+
 /* ---- publish_crl.c, publish_filter.c: on the worker's thread ---- */
 
-/* Everything up to what is to be signed: each part's ticket is filled. Leaves run->err and ->text.
- */
+/* Everything up to what is to be signed: each part's ticket is filled. Leaves run->err. */
 void core_crl_make(struct core_run *run);
 void core_filter_make(struct core_run *run);
 /* With the signatures: each part's fd, size and hash. */

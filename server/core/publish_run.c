@@ -15,6 +15,18 @@
 #include "base/log.h"
 #include "server/core/publish_internal.h"
 
+#define PAGE_ROWS 256
+
+enum tm_err core_run_pages(struct core_run *run, core_page_fn *page, size_t row_size) {
+    AUTO_MEM void *rows = calloc(PAGE_ROWS, row_size);
+    struct ca_serial cursor = {0};
+    size_t n = 1;
+    enum tm_err err = rows ? TM_OK : TM_ENOMEM;
+    while (!err && n)
+        err = core_job_stops(&run->job) ? TM_ECLOSED : page(run, &cursor, rows, PAGE_ROWS, &n);
+    return err;
+}
+
 static void end_run(struct core_run *run) {
     struct core_publish *p = run->publish;
     for (size_t i = 0; i < run->count; i++) {
@@ -30,8 +42,7 @@ static void end_run(struct core_run *run) {
 static void fail(struct core_run *run, enum tm_err err, const char *what) {
     run->err = err;
     log_error("%s of %s, number %" PRIu64 ", is not published: %s: %s", run->parts[0].row.object,
-              run->issuer->name, run->parts[0].row.number, what,
-              run->text[0] ? run->text : tm_err_name(err));
+              run->issuer->name, run->parts[0].row.number, what, tm_err_name(err));
     end_run(run);
 }
 

@@ -13,8 +13,6 @@
 #include "server/front/http_internal.h"
 #include "server/front/mhd.h"
 
-/* libmicrohttpd's memory per connection: request head and one piece of the body. */
-#define CONNECTION_MEMORY 16384
 /* Turns of the daemon in one front_http_run; what is left waits for the next. */
 #define TURNS_MAX 64
 
@@ -27,17 +25,11 @@ static void *note_query(void *cls, const char *uri, struct MHD_Connection *conne
     return strchr(uri, '?') ? (void *)(uintptr_t)has_query_mark : NULL;
 }
 
-static struct front_http_conn *conn_of(struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info->socket_context;
-}
-
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *data_n, void **state) {
     (void)cls;
-    struct front_http_conn *conn = conn_of(connection);
+    struct front_http_conn *conn = front_mhd_context(connection);
     struct front_request *request = &conn->request;
     if (!conn->peer || request->failed)
         return MHD_NO;
@@ -57,7 +49,7 @@ static void request_over(void *cls, struct MHD_Connection *connection, void **st
                          enum MHD_RequestTerminationCode code) {
     (void)cls;
     *state = NULL;
-    struct front_http_conn *conn = conn_of(connection);
+    struct front_http_conn *conn = front_mhd_context(connection);
     front_request_end(&conn->request);
     if (conn->peer && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         conn->http->peers->phase(conn->peer, FRONT_HTTP_IDLE);
@@ -67,8 +59,8 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
                                enum MHD_ConnectionNotificationCode code) {
     struct front_http *http = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        http->attaching->mhd = connection;
         *context = TAKE(http->attaching);
-        conn_of(connection)->mhd = connection;
         return;
     }
     struct front_http_conn *conn = *context;
@@ -79,18 +71,10 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     free(conn);
 }
 
-/* Without MHD_USE_ERROR_LOG: for each response libmicrohttpd would format three lines about TCP
- * options that a socket pair does not have. Failures that are ours are seen where it is called. */
-static struct MHD_Daemon *start_daemon(struct front_http *http, uint64_t connections) {
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-                     MHD_USE_TURBO | FRONT_MHD_ONE_THREAD;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, http, MHD_OPTION_NOTIFY_COMPLETED, request_over, http,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_URI_LOG_CALLBACK,
-        note_query, http, MHD_OPTION_UNESCAPE_CALLBACK, front_mhd_keep_escapes, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
-}
+static const struct front_mhd_events mhd_events = {.handle = handle,
+                                                   .request_over = request_over,
+                                                   .connection_changed = connection_changed,
+                                                   .target = note_query};
 
 static enum tm_err first_id(uint64_t *ret_id) {
     uint32_t process;
@@ -115,11 +99,9 @@ enum tm_err front_http_new(struct loop *loop, const struct conf_listen *listen,
     if (!err)
         err = front_upstream_new(loop, listen->reply_timeout, listen->max_connections,
                                  &front_request_events, http, &http->upstream);
-    /* Closed connections stay with the daemon for a moment: it has room for them. */
-    if (!err && !(http->daemon = start_daemon(http, 2 * listen->max_connections))) {
-        log_error("cannot start the HTTP daemon: %s", strerror(errno));
-        err = TM_EIO;
-    }
+    if (!err)
+        err = front_mhd_start(&mhd_events, http, listen->max_connections, MHD_USE_TURBO,
+                              &http->daemon);
     if (err) {
         front_http_free(http);
         return err;
@@ -238,10 +220,5 @@ void front_http_run(struct front_http *http) {
     if (!http->touched)
         return;
     http->touched = false;
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-    for (int i = 0; i < TURNS_MAX && wait_ms == 0; i++) {
-        if (MHD_run(http->daemon) != MHD_YES || MHD_get_timeout(http->daemon, &wait_ms) != MHD_YES)
-            return;
-    }
-    http->touched = wait_ms == 0;
+    http->touched = front_mhd_run(http->daemon, TURNS_MAX);
 }

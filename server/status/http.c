@@ -15,8 +15,6 @@
 #include "server/front/mhd.h"
 #include "server/status/http_internal.h"
 
-/* libmicrohttpd's memory per connection: heads of request and response, a piece of the body. */
-#define CONNECTION_MEMORY 16384
 /* Turns of the daemon in a round; for what is left there is the next. */
 #define TURNS_MAX 16
 /* From a connection's begin, or its last response, until the next request is there. */
@@ -62,18 +60,12 @@ void status_conn_resume(struct status_conn *conn) {
 
 /* ---- what libmicrohttpd reports ---- */
 
-static struct status_conn *conn_of(struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info->socket_context;
-}
-
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *data_n, void **state) {
     (void)cls;
     (void)version;
-    struct status_conn *conn = conn_of(connection);
+    struct status_conn *conn = front_mhd_context(connection);
     if (conn->failed)
         return MHD_NO;
     if (*state != conn) {
@@ -92,7 +84,7 @@ static void request_over(void *cls, struct MHD_Connection *connection, void **st
     (void)cls;
     (void)code;
     *state = NULL;
-    struct status_conn *conn = conn_of(connection);
+    struct status_conn *conn = front_mhd_context(connection);
     status_request_end(conn);
     set_deadline(conn, REQUEST_MS);
 }
@@ -101,8 +93,8 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
                                enum MHD_ConnectionNotificationCode code) {
     struct status_http *http = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        http->attaching->mhd = connection;
         *context = TAKE(http->attaching);
-        conn_of(connection)->mhd = connection;
         return;
     }
     struct status_conn *conn = *context;
@@ -166,21 +158,13 @@ void status_http_close_idle(struct status_http *http) {
 
 /* ---- the daemon ---- */
 
-static void run(struct status_http *http) {
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-    for (int i = 0; i < TURNS_MAX && wait_ms == 0; i++) {
-        if (MHD_run(http->daemon) != MHD_YES || MHD_get_timeout(http->daemon, &wait_ms) != MHD_YES)
-            return;
-    }
-    if (wait_ms == 0 && loop_timer_set(http->config.loop, &http->again, clock_mono_ms()))
-        log_error("no memory for a timer");
-}
-
 void status_http_round(struct status_http *http) {
     if (!http->touched)
         return;
     http->touched = false;
-    run(http);
+    if (front_mhd_run(http->daemon, TURNS_MAX) &&
+        loop_timer_set(http->config.loop, &http->again, clock_mono_ms()))
+        log_error("no memory for a timer");
 }
 
 static void touch(void *arg) {
@@ -193,20 +177,17 @@ static void readable(void *arg, uint32_t events) {
     touch(arg);
 }
 
-/* Closed connections stay with the daemon for a moment: it has room for them. */
+static const struct front_mhd_events mhd_events = {
+    .handle = handle, .request_over = request_over, .connection_changed = connection_changed};
+
 static enum tm_err start_daemon(struct status_http *http) {
-    unsigned flags =
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | FRONT_MHD_ONE_THREAD;
-    http->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, http, MHD_OPTION_NOTIFY_COMPLETED, request_over, http,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_UNESCAPE_CALLBACK,
-        front_mhd_keep_escapes, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)(2 * http->config.connections_max), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info =
-        http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    enum tm_err err =
+        front_mhd_start(&mhd_events, http, http->config.connections_max, 0, &http->daemon);
+    if (err)
+        return err;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (!info || info->epoll_fd < 0) {
-        log_error("cannot start the HTTP daemon: %s", strerror(errno));
+        log_error("the HTTP daemon has no epoll");
         return TM_EIO;
     }
     return loop_add(http->config.loop, info->epoll_fd, EPOLLIN, readable, http, &http->watch);

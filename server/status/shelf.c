@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/crash.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memfile.h"
 #include "server/status/content.h"
@@ -151,18 +152,6 @@ enum tm_err status_shelf_load(struct status_shelf *shelf, status_shelf_fn *fn, v
 
 /* ---- writing ---- */
 
-static bool write_octets(int fd, struct bytes octets) {
-    size_t done = 0;
-    while (done < octets.n) {
-        ssize_t put = write(fd, octets.p + done, octets.n - done);
-        if (put < 0 && errno != EINTR)
-            return false;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    crash_point("status.file_written");
-    return true;
-}
-
 /* On the disk under its temporary name. */
 static bool write_temporary(const struct status_shelf *shelf, struct bytes octets,
                             struct stat *ret_stat) {
@@ -170,8 +159,10 @@ static bool write_temporary(const struct status_shelf *shelf, struct bytes octet
     AUTO_FD int fd = openat(shelf->dir, TEMPORARY,
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     /* fchmod: whatever the umask. */
-    return fd >= 0 && fchmod(fd, FILE_MODE) == 0 && write_octets(fd, octets) && fsync(fd) == 0 &&
-           fstat(fd, ret_stat) == 0;
+    if (fd < 0 || fchmod(fd, FILE_MODE) || file_write(fd, octets))
+        return false;
+    crash_point("status.file_written");
+    return fsync(fd) == 0 && fstat(fd, ret_stat) == 0;
 }
 
 enum tm_err status_shelf_write(const struct status_shelf *shelf, const char *name,

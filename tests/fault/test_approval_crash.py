@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 
-from harness import Case, Key, finish, main  # noqa: E402
+from harness import Case, Key, PATIENCE, finish, main  # noqa: E402
 
 WAITING = ["core.received", "core.pending_durable", "core.replied"]
 ISSUING = ["core.intent_submitted", "core.intent_durable", "core.signed", "core.verified",
@@ -33,7 +33,7 @@ class ApprovalCrash(Case):
 
     def final(self, name, secret, key):
         """The status that is no trouble; the same request until there is one."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
                 answer = self.server.enroll("approved", key.csr(f"/CN={name}"), name, secret)

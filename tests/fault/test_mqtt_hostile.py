@@ -207,6 +207,10 @@ class Hostile(Case):
 
     def test_it_only_delays(self):
         done = sum((self.live_through(seed) for seed in SEEDS), start=type(self.proxy.did)())
+        for seed in range(100, 104):  # how many messages there are to be spoilt is not the same each time
+            if set(FAULTS) <= set(done):
+                break
+            done += self.live_through(seed)
         self.assertEqual(set(FAULTS) - set(done), set(), "what never happened shows nothing")
         left = [x for x in self.server.leaves() if x.get("device", "").startswith("ghost")]
         self.assertEqual(left, [])

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
 
-from harness import (SHIM, SLOW, Case, Key, certificates_in, main, openssl,  # noqa: E402
+from harness import (PATIENCE, SHIM, SLOW, Case, Key, certificates_in, main, openssl,  # noqa: E402
                      point_in, serial_of, softhsm_module, subject_of, until)
 
 WORKERS = 4
@@ -54,7 +54,7 @@ class Load:
         cert, key, subject = self.devices[index]
         _, der = Key.with_csr(self.server.site.folder, f"load{index}-{number}-{time.time_ns()}",
                               subject)
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while True:
             answer = self.server.enroll("ldevid", der, operation="simplereenroll", cert=cert,
                                         key=key.path)

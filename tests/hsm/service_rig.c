@@ -184,7 +184,7 @@ void rig_signer_start(struct rig *rig) {
                                        .profiles = rig->setup.profiles,
                                        .profile_count = rig->setup.profile_count,
                                        .threads = 2,
-                                       .watchdog_ms = 5000,
+                                       .watchdog_ms = 20000,
                                        .dead = signer_dead};
     enum tm_err err = hsm_signer_open(&config, SOFTHSM_PIN, &rig->signer, text);
     if (err)
@@ -211,7 +211,7 @@ static void set_flag(void *arg, enum tm_err result) {
     *(bool *)arg = true;
 }
 
-/* Runs the loop until *done, at most 20 s. */
+/* Runs the loop until *done, at most a minute. */
 struct until {
     struct loop *loop;
     bool (*done)(void *arg);
@@ -234,7 +234,7 @@ static void until_timer(void *arg) {
 static void run_until(struct loop *loop, bool (*done)(void *), void *arg) {
     if (done(arg))
         return;
-    struct until until = {loop, done, arg, clock_mono_ms() + 20000, false};
+    struct until until = {loop, done, arg, clock_mono_ms() + 60000, false};
     struct loop_timer timer = {.fn = until_timer};
     assert_int_equal(loop_timer_set(loop, &timer, until.give_up + 1), TM_OK);
     loop_after_round(loop, until_round, &until);
@@ -278,7 +278,7 @@ void rig_open(struct rig *rig) {
                                              .wrap = rig->wrap,
                                              .queue = 256,
                                              .refusals_per_second = 1000,
-                                             .request_timeout_ms = 10000,
+                                             .request_timeout_ms = 60000,
                                              .now_ms = rig_now_ms};
     assert_int_equal(ca_service_new(&rig->config, rig->store,
                                     core_signer_interface(rig->signer_link), &rig->service),

@@ -118,7 +118,7 @@ static struct signer_rig *rig_open_for(const char *key_type) {
                                              .profiles = &rig->profile,
                                              .profile_count = 1,
                                              .threads = 4,
-                                             .watchdog_ms = 5000,
+                                             .watchdog_ms = 20000,
                                              .dead = rig_dead};
     return rig;
 }
@@ -187,7 +187,7 @@ static void rig_send(int core, const struct ipc_ticket *ticket) {
 static struct ipc_signed rig_receive(struct signer_rig *rig, int core) {
     struct bytes message;
     struct ipc_signed answer;
-    assert_int_equal(ipc_receive(core, rig->in, sizeof rig->in, 20000, &message), TM_OK);
+    assert_int_equal(ipc_receive(core, rig->in, sizeof rig->in, 60000, &message), TM_OK);
     assert_int_equal(codec_decode(&ipc_signed_schema, message, &answer), TM_OK);
     return answer;
 }
@@ -195,7 +195,7 @@ static struct ipc_signed rig_receive(struct signer_rig *rig, int core) {
 static void rig_expect_keys(struct signer_rig *rig, int core) {
     struct bytes message;
     struct ipc_key key;
-    assert_int_equal(ipc_receive(core, rig->in, sizeof rig->in, 20000, &message), TM_OK);
+    assert_int_equal(ipc_receive(core, rig->in, sizeof rig->in, 60000, &message), TM_OK);
     assert_int_equal(codec_decode(&ipc_key_schema, message, &key), TM_OK);
     assert_int_equal(key.count, 1);
     assert_string_equal(key.issuer, "factory");

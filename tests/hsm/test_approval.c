@@ -132,6 +132,13 @@ static void deny(struct rig *rig, const struct unit *u) {
     assert_int_equal(decided(rig, &order), TM_OK);
 }
 
+/* One that asks by its secret and was approved. */
+static void unit_approved(struct rig *rig, const char *id, struct unit *u) {
+    unit_open(rig, id, u);
+    ask(rig, u, IPC_PENDING);
+    approve(rig, u);
+}
+
 /* The reason in the newest leaf of an event. */
 static struct ca_leaf last_leaf(struct rig *rig, enum ca_event event) {
     struct ca_leaf leaf, found = {0};
@@ -426,18 +433,25 @@ static void test_a_key_that_is_made_here_is_approved_before_it_is(void **state) 
 
 /* ---- what comes between ---- */
 
+/* Time for something to happen between the decision and the certificate. */
+static void ask_the_stopped_signer(struct rig *rig, struct unit *u) {
+    rig_signer_stop(rig);
+    rig_send(rig, &u->wish, &u->answer);
+}
+
+static void let_it_sign(struct rig *rig, struct unit *u, enum ipc_outcome outcome) {
+    rig_signer_start(rig);
+    rig_wait(rig, &u->answer, 1);
+    rig_assert_outcome(&u->answer, outcome);
+}
+
 static void test_a_burned_serial_leaves_the_approval(void **state) {
     struct rig *rig = *state;
     static struct unit u;
-    unit_open(rig, "A-1", &u);
-    ask(rig, &u, IPC_PENDING);
-    approve(rig, &u);
-    rig_signer_stop(rig);
-    rig_send(rig, &u.wish, &u.answer);
+    unit_approved(rig, "A-1", &u);
+    ask_the_stopped_signer(rig, &u);
     rig_transition(rig, "A-1", CA_MANUFACTURED); /* the certificate is for the device before */
-    rig_signer_start(rig);
-    rig_wait(rig, &u.answer, 1);
-    rig_assert_outcome(&u.answer, IPC_ISSUED);
+    let_it_sign(rig, &u, IPC_ISSUED);
     assert_int_equal(rig_count(rig, CA_CERT_BURNED), 1);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 1);
     assert_no_row(rig, "A-1");
@@ -447,15 +461,10 @@ static void test_a_burned_serial_leaves_the_approval(void **state) {
 static void test_denied_while_it_is_signed(void **state) {
     struct rig *rig = *state;
     static struct unit u;
-    unit_open(rig, "A-1", &u);
-    ask(rig, &u, IPC_PENDING);
-    approve(rig, &u);
-    rig_signer_stop(rig);
-    rig_send(rig, &u.wish, &u.answer);
+    unit_approved(rig, "A-1", &u);
+    ask_the_stopped_signer(rig, &u);
     deny(rig, &u);
-    rig_signer_start(rig);
-    rig_wait(rig, &u.answer, 1);
-    rig_assert_outcome(&u.answer, IPC_DENIED);
+    let_it_sign(rig, &u, IPC_DENIED);
     assert_int_equal(rig_count(rig, CA_CERT_BURNED), 1);
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 0);
     unit_close(&u);

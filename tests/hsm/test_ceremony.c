@@ -1098,7 +1098,7 @@ static void the_sample_is_a_good_plan(void **state) {
 }
 
 int main(void) {
-    (void)alarm(280);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(end_to_end, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_overwritten, setup, teardown),

@@ -511,7 +511,7 @@ static void a_failing_module_is_seen(void **state) {
 }
 
 int main(void) {
-    (void)alarm(240);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_live_in_banks, setup, teardown),
         cmocka_unit_test_setup_teardown(every_signature_is_der, setup, teardown),

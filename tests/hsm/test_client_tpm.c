@@ -393,7 +393,7 @@ static void open_says_what_is_wrong(void **state) {
 }
 
 int main(void) {
-    (void)alarm(240);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_live_in_banks, setup, teardown),
         cmocka_unit_test_setup_teardown(clients_authenticate, setup, teardown),

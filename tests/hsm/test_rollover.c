@@ -277,7 +277,7 @@ static void killed_anywhere_it_goes_on(void **state) {
 }
 
 int main(void) {
-    (void)alarm(280);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(old_and_new_devices_verify_both, setup, teardown),
         cmocka_unit_test_setup_teardown(on_one_token_it_works_as_well, setup, teardown),

@@ -367,7 +367,7 @@ static struct child start_child(struct signer_rig *rig,
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)close(fds[0]);
-        (void)alarm(60);
+        (void)alarm(300);
         main_of(rig, fds[1]);
     }
     assert_int_equal(close(fds[1]), 0);
@@ -508,7 +508,7 @@ static void closing_does_not_wait_for_a_hanging_token(void **state) {
 }
 
 int main(void) {
-    (void)alarm(280);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_and_ceiling_count),
         cmocka_unit_test(numbers_rise_under_their_name),

@@ -337,7 +337,7 @@ static void ceilings_count_both(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-    (void)alarm(280);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openssl_verifies_what_every_kind_of_key_signed),
         cmocka_unit_test(ed25519_goes_with_sha512),

@@ -448,7 +448,7 @@ static void pins_come_from_the_terminal_without_echo(void **state) {
 }
 
 int main(void) {
-    (void)alarm(240);
+    (void)alarm(840);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(init_refuses_an_existing_label, setup, teardown),
         cmocka_unit_test_setup_teardown(open_says_what_is_wrong, setup, teardown),

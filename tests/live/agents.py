@@ -51,7 +51,7 @@ class Agent:
             "device": name, "server": f"https://127.0.0.1:{port or server.port}",
             "anchors": server.site.root, "bootstrap": "bootstrap", "state": "state",
             "environment": "test", "labels": {"ldevid": "ldevid"},
-            "requests": {"timeout": "60s", "connect_timeout": "5s"},
+            "requests": {"timeout": "60s", "connect_timeout": "60s"},
             "renewal": {"backoff_min": "1s", "backoff_max": "1s", "soak": "1h"},
             "export": {"folder": "export"}, "hook": {"program": "hook"}}
         self.configure(**values)

@@ -10,6 +10,7 @@ The programs come from the environment (meson sets it): TM_BUILD is the build fo
 """
 
 import base64
+import collections
 import contextlib
 import fcntl
 import glob
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import unittest
 
@@ -337,6 +339,15 @@ LABELS = [
 ]
 
 
+# On a machine that is busy with other things nobody is late: tests of lateness set times of their own.
+UNHURRIED = {
+    "listen": {**dict.fromkeys(("handshake_timeout", "header_timeout", "body_timeout"), "60s"),
+               "idle_timeout": "300s", "reply_timeout": "40s"},
+    "signer": {"watchdog": "30s"},
+    "core": {"request_timeout": "30s"},
+}
+
+
 class Site:
     """Token, CA, store and configuration in a folder of their own."""
 
@@ -386,7 +397,7 @@ class Site:
     def write_profiles(self):
         shutil.copytree(SOURCE / "conf" / "profiles", self.folder / "profiles")
         # When certificates of profile "short" expire: late enough to enroll, soon enough to see it.
-        self.soon = int(time.time()) + (60 if SLOW else 12)
+        self.soon = int(time.time()) + (120 if SLOW else 40)
         soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.soon))
         for name, text in PROFILES.items():
             (self.folder / "profiles" / f"{name}.yaml").write_text(text.replace("{soon}", soon))
@@ -448,17 +459,19 @@ class Site:
         text = "environment: test\n" f"profiles_dir: {f}/profiles\n"
         text += section("process", {"user": '""', "run_dir": f / "run",
                                     "sandbox": "false" if SLOW else "true", **self.process})
-        text += section("listen", {"address": "127.0.0.1", "port": 0, **self.listen})
+        text += section("listen", {"address": "127.0.0.1", "port": 0, **UNHURRIED["listen"],
+                                   **self.listen})
         key = {} if self.tls_key_label else {"key": f / "server.key"}
         text += section("tls", {"certificate": f / "server.pem", **key,
                                 "self_issue": "true", "names": "[localhost, 127.0.0.1]",
                                 "profile": "tls-server", "tenant": "acme", **self.tls})
         text += section("signer", {"module": self.module, "token": "touchmark-test",
                                    "pin_file": f / "pin", "softhsm_conf": f / "softhsm2.conf",
-                                   **self.signer})
+                                   **UNHURRIED["signer"], **self.signer})
         text += rows("tokens", self.tokens)
         text += section("core", {"store": f / "store", "admin_socket": f / "run" / "admin.sock",
-                                 "refusals_per_second": 10000, **self.core})
+                                 "refusals_per_second": 10000, **UNHURRIED["core"],
+                                 **self.core})
         text += section("mqtt", self.mqtt) if self.mqtt else ""
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
@@ -676,7 +689,8 @@ class Bench:
 
     def arguments(self):
         return ["--url", f"https://127.0.0.1:{self.server.port}{WELL_KNOWN}/{self.label}",
-                "--cacert", self.server.site.root, "--dir", self.folder]
+                "--cacert", self.server.site.root, "--dir", self.folder, "--timeout",
+                1000 * PATIENCE]
 
     def administer(self, *more):
         run(BENCH, *self.arguments(), "--admin", self.server.site.folder / "run" / "admin.sock",
@@ -720,6 +734,59 @@ class Bench:
             else:
                 figures[f"{section}: {name.strip()}"] = value
         return figures
+
+
+class Load:
+    """touchmark-bench without end, until the block does: in two lanes that follow each other, so that
+    one of them is always at it. What came of it is known afterwards."""
+    LANES = 2
+
+    def __init__(self, bench, *options):
+        self.bench, self.options = bench, options
+        self.over = threading.Event()
+        self.figures, self.failures = [], []
+        self.began = [threading.Event() for _ in range(self.LANES)]
+        self.lanes = [threading.Thread(target=self.work, args=(i,)) for i in range(self.LANES)]
+
+    def work(self, lane):
+        folder = f"{self.bench.folder}-lane-{lane}"  # what it gets is kept there
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self.bench.folder, folder)
+            while not self.over.is_set():
+                process = self.bench.start("--dir", folder, "--seconds", 2 + lane, "--count",
+                                           400 if SLOW else 1500, "--threads", 4, *self.options)
+                self.began[lane].set()
+                self.figures.append(self.bench.finish(process))
+        except BaseException as error:  # shown by the test, which runs in another thread
+            self.failures.append(error)
+            self.began[lane].set()
+
+    def __enter__(self):
+        for lane, began in zip(self.lanes, self.began):
+            lane.start()
+            began.wait()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for lane in self.lanes:
+            lane.join()
+        if self.failures:
+            raise self.failures[0]
+
+    @property
+    def enrollments(self):
+        return sum(int(figures["enrollments"].split()[0]) for figures in self.figures)
+
+    def errors(self):
+        """By kind."""
+        found = collections.Counter()
+        for figures in self.figures:
+            for name, count in figures.items():
+                if name.startswith("errors: "):
+                    found[name.removeprefix("errors: ")] += int(count)
+        return dict(found)
 
 
 class Case(unittest.TestCase):

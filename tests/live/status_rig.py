@@ -93,15 +93,17 @@ class Answer:
 
 
 class Rig:
-    """A folder with a configuration, and statusc on it."""
+    """A folder with a configuration, and statusc on it. core_seconds: how long a question waits for
+    the core's answer."""
 
-    def __init__(self, path="", **options):
+    def __init__(self, path="", core_seconds=PATIENCE, **options):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-status-"))
         self.dir = self.folder / "status"
         self.config, self.log = self.folder / "touchmark.yaml", self.folder / "log"
         self.options = {"url": f"http://status.test{path}", "address": "127.0.0.1", "port": 0,
                         "dir": self.dir, **options}
         self.path, self.port = path, None
+        self.core_seconds = core_seconds
         self.process, self.lines, self.heard = None, [], threading.Condition()
         self.files = 0
         self.threads = concurrent.futures.ThreadPoolExecutor(400)
@@ -112,7 +114,7 @@ class Rig:
             "environment: test\nprocess: {user: '', sandbox: %s}\n" % ("false" if SLOW else "true")
             + "tls: {self_issue: false}\nsigner: {token: none}\n"
             f"core: {{store: {self.folder}/store, request_timeout: 500ms}}\n"
-            f"listen: {{reply_timeout: {'6s' if SLOW else '2s'}}}\nstatus:\n{status}"
+            f"listen: {{reply_timeout: {self.core_seconds}s}}\nstatus:\n{status}"
             "issuers:\n"
             "  - {name: manufacturing, key_label: m, certificate: m, chain: r, crl_shards: 8}\n"
             "tenants: [{name: acme, issuer: manufacturing}]\n"
@@ -200,6 +202,13 @@ class Rig:
         since = self.send(index, what, number, content, issuer, fault)
         start = f"published {index} {issuer} {what} {number} "
         return self.hear(start, since)[len(start):]
+
+    def settle(self, index, certificate):
+        """Returns when the role has taken all that it was told before: what comes from the core comes
+        in order, but what clients ask comes by another way."""
+        said = self.publish(index, "certificate", 0, certificate)
+        if said != "good ":
+            raise AssertionError(said)
 
     def make_filter(self, number, made_ms, next_ms):
         path = self.folder / f"filter-{number}"

@@ -204,10 +204,10 @@ class Once(AgentCase):
         self.assertIn("exit code 3", agent.text())
 
     def test_hook_that_hangs_is_killed_with_its_children(self):
-        agent = self.agent("ONCE-8", hook={"timeout": "1s"},
-                           hook_tail='sleep 3600 & echo $! > "${0%/*}/child"\nwait')
+        agent = self.agent("ONCE-8", hook={"timeout": "5s"})
+        (agent.folder / "hook").write_text('#!/bin/sh\nsleep 3600 & echo $! > "${0%/*}/child"\nwait\n')
         self.once(agent)
-        self.assertEqual(agent.status()["hook"]["result"], "killed after 1 s")
+        self.assertEqual(agent.status()["hook"]["result"], "killed after 5 s")
         child = int((agent.folder / "child").read_text())
         until("the hook's child is gone", lambda: not alive(child))
 
@@ -358,6 +358,8 @@ class Daemon(AgentCase):
             thread.join()
         self.assertEqual(torn, [])
         self.assertEqual(set(watched.seen()), {b"current"})
+        self.until(agent, "the hook has ended",
+                   lambda: agent.status()["hook"]["result"] == "done")
         status = agent.status()
         self.assertNotEqual(agent.certificate(), first)
         self.assertEqual(serial_of(agent.certificate()).lstrip("0"),

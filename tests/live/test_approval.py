@@ -5,19 +5,15 @@ Retry-After, an officer looks, and the same request gets its certificate, or the
 import os
 import pwd
 import signal
-import subprocess
 import time
 
-from agents import AgentCase
-from harness import (WELL_KNOWN, Case, Key, TOUCHMARK, basic, body_of, certificates_in, main,
-                     openssl, point_in, run, until)
-from test_agent_mqtt import MqttCase
+from harness import Case, Key, TOUCHMARK, main, openssl, point_in, run, until
 
 REFUSED, USAGE = 1, 64
 RETRY_MAX = 60 # seconds that a device is told to wait at first
 
 
-class Approval(AgentCase):
+class Approval(Case):
     count = 0
 
     @classmethod
@@ -205,84 +201,6 @@ class Approval(AgentCase):
             return answer.status == 200
         until("it gets its certificate", issued)
         self.assertEqual(self.rows(name), [])
-
-    # ---- devices that wait by themselves ----
-
-    def pki(self, name, secret, key):
-        """strongSwan's client, which waits as it is told."""
-        request, conf = self.site.folder / "pki.csr", self.site.folder / "strongswan.conf"
-        request.write_bytes(key.csr(f"/CN={name}"))
-        conf.write_text("pki {\n}\n")
-        return subprocess.Popen(
-            ["pki", "--est", "--url", f"https://127.0.0.1:{self.server.port}", "--in", request,
-             "--cacert", self.site.root, "--cacert", self.site.issuer, "--outform", "pem",
-             "--userpass", f"{name}:{secret}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**os.environ, "STRONGSWAN_CONF": str(conf)})
-
-    def curl(self, name, secret, key):
-        """Status, Retry-After and body of one request."""
-        out, head = self.site.folder / "curl.out", self.site.folder / "curl.head"
-        status = run("curl", "--silent", "--cacert", self.site.root, "--user", f"{name}:{secret}",
-                     "--header", "Content-Type: application/pkcs10", "--data-binary", "@-",
-                     "--output", out, "--dump-header", head, "--write-out", "%{http_code}",
-                     f"https://127.0.0.1:{self.server.port}{WELL_KNOWN}/ldevid/simpleenroll",
-                     stdin=body_of(key.csr(f"/CN={name}"))).stdout
-        return int(status), head.read_text(), out.read_bytes()
-
-    def test_clients_that_wait(self):
-        swan, secret = self.device("--batch", "patient")
-        swan_key = self.key_of(swan)
-        pki = self.pki(swan, secret, swan_key)
-        self.addCleanup(pki.kill)
-        by_hand, hand_secret = self.device("--batch", "patient")
-        hand_key = self.key_of(by_hand)
-        status, head, _ = self.curl(by_hand, hand_secret, hand_key)
-        self.assertEqual(status, 202)
-        self.assertRegex(head, r"(?mi)^retry-after: \d+\r?$")
-        ours, our_secret = self.device("--batch", "patient")
-        agent = self.agent(ours, secret=our_secret, renewal={"backoff_max": "1h"})
-        agent.start()
-        waits = {swan, by_hand, ours}
-        self.until(agent, "all three wait",
-                   lambda: waits <= {row["device"] for row in self.rows()})
-        self.until(agent, "the agent says why", lambda: "officer has to approve" in agent.text())
-        self.assertIsNone(pki.poll())
-        done, = self.server.touchmark("pending", "approve", "--batch", "patient")
-        self.assertEqual(done["requests"], 3)
-        status, _, body = self.curl(by_hand, hand_secret, hand_key)
-        self.assertEqual((status, len(certificates_in(body))), (200, 1))
-        pem, said = pki.communicate(timeout=3 * RETRY_MAX)
-        self.assertEqual(pki.returncode, 0, said)
-        pem = pem[pem.index(b"-----BEGIN"):]
-        self.assertEqual(point_in(openssl("x509", "-outform", "DER", stdin=pem)),
-                         point_in(swan_key.public()))
-        until(lambda: f"the agent has a certificate; it says:\n{agent.text()[-3000:]}",
-              agent.current, 3 * RETRY_MAX)
-        self.assertEqual(self.rows(ours), [])
-
-
-class OverMqtt(MqttCase):
-    @classmethod
-    def prepare(cls, site):
-        super().prepare(site)
-        with open(site.folder / "profiles" / "ldevid.yaml", "a") as profile:
-            profile.write("approval: true\n")
-
-    def test_agents_wait_for_the_time_that_they_are_told(self):
-        agents = [self.agent("WAIT-1", renewal={"backoff_max": "1h"}),
-                  self.agent("WAIT-2", renewal={"backoff_max": "1h"}, mqtt={"profile": "plain"})]
-        for agent in agents:
-            agent.start()
-            self.until(agent, "it says why it waits",
-                       lambda agent=agent: "officer has to approve" in agent.text())
-        rows = self.server.touchmark("pending", "list")
-        self.assertEqual([row["device"] for row in rows], ["WAIT-1", "WAIT-2"])
-        done, = self.server.touchmark("pending", "approve", "--all")
-        self.assertEqual(done["requests"], 2)
-        for agent in agents:
-            until(lambda agent=agent: f"it has a certificate; it says:\n{agent.text()[-3000:]}",
-                  agent.current, 3 * RETRY_MAX)
-        self.assertEqual(self.server.touchmark("pending", "list"), [])
 
 
 class Auditor(Case):

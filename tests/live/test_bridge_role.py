@@ -12,7 +12,8 @@ import tempfile
 import threading
 import unittest
 
-from harness import Case, PATIENCE, Server, Site, TOUCHMARKD, WELL_KNOWN, main, run, until
+from harness import (Case, PATIENCE, Server, Site, TOUCHMARK, TOUCHMARKD, WELL_KNOWN, main, run,
+                     until)
 from mqtt import Broker, Client, client_tls, state_of, tls_files, tls_leaf
 
 STATE = "spBv1.0/STATE/touchmark"
@@ -202,6 +203,14 @@ class Events(Bridged):
             self.server.add_device(name, secret=False)
         return names
 
+    def add_over_a_crash(self, name):
+        """Again until it is there: the core may die before it answers."""
+        def added():
+            done = run(TOUCHMARK, "device", "add", name, "--socket",
+                       self.site.folder / "run" / "admin.sock", check=False)
+            return done.returncode == 0 or name.encode() in done.stderr
+        until(f"{name} is registered", added)
+
     def sequences(self):
         return [json.loads(m.payload)["sequence"]
                 for m in self.app.find(lambda m: m.topic.startswith(f"{PREFIX}/event/"))]
@@ -264,7 +273,8 @@ class Events(Bridged):
         self.server.stop()
         self.server.start(TOUCHMARK_CRASH="core.event_sent:3")
         core = self.server.ready()["core"]
-        self.add(10)
+        for _ in range(10):
+            self.add_over_a_crash(f"E{next(self.numbers)}")
         self.assertNotEqual(self.server.pids("core"), [core])
         self.check_told(since)
 

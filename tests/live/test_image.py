@@ -18,8 +18,8 @@ import tempfile
 import unittest
 
 import test_arrows
-from harness import (body_of, certificates_in, field, Key, main, openssl, run, serial_of, stat_of,
-                     subject_of, tree, until, WELL_KNOWN)
+from harness import (body_of, certificates_in, field, Key, main, openssl, PATIENCE, run, serial_of,
+                     stat_of, subject_of, tree, until, WELL_KNOWN)
 
 BUILD_SECONDS = 600
 BASE = "localhost/debian:trixie-slim"
@@ -28,6 +28,9 @@ TOKEN = "/var/lib/touchmark/token"
 STORE = "/var/lib/touchmark/store"
 CONF = "/etc/touchmark"
 EX_CONFIG = 78
+# Where containers write what they print: with the isolation used here buildah 1.28 passes standard
+# output on through pipes, and drops what is left in them when the program ends.
+OUTPUT, ANSWER = "run/touchmark/output", "run/touchmark/answer"
 # A container as docker/compose.yaml has it run: the first process of its own process namespace,
 # without capabilities or a way to any, on a root file system that it cannot write to.
 # Arguments: root, token, store, user, its ID, command.
@@ -63,16 +66,30 @@ def make_debian(folder, *options):
         debian_source(), timeout=BUILD_SECONDS)
 
 
+def storage_driver(folder):
+    """What needs no copy of a whole Debian for each step, where the file system has it."""
+    places = [folder / name for name in ("lower", "upper", "work", "merged")]
+    for place in places:
+        place.mkdir()
+    lower, upper, work, merged = places
+    tried = run("unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o",
+                f"lowerdir={lower},upperdir={upper},workdir={work}", merged, check=False)
+    for place in places:
+        shutil.rmtree(place)
+    return "vfs" if tried.returncode else "overlay"
+
+
 class Workshop:
     """buildah with a storage of its own, and the image."""
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-image-"))
         self.folder.chmod(0o755)
+        self.driver = storage_driver(self.folder)
         self.env = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
 
     def command(self, *args):
-        return [str(a) for a in ("buildah", "--storage-driver", "vfs", "--root",
+        return [str(a) for a in ("buildah", "--storage-driver", self.driver, "--root",
                                  self.folder / "storage", "--runroot", self.folder / "run", *args)]
 
     def buildah(self, *args, check=True, timeout=BUILD_SECONDS):
@@ -85,6 +102,10 @@ class Workshop:
     def make_base(self):
         base = self.folder / "base"
         make_debian(base)
+        # As in the images that Debian publishes.
+        (base / "etc/dpkg/dpkg.cfg.d/image").write_text(
+            "force-unsafe-io\npath-exclude /usr/share/doc/*\npath-exclude /usr/share/man/*\n"
+            "path-exclude /usr/share/locale/*\n")
         container = self.name("from", "scratch")
         self.buildah("add", "--quiet", container, base, "/")
         self.buildah("commit", "--quiet", "--rm", container, BASE)
@@ -149,20 +170,31 @@ class Container:
         self.files = pathlib.Path(workshop.name("mount", self.name))
         self.ready = self.files / "run/touchmark/touchmarkd.ready"
         self.log = workshop.folder / f"{self.name}.log"
+        self.said = self.files / OUTPUT
         self.process = None
 
     def command(self, *args, env=()):
         options = [word for item in env for word in ("--env", item)]
         return self.workshop.command("run", *self.mounts, *options, self.name, "--", *args)
 
+    def user(self):
+        """The ID of the image's user."""
+        for line in (self.files / "etc/passwd").read_text().splitlines():
+            name, _, uid, *_ = line.split(":")
+            if name == self.image["User"]:
+                return int(uid)
+        raise AssertionError(f"the image has no user {self.image['User']!r}")
+
     def inside(self, *args, check=True):
         return run(*self.command(*args), env=self.workshop.env, check=check)
 
     def touchmark(self, *args):
-        return json.loads(self.inside("touchmark", *args, "--json").stdout.splitlines()[-1])
+        self.inside("sh", "-c", 'exec "$@" >"$0"', f"/{ANSWER}", "touchmark", *args, "--json")
+        return json.loads((self.files / ANSWER).read_text().splitlines()[-1])
 
     def start_command(self):
-        return self.command(*self.image["Entrypoint"],
+        return self.command("sh", "-c", 'exec "$@" >>"$0" 2>&1', f"/{OUTPUT}",
+                            *self.image["Entrypoint"],
                             env=[f"{name}={value}" for name, value in self.environment.items()])
 
     def start(self, wait=True):
@@ -181,7 +213,8 @@ class Container:
         return self.ready.exists()
 
     def tail(self):
-        return self.log.read_text(errors="replace")[-4000:]
+        return "".join(path.read_text(errors="replace") for path in (self.log, self.said)
+                       if path.exists())[-4000:]
 
     def port(self):
         return json.loads(self.ready.read_text())["port"]
@@ -199,7 +232,7 @@ class Container:
         """As a container engine stops it: by the image's signal to the first process."""
         pids = self.processes()
         os.kill(pids[0], getattr(signal, self.image["StopSignal"]))
-        code = self.process.wait(60)
+        code = self.process.wait(PATIENCE)
         left = [pid for pid in pids if (stat_of(pid) or (0, 0, "Z"))[2] != "Z"]
         if code != 0 or left:
             raise AssertionError(f"ended with {code}, processes left: {left}\n{self.tail()}")
@@ -212,7 +245,7 @@ class Container:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
             pids = self.processes()
-        self.process.wait(60)
+        self.process.wait(PATIENCE)
 
     def remove(self):
         if self.process and self.process.poll() is None:
@@ -241,6 +274,9 @@ class Confined(Container):
             self.ready = pathlib.Path(f"/proc/{first[0]}/root/run/touchmark/touchmarkd.ready")
         return super().is_ready()
 
+    def touchmark(self, *args):
+        return json.loads(self.inside("touchmark", *args, "--json").stdout.splitlines()[-1])
+
     def inside(self, *args, check=True):
         first = self.processes()[0]
         return run("nsenter", f"--target={first}", "--mount", "--pid", "--root", "--wd", "setpriv",
@@ -255,7 +291,7 @@ class Image(unittest.TestCase):
         cls.workshop.make_base()
         cls.workshop.make_image()
         probe = Container(cls.workshop, Volumes(cls.workshop, 0))
-        cls.owner = int(probe.inside("id", "-u").stdout)
+        cls.owner = probe.user()
         probe.remove()
 
     def volumes(self):
@@ -270,7 +306,7 @@ class Image(unittest.TestCase):
         """curl's way from a key to a certificate that openssl has verified."""
         csr = openssl("req", "-new", "-key", key.path, "-subj", subject, "-outform", "DER")
         answer = run("curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*",
-                     "--max-time", "30", "--cacert", volumes.root, "-H",
+                     "--max-time", str(PATIENCE), "--cacert", volumes.root, "-H",
                      "Content-Type: application/pkcs10", "--data-binary", "@-", *credential,
                      "--resolve", f"localhost:{container.port()}:127.0.0.1",
                      f"https://{container.host}:{container.port()}{WELL_KNOWN}/{operation}",
@@ -383,7 +419,7 @@ class Image(unittest.TestCase):
                 lost.mkdir(mode=0o700)
                 os.chown(lost, self.owner, self.owner)
                 container = self.container(volumes).start(wait=False)
-                self.assertEqual(container.process.wait(60), 1)
+                self.assertEqual(container.process.wait(PATIENCE), 1)
                 self.assertIn("entrypoint.sh: the store", container.tail())
                 self.assertEqual(list(lost.iterdir()), [])
                 lost.rmdir()
@@ -394,7 +430,7 @@ class Image(unittest.TestCase):
         conf = volumes.folder / "touchmark.yaml"
         conf.write_text("environment: elsewhere\n")
         container = self.container(volumes, conf).start(wait=False)
-        self.assertEqual(container.process.wait(60), EX_CONFIG)
+        self.assertEqual(container.process.wait(PATIENCE), EX_CONFIG)
         self.assertIn("touchmark.yaml:1", container.tail())
         self.assertEqual(conf.read_text(), "environment: elsewhere\n")
         self.assertEqual([*volumes.token.iterdir(), *volumes.store.iterdir()], [])

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import BUILD, PATIENCE, SANITIZER_SPEAKS, main, openssl, run, until
+from harness import BUILD, PATIENCE, SANITIZER_SPEAKS, SLOW, main, openssl, run, until
 from mqtt import (BOOLEAN, BYTES, INT64, STRING, Broker, Client, decode, metric, now_ms, payload,
                   tls_files, tls_leaf, values)
 from mqtt_packet import (CONNECT, Publish, mqtt_length, skip_properties, take_field, take_packet)
@@ -280,7 +280,8 @@ class Port(unittest.TestCase):
         return values(message.payload)["bdSeq"]
 
 
-SHORT = ("--timeout", "2", "--repeat", "1")
+SHORT_S = "8" if SLOW else "3"
+SHORT = ("--timeout", SHORT_S, "--repeat", "1")
 LONG = ("--timeout", "100", "--repeat", "1")
 NEVER_AGAIN = ("--backoff-min", "1000000", "--backoff", "1000000")
 
@@ -376,7 +377,8 @@ class Session(Port):
         with Client(self.broker.port) as host:
             host.on.append(answer)
             host.subscribe("spBv1.0/g/#", qos=0)
-            results = self.device("dat", *LONG).results("--times", str(count))
+            results = self.device("dat", "--timeout", "100", "--repeat",
+                                  "100").results("--times", str(count))
         self.assertTrue(answered.is_set())
         self.assertEqual([r["result"] for r in results], [OK] * count)
         self.next("NDEATH", "dat")
@@ -570,7 +572,8 @@ class Exchanges(Port):
         self.assertEqual(device.said(), [])
 
     def test_responses_that_are_none_are_passed_over(self):
-        device = self.device("res", "--timeout", "5", "--repeat", "1", *NEVER_AGAIN).start()
+        device = self.device("res", "--timeout", "20" if SLOW else "8", "--repeat", "1",
+                             *NEVER_AGAIN).start()
         self.next("NBIRTH", "res")
         self.offer_to("res")
         first = values(self.next("NDATA", "res", Touchmark_State="requested").payload)
@@ -594,7 +597,7 @@ class Exchanges(Port):
         self.assertNotIn(b"one-time secret", request["Touchmark/Request"])
 
     def test_suspended_broker_costs_no_more_than_the_timeout(self):
-        device = self.device("sus", "--timeout", "2", "--repeat", "1", *NEVER_AGAIN)
+        device = self.device("sus", *SHORT, *NEVER_AGAIN)
         self.broker.suspend()
         try:
             device.start()
@@ -697,7 +700,7 @@ class Access(Port):
         return broker
 
     def result(self, name, broker, *options, url=None):
-        device = self.device(name, "--timeout", "2", *options,
+        device = self.device(name, "--timeout", SHORT_S, *options,
                              url=url or f"mqtts://127.0.0.1:{broker.port}")
         return device.results()[0]["text"]
 
@@ -716,7 +719,7 @@ class Access(Port):
         """As the ClientHello's supported_versions has it (RFC 8446, 4.2.1)."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            device = self.device("hel", "--timeout", "2", "--broker-ca", self.root,
+            device = self.device("hel", "--timeout", SHORT_S, "--broker-ca", self.root,
                                  url=f"mqtts://127.0.0.1:{port}").start()
             near, _ = listener.accept()
             with near:
@@ -753,7 +756,7 @@ class Access(Port):
         acl = self.folder / "acl"
         acl.write_text("topic write #\n")
         broker = self.broker_with(lines=[f"acl_file {acl}"])
-        device = self.device("acl", "--timeout", "2", port=broker.port)
+        device = self.device("acl", "--timeout", SHORT_S, port=broker.port)
         self.assertIn(device.results()[0]["text"], (
             "no answer from the server",  # mosquitto 2.0 grants it and delivers nothing
             "no connection to the broker: the broker refuses a subscription: Not authorized"))

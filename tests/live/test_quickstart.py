@@ -2,6 +2,7 @@
 """./quickstart in a copy of the sources: from nothing to a serving CA and back, and again after
 an interruption at any time."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -10,13 +11,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 
 import test_arrows
-from harness import field, main, openssl, run, until
+from harness import PATIENCE, field, main, openssl, run, until
 
-QUICK_SECONDS = 10
 BUILD_SECONDS = 600
 
 
@@ -42,16 +41,19 @@ class Quickstart(unittest.TestCase):
             target = cls.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(test_arrows.SOURCE / name, target)
-        cls.first = cls.quickstart("--background", timeout=BUILD_SECONDS)
+        cls.first = cls.quickstart("--background")
         cls.addClassCleanup(cls.quickstart, "--stop")
 
     @classmethod
-    def quickstart(cls, *args, timeout=60):
-        return run("./quickstart", *args, cwd=cls.folder, timeout=timeout).stdout.decode()
+    def quickstart(cls, *args):
+        return run("./quickstart", *args, cwd=cls.folder, timeout=BUILD_SECONDS).stdout.decode()
 
     def variables(self):
         text = (self.folder / "var/quickstart.env").read_text()
         return dict(word.split("=", 1) for word in shlex.split(text, comments=True))
+
+    def programs(self):
+        return sorted(path for path in self.folder.rglob("touchmarkd") if path.is_file())
 
     def running(self, pid):
         return os.path.exists(f"/proc/{pid}")
@@ -94,10 +96,12 @@ class Quickstart(unittest.TestCase):
         before = self.variables()
         root = pathlib.Path(before["TM_ROOT"]).read_text()
         serial = field(pathlib.Path(before["TM_DEVICE_CERT"]).read_text(), "-serial")
-        start = time.monotonic()
+        programs = [(path, path.stat().st_mtime_ns) for path in self.programs()]
+        self.assertNotEqual(programs, [])
         text = self.quickstart("--background")
-        self.assertLess(time.monotonic() - start, QUICK_SECONDS)
         self.assertNotIn("ceremony", text)
+        self.assertEqual([(path, path.stat().st_mtime_ns) for path in self.programs()], programs,
+                         "something was built again")
         after = self.variables()
         for name in ("TM_EST_PORT", "TM_ROOT", "TM_PID", "TM_IDEVID_CERT"):
             self.assertEqual(after[name], before[name])
@@ -106,11 +110,14 @@ class Quickstart(unittest.TestCase):
         self.assertNotEqual(renewed, serial)
 
     def test_stop_and_start_again_on_the_same_port(self):
-        before = self.variables()
-        self.quickstart("--stop")
-        self.assertFalse(self.running(before["TM_PID"]))
-        self.quickstart("--stop") # nothing runs: nothing to do
-        self.quickstart("--background")
+        for _ in range(3):  # somebody else may have got the port meanwhile
+            before = self.variables()
+            self.quickstart("--stop")
+            self.assertFalse(self.running(before["TM_PID"]))
+            self.quickstart("--stop") # nothing runs: nothing to do
+            self.quickstart("--background")
+            if self.variables()["TM_EST_PORT"] == before["TM_EST_PORT"]:
+                break
         self.assertEqual(self.variables()["TM_EST_PORT"], before["TM_EST_PORT"])
 
     def test_stop_leaves_foreign_processes_alone(self):
@@ -139,17 +146,24 @@ class Quickstart(unittest.TestCase):
             pid = self.variables()["TM_PID"]
             self.assertTrue(self.running(pid))
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(60), 0)
+            self.assertEqual(process.wait(PATIENCE), 0)
         self.assertFalse(self.running(pid))
         self.quickstart("--background")
 
     def test_no_secret_is_readable_by_others(self):
         wrong = [p for p in (self.folder / "var").rglob("*")
-                 if not p.is_socket() and p.stat().st_mode & 0o077 and p.is_file()
+                 if not p.is_socket() and p.is_file() and self.open_to_others(p)
                  and p.name not in ("touchmarkd.pid", "server.pem", "status.json")
                  and p.suffix not in (".pem", ".ready", ".transcript")]
         self.assertEqual(wrong, [])
         self.assertEqual((self.folder / "var").stat().st_mode & 0o077, 0)
+
+    @staticmethod
+    def open_to_others(path):
+        """What the server replaces meanwhile is gone."""
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_mode & 0o077
+        return 0
 
     def test_an_interrupted_first_run_is_taken_up(self):
         self.quickstart("--stop")

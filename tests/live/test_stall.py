@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that stop in the middle: 400 connections each with half a ClientHello, half a header or
-half a body. Others are served as before, the server's CPU stays near zero, and each connection
-is closed at its deadline."""
+"""Clients that stop in the middle: hundreds of connections with half a ClientHello, half a header or
+half a body. Others are served meanwhile, the server's CPU stays near zero, and each connection
+is closed, after its deadline and not before."""
 
+import collections
 import select
 import socket
 import ssl
 import time
 
-from harness import Case, Key, WELL_KNOWN, basic, body_of, main
+from harness import SLOW, Case, Key, WELL_KNOWN, main, until
 
-COUNT = 400
-# Seconds; set for handshake, header and body below. On a busy machine 400 handshakes alone take four.
-DEADLINE = 10
-SLACK = 2.5
+COUNT = 40 if SLOW else 130  # of each kind
+QUIET = 3  # seconds for which the server's CPU is looked at
+DEADLINE = 30 if SLOW else 15  # seconds; set for handshake, header and body below
 
 
 class Stall(Case):
     listen = {"handshake_timeout": f"{DEADLINE}s", "header_timeout": f"{DEADLINE}s",
-              "body_timeout": f"{DEADLINE}s", "idle_timeout": "60s"}
+              "body_timeout": f"{DEADLINE}s"}
 
     def half_hello(self):
         """The first half of a real ClientHello."""
@@ -49,56 +49,47 @@ class Stall(Case):
             "Content-Type: application/pkcs10\r\nContent-Length: 400\r\n\r\n".encode() + b"A" * 200)
 
     def serve_others(self, device):
-        """Seconds that one enrollment takes meanwhile, on a new connection."""
-        name, secret, key = device
-        start = time.monotonic()
-        with self.server.connect() as c:
-            answer = c.ask("POST", f"{WELL_KNOWN}/ldevid/simpleenroll", body_of(key),
-                           {"Content-Type": "application/pkcs10",
-                            "Authorization": basic(name, secret)})
+        """One enrollment, on a new connection."""
+        name, secret, csr = device
+        answer = self.server.enroll("ldevid", csr, name, secret)
         self.assertEqual(answer.status, 200, answer)
-        return time.monotonic() - start
 
-    def stall(self, kind, make):
-        devices = []
-        for i in range(12):
-            name = f"{kind}{i:02}"
-            devices.append((name, self.server.add_device(name),
-                            Key(self.site.folder, name).csr(f"/CN={name}")))
-        alone = sorted(self.serve_others(d) for d in devices[:6])[3]
-        stalled, closed, began = {}, [], {}
-        poll = select.poll()
+    def devices(self, count):
+        for i in range(count):
+            name = f"D{i:02}"
+            yield name, self.server.add_device(name), Key(self.site.folder, name).csr(f"/CN={name}")
+
+    def closed_among(self, stalled, poll, ms):
+        """Takes out what is closed by now; it is not closed before its time."""
+        for fd, _ in poll.poll(ms):
+            sock, began, kind = stalled[fd]
+            if self.is_closed(sock):
+                self.assertGreaterEqual(time.monotonic() - began, DEADLINE, f"half a {kind}")
+                poll.unregister(fd)
+                stalled.pop(fd)[0].close()
+
+    def test_connections_that_stop_in_the_middle(self):
+        devices = list(self.devices(6))
+        stalled, poll = {}, select.poll()
         for _ in range(COUNT):
-            sock = make()
-            stalled[sock.fileno()] = sock
-            began[sock.fileno()] = time.monotonic()
-            poll.register(sock, select.POLLIN | select.POLLHUP)
+            for kind, make in (("hello", self.half_hello), ("header", self.half_header),
+                               ("body", self.half_body)):
+                began = time.monotonic()
+                sock = make()
+                stalled[sock.fileno()] = sock, began, kind
+                poll.register(sock, select.POLLIN | select.POLLHUP)
+        for device in devices:
+            self.serve_others(device)
         # Nothing is asked of the server now: what it uses, it uses for the stalled ones.
-        self.assertEqual([fd for fd, _ in poll.poll(0) if self.is_closed(stalled[fd])], [],
-                         "closed before the deadline")
-        cpu, start = self.server.cpu(), time.monotonic()
-        last = max(began.values())
-        quiet = max(0.5, min(began.values()) + DEADLINE - start - 0.5)
-        poll_until = start + quiet
-        while time.monotonic() < poll_until:
-            for fd, _ in poll.poll(100):
-                self.assertFalse(self.is_closed(stalled[fd]), "closed before the deadline")
+        cpu, start, held = self.server.cpu(), time.monotonic(), len(stalled)
+        while stalled and time.monotonic() < start + QUIET:
+            self.closed_among(stalled, poll, 100)
         share = (self.server.cpu() - cpu) / 1e9 / (time.monotonic() - start)
-        print(f"{kind}: {COUNT} stalled, CPU {share * 100:.2f} %", flush=True)
-        self.assertLess(share, 0.05)
-        meanwhile = sorted(self.serve_others(d) for d in devices[6:])[3]
-        print(f"{kind}: an enrollment takes {meanwhile * 1000:.1f} ms, {alone * 1000:.1f} ms alone",
-              flush=True)
-        self.assertLess(meanwhile, alone * 3 + 0.05)
-        while stalled and time.monotonic() < last + DEADLINE + SLACK:
-            for fd, _ in poll.poll(100):
-                if self.is_closed(stalled[fd]):
-                    closed.append(time.monotonic() - began[fd])
-                    poll.unregister(fd)
-                    stalled.pop(fd).close()
-        self.assertEqual(len(closed), COUNT, f"{len(stalled)} are still open after the deadline")
-        print(f"{kind}: closed after {min(closed):.1f} to {max(closed):.1f} s", flush=True)
-        self.assertGreater(min(closed), DEADLINE - 0.5)
+        print(f"{held} stalled, CPU {share * 100:.2f} %", flush=True)
+        self.assertLess(share, 0.25, "who waits for deadlines needs no processor")
+        until(lambda: f"all are closed; {collections.Counter(k for _, _, k in stalled.values())} "
+              "are left", lambda: self.closed_among(stalled, poll, 100) or not stalled)
+        print(f"closed after {time.monotonic() - start:.1f} s at most", flush=True)
 
     @staticmethod
     def is_closed(sock):
@@ -112,15 +103,6 @@ class Stall(Case):
             return False
         except OSError:
             return True
-
-    def test_half_a_client_hello(self):
-        self.stall("hello", self.half_hello)
-
-    def test_half_a_header(self):
-        self.stall("header", self.half_header)
-
-    def test_half_a_body(self):
-        self.stall("body", self.half_body)
 
 
 if __name__ == "__main__":

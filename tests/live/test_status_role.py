@@ -18,7 +18,7 @@ import unittest
 import urllib.parse
 
 import harness
-from harness import PATIENCE, SLOW, main, openssl, run, until
+from harness import PATIENCE, main, openssl, run, until
 from status_rig import SERIAL, Answer, Ca, Rig
 
 SENTENCE = r"\A[^\n]{8,300}\n\Z"
@@ -27,10 +27,11 @@ SENTENCE = r"\A[^\n]{8,300}\n\Z"
 class Case(unittest.TestCase):
     options = {}
     path = ""
+    core_seconds = PATIENCE
 
     @classmethod
     def setUpClass(cls):
-        cls.rig = Rig(cls.path, **cls.options)
+        cls.rig = Rig(cls.path, cls.core_seconds, **cls.options)
         cls.addClassCleanup(cls.rig.close)
         cls.ca = Ca(cls.rig.folder)
         cls.rig.open()
@@ -361,7 +362,7 @@ class Restart(Case):
 MALFORMED, TRY_LATER, UNAUTHORIZED = (bytes([0x30, 3, 0x0a, 1, n]) for n in (1, 3, 6))
 
 
-class Ocsp(Case):
+class OcspCase(Case):
     """Each test has a role and an empty memory of its own."""
     options = {"max_connections": 1024}
 
@@ -386,9 +387,16 @@ class Ocsp(Case):
     def asked(self):
         return self.rig.asked(self.role, self.since)
 
+    def settle(self):
+        self.rig.settle(self.role, self.ca.der)
+
+    def drop(self, serial="-"):
+        self.rig.say("drop", self.role, "manufacturing", serial)
+        self.settle()
+
     def not_asked(self):
         """What the core is told after a question would have been sent comes first."""
-        self.assertEqual(self.rig.publish(self.role, "certificate", 0, self.ca.der), "good ")
+        self.settle()
         self.assertEqual(self.rig.count_asked(self.since), 0)
 
     def serve(self, request=None, issuer="manufacturing", **options):
@@ -409,6 +417,8 @@ class Ocsp(Case):
         self.assertEqual(answer.headers["Cache-Control"], "no-store")
         self.assertNotIn("ETag", answer.headers)
 
+
+class Ocsp(OcspCase):
     def openssl(self, serial, *more):
         return subprocess.Popen(
             ["openssl", "ocsp", "-issuer", self.ca.pem, "-serial", str(serial), "-CAfile",
@@ -481,8 +491,10 @@ class Ocsp(Case):
         waiting = [self.rig.later(r) for r in requests[:256]]
         until("all are asked", lambda: self.rig.count_asked(self.since) == 256)
         self.said(requests[256], TRY_LATER)
+        for line in [x for x in self.rig.lines[self.since:] if x.startswith("asked ")]:
+            self.rig.answer(self.role, int(line.split()[2]), TRY_LATER, 0, 0, good=False)
         for one in waiting:
-            self.assertEqual(one.result(PATIENCE).body, TRY_LATER)  # nobody answered
+            self.assertEqual(one.result(PATIENCE).body, TRY_LATER)
         self.mark()
         waiting = self.rig.later(requests[256])
         number, cert_id = self.asked()
@@ -490,30 +502,40 @@ class Ocsp(Case):
         self.rig.answer(self.role, number, *response)
         self.assertEqual(waiting.result(PATIENCE).body, response[0])
 
-    def test_a_core_that_is_late(self):
-        waiting = self.rig.later(self.request)
-        number, cert_id = self.asked()
-        self.assertEqual(waiting.result(PATIENCE).body, TRY_LATER)
-        self.mark()
-        self.rig.answer(self.role, number, *self.ca.respond(cert_id))
-        self.serve()
-
     def test_answers_end(self):
         """Before nextUpdate the next is asked for, and nobody waits for it; nothing is given
         beyond."""
-        body = self.serve(seconds=12)
-        end = time.time() + 12
+        waiting = self.rig.later(self.request)
+        number, cert_id = self.asked()
+        body, now, _ = self.ca.respond(cert_id)
+        self.rig.answer(self.role, number, body, now - 990_000, now + 10 * PATIENCE * 1000)
+        self.assertEqual(waiting.result(PATIENCE).body, body)
+        self.mark()
         self.assertEqual(self.rig.post(self.request).body, body)
         self.not_asked()
+        self.drop()
 
-        def is_asked():
-            answer = self.rig.post(self.request).body
-            self.assertIn(answer, (body, TRY_LATER))
-            return answer if self.rig.count_asked(self.since) else None
-        self.assertEqual(until("it is asked anew", is_asked), body)
-        self.assertLess(time.time(), end)
+        # Nearly all of its life is over.
+        waiting = self.rig.later(self.request)
+        number, _ = self.asked()
+        self.rig.answer(self.role, number, body, now - 1000 * PATIENCE * 1000,
+                        now + PATIENCE * 1000)
+        self.assertEqual(waiting.result(PATIENCE).body, body)
+        self.mark()
+        self.assertEqual(self.rig.post(self.request).body, body)
+        number, _ = self.asked()
+        self.assertEqual(self.rig.post(self.request).body, body)
+        self.assertEqual(self.rig.count_asked(self.since), 1)
+
+        # The next is over soon, and there is no other.
+        end = int(time.time() * 1000) + 1000
+        self.rig.answer(self.role, number, body, end - 1000, end)
+        self.settle()
+        self.rig.say("unlink", self.role)
         until("it is not given any more", lambda: self.rig.post(self.request).body == TRY_LATER)
-        self.assertGreater(time.time(), end - 1)
+        self.assertGreaterEqual(time.time() * 1000, end)
+        self.rig.link(self.role)
+        self.settle()
         self.mark()
         self.serve()
 
@@ -523,7 +545,7 @@ class Ocsp(Case):
         kept = self.serve(other)
         foreign = self.ca.request(SERIAL, "-sha256")  # the same certificate, another CertID
         self.serve(foreign)
-        self.rig.say("drop", self.role, "manufacturing", f"{SERIAL:032x}")
+        self.drop(f"{SERIAL:032x}")
         self.assertNotEqual(self.serve(revoked=[SERIAL]), body)
         self.serve(foreign, revoked=[SERIAL])
         self.assertEqual(self.rig.post(other).body, kept)
@@ -533,7 +555,7 @@ class Ocsp(Case):
         self.serve()
         other = self.ca.request(SERIAL + 1)
         kept = self.serve(other, issuer="another")
-        self.rig.say("drop", self.role, "manufacturing", "-")
+        self.drop()
         self.serve()
         self.assertEqual(self.rig.post(other).body, kept)
         self.not_asked()
@@ -541,7 +563,7 @@ class Ocsp(Case):
     def test_drop_while_it_is_asked(self):
         """What was asked before may be wrong now: neither given nor kept."""
         for serial in (f"{SERIAL:032x}", f"00{SERIAL:032x}", "-"):
-            self.rig.say("drop", self.role, "manufacturing", "-")
+            self.drop()
             self.mark()
             waiting = self.rig.later(self.request)
             before, cert_id = self.asked()
@@ -558,23 +580,6 @@ class Ocsp(Case):
             self.assertEqual(self.rig.post(self.request).body, new[0])
             self.not_asked()
 
-    def test_while_the_core_is_away(self):
-        body = self.serve()
-        self.rig.say("unlink", self.role)
-        other = self.ca.request(SERIAL + 1)
-        until("the role has seen it", lambda: self.rig.post(other).body == TRY_LATER)
-        self.assertEqual(self.rig.post(self.request).body, body)
-        self.mark()
-        self.rig.link(self.role)
-        # What the old core had to say may be lost: the new one is asked, and stood in for.
-        waiting = self.rig.later(self.request)
-        number, cert_id = self.asked()
-        self.assertEqual(waiting.result(PATIENCE).body, body)
-        self.mark()
-        self.assertNotEqual(self.serve(revoked=[SERIAL]), body)
-        self.rig.post(self.request)
-        self.not_asked()
-
     def test_a_core_that_dies_over_a_question(self):
         waiting = self.rig.later(self.request)
         self.asked()
@@ -588,7 +593,7 @@ class Ocsp(Case):
 
     def test_errors_are_not_kept(self):
         body = self.serve()
-        self.rig.say("drop", self.role, "manufacturing", "-")
+        self.drop()
         for error in (UNAUTHORIZED, TRY_LATER):
             self.mark()
             waiting = self.rig.later(self.request)
@@ -622,6 +627,54 @@ class Ocsp(Case):
         self.not_asked()
 
 
+class Late(OcspCase):
+    """Of a core that does not answer. So short a time may be over before a good answer is there, too:
+    what needs one asks again."""
+    core_seconds = 1
+
+    def serve(self, request=None, issuer="manufacturing", **options):
+        response = None
+
+        def served():
+            nonlocal response
+            self.mark()
+            waiting = self.rig.later(request or self.request)
+            number, cert_id = self.asked()
+            response = response or self.ca.respond(cert_id, **options)
+            self.rig.answer(self.role, number, *response, issuer=issuer)
+            return waiting.result(PATIENCE).body == response[0]
+        until("the answer is in time", served)
+        self.mark()
+        return response[0]
+
+    def test_a_core_that_is_late(self):
+        waiting = self.rig.later(self.request)
+        number, cert_id = self.asked()
+        self.assertEqual(waiting.result(PATIENCE).body, TRY_LATER)
+        self.mark()
+        self.rig.answer(self.role, number, *self.ca.respond(cert_id))
+        self.settle()
+        self.serve()
+
+    def test_while_the_core_is_away(self):
+        body = self.serve()
+        self.rig.say("unlink", self.role)
+        other = self.ca.request(SERIAL + 1)
+        until("the role has seen it", lambda: self.rig.post(other).body == TRY_LATER)
+        self.assertEqual(self.rig.post(self.request).body, body)
+        self.rig.link(self.role)
+        self.settle()
+        self.mark()
+        # What the old core had to say may be lost: the new one is asked, and stood in for.
+        waiting = self.rig.later(self.request)
+        self.asked()
+        self.assertEqual(waiting.result(PATIENCE).body, body)
+        self.mark()
+        self.assertNotEqual(self.serve(revoked=[SERIAL]), body)
+        self.rig.post(self.request)
+        self.not_asked()
+
+
 class Bounds(Case):
     options = {"max_connections": 8}
 
@@ -647,17 +700,16 @@ class Bounds(Case):
                 return False
         until("there is room again", serves)
 
-    @unittest.skipIf(SLOW and os.environ.get("TM_SANITIZER") == "thread", "time is measured")
     def test_slow_requests_end(self):
         """An octet now and then does not hold a connection."""
         started = time.monotonic()
         slow = [self.connection() for _ in range(3)]
-        texts = [b"GET /manufacturing.crl HTTP/1.1\r\nHost: " + b"x" * 1000,
+        texts = [b"GET /manufacturing.crl HTTP/1.1\r\nHost: " + b"x" * 4000,
                  b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: application/ocsp-request\r\n"
-                 b"Content-Length: 1000\r\n\r\n" + b"x" * 900, b""]
+                 b"Content-Length: 4000\r\n\r\n" + b"x" * 3900, b""]
         ended = set()
         while len(ended) < len(slow):
-            self.assertLess(time.monotonic() - started, 40)
+            self.assertLess(time.monotonic() - started, 2 * PATIENCE)  # each octet would take more
             for i, sock in enumerate(slow):
                 if i in ended:
                     continue
@@ -771,8 +823,8 @@ class Whole(harness.Case):
             self.replaced(None)
             self.assertEqual(self.server.pids("status"), [])
             self.assertNotIn("status_port", self.ready())
-            with self.assertRaises(ConnectionRefusedError):
-                self.get(port=before["status_port"])
+            with contextlib.suppress(OSError, http.client.HTTPException):  # another's by now
+                self.assertNotEqual(self.get(port=before["status_port"]).body, self.certificate)
         finally:
             self.site.config.write_text(text)
             self.hup()

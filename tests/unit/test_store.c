@@ -2,21 +2,6 @@
 /* The store's interface as the core uses it, on a real LMDB environment. */
 #include "tests/unit/store_fixture.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 static enum tm_err read_device(struct fixture *f, const char *id, struct ca_device *ret) {
     return f->store->ops->device(f->store, "acme", id, ret);
 }
@@ -550,7 +535,7 @@ static void the_audit_tree_goes_on_after_reopening(void **state) {
     assert_sound(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

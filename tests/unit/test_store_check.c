@@ -426,9 +426,8 @@ static void issue_by_cmc(struct fixture *f, uint64_t n, bool confirm) {
 }
 
 static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
+    (void)fixture_setup(state);
+    struct fixture *f = *state;
     issue_many(f, 0, 3);
     struct issuance open;
     issuance_init(&open, OPEN);
@@ -441,14 +440,6 @@ static int setup(void **state) {
     issue_by_cmc(f, UNCONFIRMED, false);
     issue_by_cmc(f, CONFIRMED, true);
     assert_int_equal(COMMIT(f, NULL, change_cursor("mqtt", LEAVES)), TM_OK);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
     return 0;
 }
 
@@ -500,7 +491,7 @@ static void a_sound_store_passes(void **state) {
     assert_sound(f);
     fixture_reopen(f);
     assert_sound(f);
-    (void)teardown(state);
+    (void)fixture_teardown(state);
 }
 
 static void every_kind_of_damage_is_named(void **state) {
@@ -508,7 +499,7 @@ static void every_kind_of_damage_is_named(void **state) {
         (void)setup(state);
         tamper(*state, DAMAGES[i].make);
         check_finds(*state, DAMAGES[i].name, DAMAGES[i].says, DAMAGES[i].faults);
-        (void)teardown(state);
+        (void)fixture_teardown(state);
     }
 }
 
@@ -539,7 +530,7 @@ static void a_certificate_and_its_leaf_belong_together(void **state) {
     struct ca_leaf late = sample_leaf(CA_EVENT_ISSUED, &silent);
     assert_int_equal(COMMIT(f, NULL, change_leaf(&late)), TM_OK);
     check_finds(f, "late leaf", "no audit leaf says that it was issued", 6);
-    (void)teardown(state);
+    (void)fixture_teardown(state);
 }
 
 /* That a newer one exists is a fact of the device's record alone. */
@@ -556,7 +547,7 @@ static void a_superseded_certificate_is_sound(void **state) {
     c.status = CA_CERT_REVOKED; /* and the device's record is left as it was */
     assert_int_equal(COMMIT(f, NULL, change_status(&c)), TM_OK);
     check_finds(f, "revoked", "certificate %s is superseded here and revoked in its own record", 1);
-    (void)teardown(state);
+    (void)fixture_teardown(state);
 }
 
 /* Older certificates drop out of a device's record once it is full. */
@@ -580,7 +571,7 @@ static void a_full_device_record_need_not_name_all(void **state) {
     }
     assert_int_equal(device.cert_count, CA_DEVICE_CERTS_MAX);
     assert_sound(f);
-    (void)teardown(state);
+    (void)fixture_teardown(state);
 }
 
 int main(void) {

@@ -8,24 +8,15 @@
 enum { REVOKED = 3, ACTIVE = 1, NOBODY = 77 };
 
 static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
+    (void)fixture_setup(state);
+    struct fixture *f = *state;
     struct row_memory memory;
-    assert_non_null(f);
-    fixture_start(f);
     issue_many(f, 1, 4);
     revoke_one(f, REVOKED);
     for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
         union store_row row = sample_row(table, 1, &memory);
         assert_int_equal(COMMIT(f, NULL, change_row(table, &row)), TM_OK);
     }
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
     return 0;
 }
 
@@ -208,7 +199,7 @@ static void assert_found(struct fixture *f, const struct damage *damage) {
 static void a_sound_store_passes(void **state) {
     (void)setup(state);
     assert_sound(*state);
-    (void)teardown(state);
+    (void)fixture_teardown(state);
 }
 
 static void every_kind_of_damage_is_named(void **state) {
@@ -219,7 +210,7 @@ static void every_kind_of_damage_is_named(void **state) {
         DAMAGES[i].make(f);
         fixture_open(f);
         assert_found(f, &DAMAGES[i]);
-        (void)teardown(state);
+        (void)fixture_teardown(state);
     }
 }
 

@@ -2,21 +2,6 @@
 /* Transactions (the outbox), unconfirmed certificates and consumers' cursors. */
 #include "tests/unit/store_fixture.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 static enum tm_err read_transaction(struct fixture *f, const char *id, struct ca_transaction *ret,
                                     struct buf *response) {
     return f->store->ops->transaction(f->store, "acme", id, ret, response);
@@ -186,7 +171,7 @@ static void a_cursor_moves(void **state) {
     assert_sound(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

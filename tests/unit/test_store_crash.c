@@ -12,21 +12,6 @@
 
 enum { IN_FLIGHT = 32, ROUNDS = 12, PER_ROUND = 100000 };
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 /* ---- the victim ---- */
 
 struct lane {
@@ -242,10 +227,12 @@ static void a_revocation_is_whole_or_not_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_at_any_moment, fixture_setup, fixture_teardown),
 #ifdef TOUCHMARK_CRASH_POINTS
-        cmocka_unit_test_setup_teardown(killed_at_the_crash_points, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_revocation_is_whole_or_not_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_at_the_crash_points, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_revocation_is_whole_or_not_there, fixture_setup,
+                                        fixture_teardown),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,21 +5,6 @@
 #include "tests/unit/store_raw.h"
 #include "tests/unit/store_rows.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 /* ---- growth ---- */
 
 struct large {
@@ -412,7 +397,7 @@ static void a_failed_commit_is_fatal(void **state) {
     issue_many(f, 700000, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     (void)signal(SIGXFSZ, SIG_IGN);

@@ -7,21 +7,6 @@
 #include "store/format.h"
 #include "tests/unit/store_raw.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 static void in_store(const struct fixture *f, const char *name, char ret[160]) {
     (void)snprintf(ret, 160, "%s/%s", f->path, name);
 }
@@ -272,7 +257,7 @@ static void a_flipped_octet_is_noticed(void **state) {
     issue_many(f, 100, 5);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

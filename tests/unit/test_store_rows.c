@@ -2,21 +2,6 @@
 /* Administrative rows and the uses of keys, as the core reads and writes them. */
 #include "tests/unit/store_rows.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 /* Reads the row whose key members `row` has. */
 static enum tm_err read_row(struct fixture *f, enum ca_table table, const union store_row *row,
                             union store_row *ret, struct row_memory *memory) {
@@ -344,7 +329,7 @@ static void a_change_of_an_issuer_keeps_what_was_counted(void **state) {
     assert_int_equal(read_issuer(f, row.name).uses[CA_USE_CMC], 42);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -6,21 +6,6 @@
 #include "store/scan.h"
 #include "tests/unit/store_raw.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 static struct ca_scan *open_scan(struct fixture *f) {
     struct ca_scan *scan;
     assert_int_equal(f->store->ops->scan_open(f->store, &scan), TM_OK);
@@ -421,7 +406,7 @@ static void walks_go_on_while_the_store_grows(void **state) {
     assert_sound(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

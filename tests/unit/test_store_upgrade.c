@@ -7,21 +7,6 @@
 #include "tests/unit/store_raw.h"
 #include "tests/unit/store_rows.h"
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    fixture_end(f);
-    free(f);
-    return 0;
-}
-
 /* ---- what an older program would have left ---- */
 
 /* The device's record as that version of it has it: formats and versions have risen together. */
@@ -355,7 +340,7 @@ static void killed_while_it_is_brought_up_to_date(void **state) {
 }
 #endif
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
     (void)signal(SIGXFSZ, SIG_IGN);

@@ -98,7 +98,7 @@ static void read_output(struct fixture *f, const char *path) {
 
 static void become_touchmarkd(const char *output, char *const argv[]) {
     int fd = open(output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    (void)alarm(60); /* outlives exec: none of these runs may serve */
+    (void)alarm(300); /* outlives exec: none of these runs may serve */
     if (fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0 && dup2(fd, STDERR_FILENO) >= 0)
         (void)execv(TOUCHMARKD, argv);
     _exit(127);

@@ -196,7 +196,7 @@ static void answer_request(struct peer *peer, struct peer_connection *connection
 
 /* Lets the client read why: closing with its octets unread would reset the connection. */
 static void end_politely(const struct peer_connection *connection) {
-    struct timeval limit = {.tv_sec = 10};
+    struct timeval limit = {.tv_sec = 60};
     uint8_t octets[1024];
     (void)shutdown(connection->fd, SHUT_WR);
     (void)setsockopt(connection->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
