@@ -57,6 +57,8 @@ static void print_ca(const struct ca_ceremony_ca *ca, bool root) {
            ca->key_label, ca->token, ca->certificate ? ", exists already" : "");
     if (ca->ocsp_key_label)
         printf("  and key \"%s\" for OCSP answers\n", ca->ocsp_key_label);
+    if (ca->tls_key_label)
+        printf("  and key \"%s\" for the TLS server\n", ca->tls_key_label);
 }
 
 static void print_plan(const struct ca_ceremony *plan) {

@@ -61,6 +61,7 @@ struct ca_ceremony_ca {
     char *certificate;    /* root only: of a root that exists already; NULL: it is made here */
     char *ocsp_key_label; /* intermediates only: a key of the same type is made beside its own,
                              which signs its OCSP answers; NULL: none */
+    char *tls_key_label;  /* intermediates only: likewise, for the TLS server; NULL: none */
     struct ca_ceremony_scope scope; /* intermediates only */
 };
 

@@ -144,6 +144,8 @@ static enum tm_err check_labels(const struct ca_run *run, const struct ca_ceremo
                               : check_label(run, token, ca, ca->key_label);
         if (!err && ca->ocsp_key_label)
             err = check_label(run, token, ca, ca->ocsp_key_label);
+        if (!err && ca->tls_key_label)
+            err = check_label(run, token, ca, ca->tls_key_label);
     }
     return err;
 }

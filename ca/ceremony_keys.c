@@ -6,7 +6,8 @@
 
 static const char *const type_words[] = {"P-256", "P-384", "RSA", "Ed25519"};
 
-/* A key that the plan has made: a CA's own, or the one that signs its OCSP answers. */
+/* A key that the plan has made: a CA's own, the one that signs its OCSP answers, or the TLS
+ * server's. */
 struct wanted {
     const struct ca_ceremony_ca *ca;
     const char *label;
@@ -143,9 +144,12 @@ enum tm_err ca_run_make_keys(struct ca_run *run, const char *token) {
             continue;
         const struct wanted own = {ca, ca->key_label, NULL};
         const struct wanted ocsp = {ca, ca->ocsp_key_label, "OCSP answers"};
+        const struct wanted tls = {ca, ca->tls_key_label, "TLS server"};
         err = make_key(run, &own, &run->held[i]);
         if (!err && ocsp.label)
             err = make_key(run, &ocsp, NULL);
+        if (!err && tls.label)
+            err = make_key(run, &tls, NULL);
     }
     return err;
 }

@@ -200,6 +200,13 @@ static const struct conf_row intermediate_rows[] = {
      .max = 64,
      .help = "Label of a second key, of the same type and on the same token, that signs its OCSP "
              "answers (RFC 6960, 4.2.2.2); the server issues its certificate."},
+    {.key = "tls_key_label",
+     .type = CONF_STRING,
+     .offset = AT(tls_key_label),
+     .preset = "",
+     .max = 64,
+     .help = "Label of a further key, of the same type (P-256 or P-384) and on the same token, for "
+             "the TLS server (tls.key_label of touchmark.yaml)."},
     {.key = "scope",
      .type = CONF_GROUP,
      .offset = AT(scope),

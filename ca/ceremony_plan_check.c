@@ -103,23 +103,33 @@ static enum tm_err check_name(const struct check *c, const char *where, const ch
     return TM_OK;
 }
 
-/* Is there a key of this label and token in the previous root, in the CAs before `index`, or, when
- * it is asked for its second one, in that one? */
-static bool label_taken(const struct ca_ceremony *plan, size_t index, const char *label,
-                        bool second) {
-    const char *token = ca_at(plan, index)->token;
+/* A CA's keys in order; NULL: it has none of that kind. */
+#define LABELS 3
+static const char *label_of(const struct ca_ceremony_ca *ca, size_t which) {
+    const char *const labels[LABELS] = {ca->key_label, ca->ocsp_key_label, ca->tls_key_label};
+    return labels[which];
+}
+
+/* Is one of the first `count` of its keys labelled so? */
+static bool has_label(const struct ca_ceremony_ca *ca, size_t count, const char *label) {
+    for (size_t i = 0; i < count; i++)
+        if (label_of(ca, i) && strcmp(label_of(ca, i), label) == 0)
+            return true;
+    return false;
+}
+
+/* Is there a key of this label and token in the previous root, in the CAs before `index`, or before
+ * it in that one? */
+static bool label_taken(const struct ca_ceremony *plan, size_t index, size_t which) {
+    const char *token = ca_at(plan, index)->token, *label = label_of(ca_at(plan, index), which);
     const struct ca_ceremony_previous *previous = &plan->previous_root;
     if (previous->certificate && strcmp(previous->token, token) == 0 &&
         strcmp(previous->key_label, label) == 0)
         return true;
-    for (size_t i = 0; i < index; i++) {
-        const struct ca_ceremony_ca *other = ca_at(plan, i);
-        if (strcmp(other->token, token) == 0 &&
-            (strcmp(other->key_label, label) == 0 ||
-             (other->ocsp_key_label && strcmp(other->ocsp_key_label, label) == 0)))
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(ca_at(plan, i)->token, token) == 0 && has_label(ca_at(plan, i), LABELS, label))
             return true;
-    }
-    return second && strcmp(ca_at(plan, index)->key_label, label) == 0;
+    return has_label(ca_at(plan, index), which, label);
 }
 
 /* Against the CAs before it: files and keys must not meet. */
@@ -128,12 +138,14 @@ static enum tm_err check_apart(const struct check *c, const char *where, size_t 
     for (size_t i = 0; i < index; i++)
         if (strcmp(ca_at(c->plan, i)->name, ca->name) == 0)
             return refuse(c, where, "name", "another CA is called %s", ca->name);
-    if (label_taken(c->plan, index, ca->key_label, false))
-        return refuse(c, where, "key_label", "another key of token %s is labelled %s", ca->token,
-                      ca->key_label);
-    if (ca->ocsp_key_label && label_taken(c->plan, index, ca->ocsp_key_label, true))
-        return refuse(c, where, "ocsp_key_label", "another key of token %s is labelled %s",
-                      ca->token, ca->ocsp_key_label);
+    static const char *const keys[LABELS] = {"key_label", "ocsp_key_label", "tls_key_label"};
+    for (size_t i = 0; i < LABELS; i++)
+        if (label_of(ca, i) && label_taken(c->plan, index, i))
+            return refuse(c, where, keys[i], "another key of token %s is labelled %s", ca->token,
+                          label_of(ca, i));
+    if (ca->tls_key_label && ca->key_type != CA_CEREMONY_P256 && ca->key_type != CA_CEREMONY_P384)
+        return refuse(c, where, "tls_key_label",
+                      "the TLS server's key is of the CA's type, which must be P-256 or P-384");
     return TM_OK;
 }
 

@@ -160,9 +160,15 @@ static bool request_fits(struct ca_request *r, struct ca_refusal *ret) {
            (r->generated || ca_check_pop(r->service->checker, &r->csr, ret));
 }
 
+static struct bytes names_of(const struct ca_request *r) {
+    const struct pki_extension *names = pki_csr_extension(&r->csr, PKI_OID_SUBJECT_ALT_NAME);
+    return names ? names->value : (struct bytes){0};
+}
+
 /* What makes two requests the same: key, subject and proven identity; not the request's bytes,
  * which PoP linking and ECDSA change from try to try. Of a proof, whose key is new in each try, it
- * is code and issuer. */
+ * is code and issuer; of the server's own, whose key may stay on its token for years while its
+ * names change, its names count, too. */
 static bool make_key(struct ca_request *r) {
     /* An authority stays the same when its own certificate is renewed. */
     struct bytes identity = r->proof ? bytes_str(r->label->tenant->issuer->name)
@@ -191,6 +197,8 @@ static bool make_key(struct ca_request *r) {
     _Static_assert(sizeof parts / sizeof parts[0] == 7 + CA_KEYGEN_PARTS, "room for those");
     if (r->generated)
         ca_keygen_parts(r, &parts[7]);
+    else if (r->label->profile->kind == CA_KIND_TLS_SERVER)
+        parts[7] = names_of(r);
     return !ca_hash(r->service->hasher, parts, sizeof parts / sizeof parts[0], r->key);
 }
 

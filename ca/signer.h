@@ -16,17 +16,19 @@ struct ca_signer;
 enum ca_ticket_kind {
     CA_TICKET_CERTIFICATE,
     CA_TICKET_CMC,
-    CA_TICKET_CRL,    /* by the issuer's key */
-    CA_TICKET_OCSP,   /* by the issuer's OCSP key, never by its own */
-    CA_TICKET_FILTER, /* by the issuer's key */
-    CA_TICKET_KEYGEN, /* by the issuer's key */
+    CA_TICKET_CRL,           /* by the issuer's key */
+    CA_TICKET_OCSP,          /* by the issuer's OCSP key, never by its own */
+    CA_TICKET_FILTER,        /* by the issuer's key */
+    CA_TICKET_KEYGEN,        /* by the issuer's key */
+    CA_TICKET_TLS_HANDSHAKE, /* by the TLS server's key; no issuer */
+    CA_TICKET_TLS_REQUEST,   /* likewise */
 };
 
 /* One signature wanted. Only ca_lint makes the lint token, so no unlinted certificate can be
  * asked for. The caller keeps it until `done`. */
 struct ca_ticket {
     enum ca_ticket_kind kind;
-    const char *issuer;
+    const char *issuer; /* "" where there is none */
     /* CERTIFICATE */
     struct ca_lint_token lint; /* names the TBS it was made for */
     const char *profile;
@@ -41,6 +43,7 @@ struct ca_ticket {
     /* OCSP: `content` is a DER ResponseData (RFC 6960, 4.2.1). FILTER: a revocation filter's header
      * (pki/filter.h). CRL: the DER TBSCertList (RFC 5280, 5.1.2), which may have megabytes,
      * stands in a sealed memory file. The signature is over these octets. */
+    /* TLS_*: `content` as in ipc_tls_ticket; the signature is over these octets. */
     int content_fd; /* CRL only; the caller's */
     /* Called once, never from inside `sign`. signature is valid during the call.
      * IPC_SIGN_OK, or why not. */

@@ -93,9 +93,8 @@ static enum tm_err check_environment(const struct conf_check *c, size_t index) {
     return TM_OK;
 }
 
-enum tm_err conf_check_issuer_token(const struct conf *conf, const struct conf_issuer *issuer,
-                                    const char **ret_fault) {
-    size_t token = conf_token_named(conf, issuer->token);
+static enum tm_err check_place(const struct conf *conf, const char *name, const char **ret_fault) {
+    size_t token = conf_token_named(conf, name);
     if (token == conf_token_count(conf))
         *ret_fault = "is not the name of one of the tokens";
     else if (conf_token(conf, token)->standby_for)
@@ -103,6 +102,25 @@ enum tm_err conf_check_issuer_token(const struct conf *conf, const struct conf_i
     else
         return TM_OK;
     return TM_EPARSE;
+}
+
+enum tm_err conf_check_issuer_token(const struct conf *conf, const struct conf_issuer *issuer,
+                                    const char **ret_fault) {
+    return check_place(conf, issuer->token, ret_fault);
+}
+
+static enum tm_err check_tls_key(const struct conf_check *c) {
+    const struct conf_tls *tls = &c->conf->tls;
+    const char *fault;
+    if (!tls->key_label)
+        return tls->token ? CONF_REFUSE(c, "tls.token", "has a meaning with tls.key_label only")
+                          : TM_OK;
+    if (!tls->self_issue)
+        return CONF_REFUSE(c, "tls.key_label",
+                           "needs tls.self_issue: only so the key's certificate can be had");
+    if (check_place(c->conf, tls->token, &fault))
+        return CONF_REFUSE(c, "tls.token", "\"%s\" %s", tls->token, fault);
+    return TM_OK;
 }
 
 static enum tm_err check_issuers(const struct conf_check *c) {
@@ -128,5 +146,7 @@ enum tm_err conf_check_tokens(const struct conf_check *c) {
         if (!err)
             err = check_environment(c, i);
     }
+    if (!err)
+        err = check_tls_key(c);
     return err ? err : check_issuers(c);
 }

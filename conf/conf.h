@@ -30,7 +30,9 @@ struct conf_listen {
 
 struct conf_tls {
     char *certificate;         /* PEM: leaf, then chain */
-    char *key;                 /* PEM */
+    char *key;                 /* PEM; not used with key_label */
+    char *key_label;           /* CKA_LABEL of the key on a token; NULL: it is in `key` */
+    char *token;               /* name of that conf_signer; NULL: the section `signer` */
     bool self_issue;           /* touchmarkd obtains and renews both from its own CA */
     struct conf_strings names; /* DNS names and IP addresses of the server, for self_issue */
     char *profile;             /* for self_issue */
@@ -220,7 +222,7 @@ size_t conf_token_primary(const struct conf *conf, size_t index);
 /* The N of "fd:N" for its PIN; -1: it comes from elsewhere. Only signers may read it. */
 int conf_pin_fd(const struct conf_signer *token);
 bool conf_pin_prompts(const struct conf_signer *token);
-/* Has an issuer its keys there? If not, nobody needs its signer. */
+/* Has an issuer or the TLS server its keys there? If not, nobody needs its signer. */
 bool conf_token_used(const struct conf *conf, size_t index);
 
 /* The word for conf.environment: "dev", "test" or "prod". */

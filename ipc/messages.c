@@ -111,6 +111,24 @@ static const struct codec_field keygen_ticket_fields[] = {
     CODEC_BLOB(struct ipc_keygen_ticket, digest, IPC_DIGEST_MAX),
 };
 
+static const struct codec_field tls_ticket_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_tls_ticket, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_tls_ticket, kind, IPC_TLS_KIND_LAST),
+    CODEC_BLOB(struct ipc_tls_ticket, content, IPC_TLS_MAX),
+};
+
+static const struct codec_field tls_ask_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_tls_ask, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_tls_ask, kind, IPC_TLS_KIND_LAST),
+    CODEC_BLOB(struct ipc_tls_ask, content, IPC_TLS_MAX),
+};
+
+static const struct codec_field tls_answer_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_tls_answer, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_tls_answer, good, 1),
+    CODEC_BLOB(struct ipc_tls_answer, octets, IPC_SIGNATURE_MAX),
+};
+
 static const struct codec_field publish_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_publish, kind, IPC_PUBLISH_KIND_LAST),
     CODEC_STRING(struct ipc_publish, issuer),
@@ -162,7 +180,7 @@ static const struct codec_field signed_fields[] = {
 static const struct codec_field key_fields[] = {
     CODEC_INT(CODEC_U16, struct ipc_key, index, 0), CODEC_INT(CODEC_U16, struct ipc_key, count, 0),
     CODEC_STRING(struct ipc_key, issuer),           CODEC_INT(CODEC_U8, struct ipc_key, ocsp, 1),
-    CODEC_BLOB(struct ipc_key, spki, IPC_SPKI_MAX),
+    CODEC_INT(CODEC_U8, struct ipc_key, tls, 1),    CODEC_BLOB(struct ipc_key, spki, IPC_SPKI_MAX),
 };
 
 static const struct codec_field upstream_ask_fields[] = {
@@ -239,6 +257,12 @@ const struct codec_schema ipc_status_ticket_schema =
     SCHEMA(ipc_status_ticket, IPC_TYPE_STATUS_TICKET, status_ticket_fields);
 const struct codec_schema ipc_keygen_ticket_schema =
     SCHEMA(ipc_keygen_ticket, IPC_TYPE_KEYGEN_TICKET, keygen_ticket_fields);
+const struct codec_schema ipc_tls_ticket_schema =
+    SCHEMA(ipc_tls_ticket, IPC_TYPE_TLS_TICKET, tls_ticket_fields);
+const struct codec_schema ipc_tls_ask_schema =
+    SCHEMA(ipc_tls_ask, IPC_TYPE_TLS_ASK, tls_ask_fields);
+const struct codec_schema ipc_tls_answer_schema =
+    SCHEMA(ipc_tls_answer, IPC_TYPE_TLS_ANSWER, tls_answer_fields);
 const struct codec_schema ipc_publish_schema =
     SCHEMA(ipc_publish, IPC_TYPE_PUBLISH, publish_fields);
 const struct codec_schema ipc_published_schema =

@@ -27,6 +27,7 @@
 #define IPC_SECRET_MAX 128        /* one-time enrollment secret */
 #define IPC_TEXT_MAX 255          /* one clear sentence */
 #define IPC_SIGNATURE_MAX 8192
+#define IPC_TLS_MAX 8192    /* DER of a CertificationRequestInfo, or less */
 #define IPC_BINDING_MAX 64  /* channel binding octets, before base64 */
 #define IPC_ADDRESS_MAX 64  /* "192.0.2.1:4711", "[2001:db8::1]:4711", "group/edge/device" */
 #define IPC_EVENT_MAX 4096  /* octets of one event's JSON */
@@ -49,6 +50,8 @@ enum ipc_type {
     IPC_TYPE_OCSP_ASK = 0x010b,
     IPC_TYPE_OCSP_ANSWER = 0x010c,
     IPC_TYPE_OCSP_DROP = 0x010d,
+    IPC_TYPE_TLS_ASK = 0x010e,
+    IPC_TYPE_TLS_ANSWER = 0x010f,
     IPC_TYPE_TICKET = 0x0201,
     IPC_TYPE_SIGNED = 0x0202,
     IPC_TYPE_KEY = 0x0203,
@@ -57,6 +60,7 @@ enum ipc_type {
     IPC_TYPE_KEYGEN_TICKET = 0x0206,
     IPC_TYPE_UPSTREAM_ASK = 0x0207,
     IPC_TYPE_UPSTREAM_ANSWER = 0x0208,
+    IPC_TYPE_TLS_TICKET = 0x0209,
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
@@ -225,6 +229,25 @@ struct ipc_ocsp_drop {
     uint8_t serial[20];
 };
 
+/* The TLS server's key when it is on a token: what is wanted of it. */
+enum ipc_tls_kind {
+    IPC_TLS_HANDSHAKE = 1, /* `content` is that of a server's CertificateVerify (RFC 8446, 4.4.3) */
+    IPC_TLS_REQUEST, /* `content` is a CertificationRequestInfo (RFC 2986, 4.1) for this key */
+    IPC_TLS_KEY,     /* no signature, but its SubjectPublicKeyInfo: never in a ticket */
+    IPC_TLS_KIND_LAST = IPC_TLS_KEY,
+};
+/* Front to core (HANDSHAKE) or tlscert to core (the others). */
+struct ipc_tls_ask {
+    uint64_t id;  /* unique per process */
+    uint8_t kind; /* enum ipc_tls_kind */
+    struct bytes content;
+};
+struct ipc_tls_answer {
+    uint64_t id;
+    uint8_t good;        /* bool; false: not now, and `octets` is empty */
+    struct bytes octets; /* the signature, verified, or the DER SubjectPublicKeyInfo */
+};
+
 /* Core to signer: sign this to-be-signed certificate. IDs rise strictly on one
  * link, so a ticket can be redeemed once. */
 struct ipc_ticket {
@@ -273,6 +296,15 @@ struct ipc_keygen_ticket {
     struct bytes digest; /* by the digest that goes with the key (ca_issuer_digest) */
 };
 
+/* Core to signer: a signature of the TLS server's key. The signer signs only what is of the kind's
+ * form, and a request only if it is for this key. Answered by ipc_signed. IDs are one series with
+ * tickets. */
+struct ipc_tls_ticket {
+    uint64_t id;
+    uint8_t kind; /* enum ipc_tls_kind */
+    struct bytes content;
+};
+
 enum ipc_sign_status {
     IPC_SIGN_OK = 1,
     IPC_SIGN_REFUSED, /* the ticket breaks a rule: never try again */
@@ -295,6 +327,7 @@ struct ipc_key {
     uint16_t count;
     char issuer[IPC_NAME_MAX + 1];
     uint8_t ocsp;      /* bool: the issuer's OCSP key, not its own */
+    uint8_t tls;       /* bool: the TLS server's key, of no issuer */
     struct bytes spki; /* DER SubjectPublicKeyInfo read from the token */
 };
 
@@ -362,6 +395,6 @@ extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refuse
     ipc_cmc_ticket_schema, ipc_keygen_ticket_schema, ipc_status_ticket_schema, ipc_ticket_schema,
     ipc_signed_schema, ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
     ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema, ipc_upstream_ask_schema,
-    ipc_upstream_answer_schema;
+    ipc_upstream_answer_schema, ipc_tls_ask_schema, ipc_tls_answer_schema, ipc_tls_ticket_schema;
 
 #endif

@@ -16,6 +16,8 @@ static enum tm_err decode(struct bytes message, struct hsm_order *order) {
         return codec_decode(&ipc_cmc_ticket_schema, message, &order->u.cmc);
     case IPC_TYPE_KEYGEN_TICKET:
         return codec_decode(&ipc_keygen_ticket_schema, message, &order->u.keygen);
+    case IPC_TYPE_TLS_TICKET:
+        return codec_decode(&ipc_tls_ticket_schema, message, &order->u.tls);
     case IPC_TYPE_STATUS_TICKET:
         return codec_decode(&ipc_status_ticket_schema, message, &order->u.status);
     default:
@@ -53,6 +55,8 @@ uint64_t hsm_order_id(const struct hsm_order *order) {
         return order->u.cmc.id;
     case IPC_TYPE_KEYGEN_TICKET:
         return order->u.keygen.id;
+    case IPC_TYPE_TLS_TICKET:
+        return order->u.tls.id;
     case IPC_TYPE_STATUS_TICKET:
         return order->u.status.id;
     default:
@@ -66,6 +70,8 @@ const char *hsm_order_issuer(const struct hsm_order *order) {
         return order->u.cmc.issuer;
     case IPC_TYPE_KEYGEN_TICKET:
         return order->u.keygen.issuer;
+    case IPC_TYPE_TLS_TICKET:
+        return "the TLS server";
     case IPC_TYPE_STATUS_TICKET:
         return order->u.status.issuer;
     default:
@@ -91,6 +97,8 @@ const char *hsm_order_what(const struct hsm_order *order) {
         return "a CMC response";
     case IPC_TYPE_KEYGEN_TICKET:
         return "a generated key";
+    case IPC_TYPE_TLS_TICKET:
+        return order->u.tls.kind == IPC_TLS_REQUEST ? "a request" : "a handshake";
     case IPC_TYPE_STATUS_TICKET:
         return what_status((enum ipc_status_kind)order->u.status.kind);
     default:
@@ -116,6 +124,9 @@ enum tm_err hsm_order_judge(struct hsm_order *order, const struct hsm_rules *rul
     switch (order->type) {
     case IPC_TYPE_STATUS_TICKET:
         err = hsm_status_ticket_check(rules, &order->u.status, order->file, now_ms, &permit, text);
+        break;
+    case IPC_TYPE_TLS_TICKET:
+        err = hsm_tls_ticket_check(rules, &order->u.tls, &permit, text);
         break;
     case IPC_TYPE_CMC_TICKET:
         err = hsm_cmc_ticket_check(rules, &order->u.cmc, now_ms, &permit.issuer, &attributes, text);

@@ -16,6 +16,7 @@ struct hsm_order {
         struct ipc_cmc_ticket cmc;
         struct ipc_keygen_ticket keygen;
         struct ipc_status_ticket status;
+        struct ipc_tls_ticket tls;
     } u;
     int fd;            /* that came with it, -1: none */
     struct bytes file; /* mapped from fd while it is judged and signed */

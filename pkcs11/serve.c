@@ -33,6 +33,8 @@ static enum claim redeem(struct hsm_signer *signer, struct hsm_link *link, uint6
 
 static bool is_below_ceiling(struct hsm_signer *signer, const struct hsm_permit *permit) {
     int64_t now = clock_mono_ms();
+    if (permit->tls)
+        return true; /* anybody can connect, and would use up what is there for certificates */
     (void)pthread_mutex_lock(&signer->lock);
     bool good = (!permit->proof || hsm_ceiling_take(&signer->proofs, now)) &&
                 hsm_ceiling_take(&signer->ceiling, now);
@@ -75,8 +77,9 @@ static enum ipc_sign_status work(struct hsm_worker *worker, struct ipc_signed *a
     struct hsm_permit permit;
     if (hsm_order_judge(&worker->order, &signer->rules, clock_wall_ms(), &permit, answer->text))
         return IPC_SIGN_REFUSED;
-    struct hsm_key *key =
-        permit.ocsp ? signer->ocsp_keys[permit.issuer] : signer->keys[permit.issuer];
+    struct hsm_key *key = permit.tls    ? signer->tls_key
+                          : permit.ocsp ? signer->ocsp_keys[permit.issuer]
+                                        : signer->keys[permit.issuer];
     if (!key)
         return say(answer, IPC_SIGN_REFUSED, "the issuer's key is not on the token");
     if (!is_below_ceiling(signer, &permit))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The signer's inside, shared by its two halves: signer.c owns it, serve.c's threads serve
- * tickets with it. Internal to pkcs11/. */
+/* The signer's inside, shared by its parts: signer.c owns it, signer_keys.c finds its keys,
+ * serve.c's threads serve tickets with it. Internal to pkcs11/. */
 #ifndef TOUCHMARK_PKCS11_SERVE_H
 #define TOUCHMARK_PKCS11_SERVE_H
 
@@ -33,6 +33,7 @@ struct hsm_signer {
     struct hsm_key **keys;            /* by issuer */
     struct hsm_key **ocsp_keys;       /* by issuer; NULL: it has none */
     struct hsm_ocsp_name *ocsp_names; /* by issuer */
+    struct hsm_key *tls_key;          /* NULL: it is not on this token */
     const struct ca_issuer **issuers; /* by issuer */
     struct hsm_rules rules;
     struct hsm_worker *workers; /* config.threads of them, worker_count run */
@@ -54,6 +55,9 @@ struct hsm_signer {
  * the core over gets no more. */
 #define HSM_PROOFS_MAX 16
 #define HSM_PROOFS_PERIOD_MS (INT64_C(24) * 3600 * 1000)
+
+/* After the token is open. What is wrong with which key stands in text: see hsm_signer_open. */
+MUST_USE enum tm_err hsm_signer_find_keys(struct hsm_signer *signer, char text[HSM_TEXT_MAX]);
 
 /* A thread's main: serves links until the signer closes. arg: struct hsm_worker. */
 void *hsm_serve(void *arg);

@@ -12,101 +12,11 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "ca/ocsp.h"
 #include "ipc/link.h"
 #include "pkcs11/serve.h"
 
 typedef struct hsm_signer hsm_signer;
 AUTO_DEFINE(hsm_signer, hsm_signer_close)
-
-static enum tm_err find_labelled(const struct hsm_signer_issuer *wanted, const char *label,
-                                 hsm_signer *signer, struct hsm_key **ret_key,
-                                 char text[HSM_TEXT_MAX]) {
-    char reason[HSM_TEXT_MAX];
-    enum tm_err err = hsm_key_find(signer->token, label, ret_key, reason);
-    if (err)
-        (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: %.150s", wanted->issuer->name, reason);
-    return err;
-}
-
-static enum tm_err find_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
-                            size_t index, char text[HSM_TEXT_MAX]) {
-    struct hsm_key *key = NULL;
-    enum tm_err err = find_labelled(wanted, wanted->key_label, signer, &key, text);
-    if (err)
-        return err;
-    if (!ca_issuer_has_key(wanted->issuer, hsm_key_spki(key))) {
-        (void)snprintf(text, HSM_TEXT_MAX,
-                       "issuer %s: the token's key \"%.64s\" is not the one in its certificate",
-                       wanted->issuer->name, wanted->key_label);
-        return TM_EDENIED;
-    }
-    signer->keys[index] = key;
-    return TM_OK;
-}
-
-/* A token that fails is another matter than a key that is not there. */
-static enum tm_err forgive(const struct hsm_signer_issuer *wanted, enum tm_err err,
-                           const char *text) {
-    if (!wanted->optional || (err != TM_ENOTFOUND && err != TM_EDENIED))
-        return err;
-    log_warn("%s; it signs nothing", text);
-    return TM_OK;
-}
-
-/* Who may say what is revoked must not be able to issue: RFC 6960, 4.2.2.2. */
-static bool is_issuers(const hsm_signer *signer, const struct hsm_key *key) {
-    for (size_t i = 0; i < signer->config.issuer_count; i++)
-        if (ca_issuer_has_key(signer->issuers[i], hsm_key_spki(key)))
-            return true;
-    return false;
-}
-
-/* After all issuers' keys were found. */
-static enum tm_err find_ocsp_key(const struct hsm_signer_issuer *wanted, hsm_signer *signer,
-                                 size_t index, char text[HSM_TEXT_MAX]) {
-    struct hsm_key *key = NULL;
-    struct pki_spki spki;
-    if (!wanted->ocsp_key_label || wanted->elsewhere)
-        return TM_OK;
-    enum tm_err err = find_labelled(wanted, wanted->ocsp_key_label, signer, &key, text);
-    if (err)
-        return err;
-    if (is_issuers(signer, key)) {
-        (void)snprintf(text, HSM_TEXT_MAX,
-                       "issuer %s: the OCSP key \"%.64s\" is a CA's own key (RFC 6960, 4.2.2.2)",
-                       wanted->issuer->name, wanted->ocsp_key_label);
-        return TM_EDENIED;
-    }
-    if (pki_spki_parse(hsm_key_spki(key), &spki) ||
-        ca_ocsp_key_hash(&spki, signer->ocsp_names[index].key_hash)) {
-        (void)snprintf(text, HSM_TEXT_MAX, "issuer %s: the OCSP key cannot be hashed",
-                       wanted->issuer->name);
-        return TM_ECRYPTO;
-    }
-    signer->ocsp_keys[index] = key;
-    signer->ocsp_names[index].there = true;
-    return TM_OK;
-}
-
-static enum tm_err find_keys(hsm_signer *signer, char text[HSM_TEXT_MAX]) {
-    const struct hsm_signer_config *config = &signer->config;
-    enum tm_err err = TM_OK;
-    for (size_t i = 0; i < config->issuer_count && !err; i++) {
-        signer->issuers[i] = config->issuers[i].issuer;
-        if (config->issuers[i].elsewhere)
-            continue;
-        err = find_key(&config->issuers[i], signer, i, text);
-        if (err)
-            err = forgive(&config->issuers[i], err, text);
-    }
-    for (size_t i = 0; i < config->issuer_count && !err; i++) {
-        err = find_ocsp_key(&config->issuers[i], signer, i, text);
-        if (err)
-            err = forgive(&config->issuers[i], err, text);
-    }
-    return err;
-}
 
 static enum tm_err check_token(const struct hsm_signer_config *config, hsm_signer *signer,
                                char text[HSM_TEXT_MAX]) {
@@ -190,7 +100,7 @@ enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *
     if (!err)
         err = check_token(config, signer, text);
     if (!err)
-        err = find_keys(signer, text);
+        err = hsm_signer_find_keys(signer, text);
     if (!err)
         *ret_signer = TAKE(signer);
     return err;
@@ -207,13 +117,22 @@ static enum tm_err tell_key(const hsm_signer *signer, int socket, struct ipc_key
     return err;
 }
 
-/* The OCSP keys first: who has seen every issuer's has then seen all. */
+static enum tm_err tell_tls_key(const hsm_signer *signer, int socket, struct ipc_key *key) {
+    struct ipc_key tls = {.index = key->index, .count = key->count, .tls = true};
+    if (!signer->tls_key)
+        return TM_OK;
+    tls.spki = hsm_key_spki(signer->tls_key);
+    key->index++;
+    return ipc_send(socket, &ipc_key_schema, &tls);
+}
+
+/* The others first, the issuers' own last: who has seen every issuer's has then seen all. */
 static enum tm_err tell_keys(const hsm_signer *signer, int socket) {
-    struct ipc_key key = {.ocsp = true};
-    enum tm_err err = TM_OK;
+    struct ipc_key key = {.ocsp = true, .count = signer->tls_key != NULL};
     for (size_t i = 0; i < signer->config.issuer_count; i++)
         key.count =
             (uint16_t)(key.count + (signer->ocsp_keys[i] != NULL) + (signer->keys[i] != NULL));
+    enum tm_err err = tell_tls_key(signer, socket, &key);
     for (size_t i = 0; i < signer->config.issuer_count && !err; i++)
         err = tell_key(signer, socket, &key, i, signer->ocsp_keys[i]);
     key.ocsp = false;

@@ -4,7 +4,8 @@
  * each against the profile it names, sign on the token, and answer on the same socket. It
  * signs tickets, never bytes: the TBS is parsed again here and held against the profile
  * and issuer the signer was started with; of a PKIResponse (CMC) it makes the signed attributes
- * itself; a CRL, an OCSP answer and a filter's header are parsed whole, and numbers only rise. It
+ * itself; a CRL, an OCSP answer and a filter's header are parsed whole, and numbers only rise. With
+ * the TLS server's key it signs what a handshake needs, and requests for that key. It
  * owns the PIN and the token and nothing else.
  *
  * When a signature takes longer than the watchdog allows, or the token fails, the
@@ -33,6 +34,7 @@ struct hsm_signer_config {
     struct hsm_token_config token;
     const struct hsm_signer_issuer *issuers;
     size_t issuer_count;
+    const char *tls_key_label; /* of the TLS server's key; NULL: it is not on this token */
     const struct ca_profile *profiles;
     size_t profile_count;
     unsigned threads;
@@ -47,9 +49,9 @@ struct hsm_signer_config {
 };
 
 /* Opens the token, finds every issuer's key and compares it with the pinned certificate
- * (a wrong key is refused: TM_EDENIED, as is an OCSP key that is an issuer's). Starts no thread.
- * `pin` is wiped by the caller. What the config points to stays the caller's and must outlive the
- * signer. A module can hang here; only whoever started the process can help then. */
+ * (a wrong key is refused: TM_EDENIED, as is an OCSP or TLS key that is an issuer's). Starts no
+ * thread. `pin` is wiped by the caller. What the config points to stays the caller's and must
+ * outlive the signer. A module can hang here; only whoever started the process can help then. */
 MUST_USE enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *pin,
                                      struct hsm_signer **ret_signer, char text[HSM_TEXT_MAX]);
 /* Serves a core over `socket` (taken over) until hsm_signer_link is called again or the

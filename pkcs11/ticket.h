@@ -30,6 +30,7 @@ struct hsm_rules {
     const struct ca_profile *profiles;
     size_t profile_count;
     const struct hsm_ocsp_name *ocsp; /* by issuer; NULL: no issuer has an OCSP key */
+    struct bytes tls_spki;            /* of the TLS server's key; empty: it is not on this token */
 };
 
 /* Is there an issuer of this name? */
@@ -65,12 +66,20 @@ MUST_USE enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
 struct hsm_permit {
     size_t issuer;
     bool ocsp;            /* by the issuer's OCSP key, not its own */
+    bool tls;             /* by the TLS server's key, which no issuer has */
     bool proof;           /* a certificate of the kind proof, of which there are few */
     struct bytes message; /* borrowed from what was checked */
     bool numbered;        /* only if its number is above those before under its name */
     uint8_t name[HSM_NAME_SIZE];
     uint64_t number;
 };
+
+/* The same for the TLS server's key: the content of a server's CertificateVerify in TLS 1.3 (RFC
+ * 8446, 4.4.3), which begins with blanks and so is nothing else, or a CertificationRequestInfo (RFC
+ * 2986, 4.1) for this very key, which says so itself. */
+MUST_USE enum tm_err hsm_tls_ticket_check(const struct hsm_rules *rules,
+                                          const struct ipc_tls_ticket *ticket,
+                                          struct hsm_permit *ret, char text[IPC_TEXT_MAX + 1]);
 
 /* From the start of a walk over all certificates to the ticket for what came of it. */
 #define HSM_STATUS_AGE_MS INT64_C(1800000)

@@ -84,6 +84,13 @@ static struct hsm_signer_issuer keys_of(const struct signer *signer, size_t issu
                                                    setup->tokens[signer->role->index].primary};
 }
 
+static const char *tls_key_of(const struct signer *signer) {
+    const struct core_setup *setup = &signer->setup;
+    bool here =
+        setup->has_tls_key && setup->tls_token == setup->tokens[signer->role->index].primary;
+    return here ? signer->role->conf->tls.key_label : NULL;
+}
+
 static enum tm_err configure(struct signer *signer) {
     const struct conf *conf = signer->role->conf;
     signer->token = conf_token(conf, signer->role->index);
@@ -101,6 +108,7 @@ static enum tm_err configure(struct signer *signer) {
         .token = {.module = signer->token->module, .label = signer->token->token},
         .issuers = signer->issuers,
         .issuer_count = count,
+        .tls_key_label = tls_key_of(signer),
         .profiles = signer->setup.profiles,
         .profile_count = signer->setup.profile_count,
         .threads = (unsigned)signer->token->threads,

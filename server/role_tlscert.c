@@ -26,7 +26,10 @@ struct tlscert {
     struct core_setup setup;
     const struct ca_tenant *tenant;
     enum tlscert_state state;
-    EVP_PKEY *key;
+    enum { ASK_KEY, ASK_SIGNATURE, ASK_CERTIFICATE } step; /* the first two: a key on a token */
+    EVP_PKEY *key;                                         /* or the public one of the token's */
+    uint8_t info_room[IPC_TLS_MAX];
+    struct buf info;
     struct tlscert_output *output;
     uint8_t csr_room[IPC_CSR_MAX];
     struct buf csr;
@@ -38,16 +41,29 @@ struct tlscert {
 
 /* What the fronts can do decides: with a certificate that still serves they need not wait. */
 static void fail(struct tlscert *t, int exit_code) {
-    role_fail(t->role, t->state == TLSCERT_DUE ? ROLE_EXIT_SERVES : exit_code);
+    role_fail(t->role, t->state != TLSCERT_UNUSABLE ? ROLE_EXIT_SERVES : exit_code);
+}
+
+static enum tm_err ask_token(struct tlscert *t, enum ipc_tls_kind kind, struct bytes content) {
+    const struct ipc_tls_ask question = {
+        .id = t->id + t->step, .kind = (uint8_t)kind, .content = content};
+    return ipc_link_send(t->core, &ipc_tls_ask_schema, &question);
+}
+
+static enum tm_err ask_certificate(struct tlscert *t) {
+    const struct ipc_enroll enroll = {.id = t->id,
+                                      .operation = IPC_OP_ENROLL,
+                                      .origin = IPC_ORIGIN_LOCAL,
+                                      .remote = "local",
+                                      .csr = buf_bytes(&t->csr)};
+    return ipc_link_send(t->core, &ipc_enroll_schema, &enroll);
 }
 
 static void ask(struct tlscert *t) {
-    struct ipc_enroll enroll = {.id = t->id,
-                                .operation = IPC_OP_ENROLL,
-                                .origin = IPC_ORIGIN_LOCAL,
-                                .remote = "local",
-                                .csr = buf_bytes(&t->csr)};
-    enum tm_err err = ipc_link_send(t->core, &ipc_enroll_schema, &enroll);
+    enum tm_err err = t->step == ASK_KEY ? ask_token(t, IPC_TLS_KEY, (struct bytes){0})
+                      : t->step == ASK_SIGNATURE
+                          ? ask_token(t, IPC_TLS_REQUEST, buf_bytes(&t->info))
+                          : ask_certificate(t);
     if (err && err != TM_ECLOSED) { /* closed: another link comes with the next core */
         log_error("the core cannot be asked: %s", tm_err_name(err));
         fail(t, ROLE_EXIT_FAILED);
@@ -129,14 +145,59 @@ static void answered(struct tlscert *t, const struct ipc_reply *reply) {
     }
 }
 
+static enum tm_err take_key(struct tlscert *t, struct bytes spki) {
+    const struct conf_tls *tls = &t->role->conf->tls;
+    const char *reason;
+    const unsigned char *at = spki.p;
+    t->state = tlscert_check(tls, t->tenant->issuer, spki, clock_wall_ms(), &reason);
+    if (t->state == TLSCERT_CURRENT) {
+        role_exit(t->role);
+        return TM_OK;
+    }
+    log_info("the server needs a new certificate: %s", reason);
+    t->key = d2i_PUBKEY(NULL, &at, (long)spki.n);
+    enum tm_err err = t->key ? tlscert_make_info(t->key, &tls->names, &t->info) : TM_ECRYPTO;
+    t->step = ASK_SIGNATURE;
+    if (!err)
+        ask(t);
+    return err;
+}
+
+static enum tm_err take_signature(struct tlscert *t, struct bytes signature) {
+    enum tm_err err = tlscert_join_csr(t->key, buf_bytes(&t->info), signature, &t->csr);
+    t->step = ASK_CERTIFICATE;
+    if (!err)
+        ask(t);
+    return err;
+}
+
+/* The signer may not be there yet. */
+static void token_answered(struct tlscert *t, const struct ipc_tls_answer *answer) {
+    if (!answer->good) {
+        retry_later(t, 0);
+        return;
+    }
+    enum tm_err err =
+        t->step == ASK_KEY ? take_key(t, answer->octets) : take_signature(t, answer->octets);
+    if (err) {
+        log_error("no request for the server certificate: %s", tm_err_name(err));
+        fail(t, ROLE_EXIT_FAILED);
+    }
+}
+
 static void core_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
     struct tlscert *t = arg;
     struct ipc_reply reply;
+    struct ipc_tls_answer answer;
     (void)link;
     if (fd >= 0)
         (void)close(fd);
     if (codec_decode(&ipc_reply_schema, message, &reply) == TM_OK && reply.id == t->id)
         answered(t, &reply);
+    else if (t->step != ASK_CERTIFICATE &&
+             codec_decode(&ipc_tls_answer_schema, message, &answer) == TM_OK &&
+             answer.id == t->id + t->step)
+        token_answered(t, &answer);
 }
 
 static void core_closed(void *arg, struct ipc_link *link) {
@@ -167,6 +228,13 @@ static void drain(struct role *role) {
     fail(role->self, ROLE_EXIT_FAILED);
 }
 
+static enum tm_err make_own_request(struct tlscert *t) {
+    enum tm_err err = tlscert_make_key(&t->key);
+    if (!err)
+        err = tlscert_output_key(t->output, t->key);
+    return err ? err : tlscert_make_csr(t->key, &t->role->conf->tls.names, &t->csr);
+}
+
 static enum tm_err make_request(struct tlscert *t) {
     const struct conf *conf = t->role->conf;
     enum tm_err err = tlscert_output_prepare(&conf->tls, conf->process.user);
@@ -174,12 +242,8 @@ static enum tm_err make_request(struct tlscert *t) {
         err = role_drop(t->role);
     if (!err)
         err = tlscert_output_open(&conf->tls, &t->output);
-    if (!err)
-        err = tlscert_make_key(&t->key);
-    if (!err)
-        err = tlscert_output_key(t->output, t->key);
-    if (!err)
-        err = tlscert_make_csr(t->key, &conf->tls.names, &t->csr);
+    if (!err && t->step == ASK_CERTIFICATE)
+        err = make_own_request(t);
     if (!err && RAND_bytes((unsigned char *)&t->id, sizeof t->id) != 1)
         err = TM_ECRYPTO;
     return err;
@@ -191,12 +255,15 @@ static enum tm_err begin(struct tlscert *t) {
     if (err || !t->setup.has_server)
         return err ? err : TM_EINVAL;
     t->tenant = t->setup.server.tenant;
-    t->state = tlscert_check(&t->role->conf->tls, t->tenant->issuer, clock_wall_ms(), &reason);
-    if (t->state == TLSCERT_CURRENT) {
+    t->step = t->role->conf->tls.key_label ? ASK_KEY : ASK_CERTIFICATE;
+    t->state = tlscert_check(&t->role->conf->tls, t->tenant->issuer, (struct bytes){0},
+                             clock_wall_ms(), &reason);
+    if (t->state == TLSCERT_CURRENT && t->step == ASK_CERTIFICATE) {
         role_exit(t->role);
         return TM_OK;
     }
-    log_info("the server needs a new certificate: %s", reason);
+    if (t->step == ASK_CERTIFICATE)
+        log_info("the server needs a new certificate: %s", reason);
     err = make_request(t);
     if (!err)
         err = role_ready(t->role);
@@ -212,13 +279,14 @@ enum tm_err tlscert_start(struct role *role) {
     t->role = role;
     t->state = TLSCERT_UNUSABLE;
     t->csr = BUF_ON(t->csr_room);
+    t->info = BUF_ON(t->info_room);
     t->again = (struct loop_timer){.fn = ask_again, .arg = t};
     t->give_up = (struct loop_timer){.fn = give_up, .arg = t};
     role->self = t;
     role->linked = linked;
     role->drain = drain;
     enum tm_err err = begin(t);
-    if (!err || t->state != TLSCERT_DUE)
+    if (!err || t->state == TLSCERT_UNUSABLE)
         return err;
     fail(t, ROLE_EXIT_SERVES);
     return TM_OK;

@@ -60,11 +60,11 @@ static void add_bridge(json_t *object, const struct core_admin_config *config) {
                                   json_integer((json_int_t)core_events_next(config->events)));
 }
 
-/* No issuer with a key on a token: no signer and no tokens. */
+/* No key on a token: no signer and no tokens. */
 static void add_signers(json_t *object, const struct core_admin_config *config) {
     const struct core_setup *setup = config->setup;
     json_t *upstream = json_object();
-    bool token = false;
+    bool token = setup->has_tls_key;
     for (size_t i = 0; i < setup->issuer_count; i++) {
         token |= !setup->issuers[i].remote;
         if (setup->issuers[i].remote)

@@ -18,6 +18,7 @@
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
 #include "server/core/restored.h"
+#include "server/core/tls_key.h"
 #include "server/core/worker.h"
 #include "store/store.h"
 
@@ -48,6 +49,7 @@ struct core {
     struct core_acts acts;
     struct core_publish *publish; /* NULL: there is no status service */
     struct core_ocsp *ocsp;       /* NULL: as before */
+    struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
     struct core_signer *signer;
     struct core_alarm alarm;
     struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
@@ -273,6 +275,7 @@ static enum tm_err open_faces(struct core *core) {
                                              .events = core->events,
                                              .publish = core->publish,
                                              .ocsp = core->ocsp,
+                                             .tls = core->tls,
                                              .queue = core->role->conf->core.queue};
     return core_faces_new(&config, &core->faces);
 }
@@ -330,6 +333,8 @@ static enum tm_err open_service(struct core *core) {
         err = core_worker_new(core->role->loop, &core->walker);
     if (!err)
         err = open_status(core);
+    if (!err && core->setup.has_tls_key)
+        err = core_tls_new(core->signer, &core->tls);
     if (!err)
         err = open_acts(core);
     return err ? err : open_faces(core);
@@ -490,6 +495,7 @@ void core_stop(struct role *role) {
     core_signer_free(core->signer);
     core_upstream_free(core->upstream);
     core_ocsp_free(core->ocsp);
+    core_tls_free(core->tls);
     core_publish_free(core->publish);
     core_acts_free(&core->acts);
     ca_service_free(core->service);

@@ -16,6 +16,7 @@
  *   events.c       the audit log as events for the bridge
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
+ *   tls_key.h      signatures of the TLS server's key when it is on a token
  *   signers.c      ca/signer.h over the links to the signer processes, one per token
  *   signer_health.c how the tokens are
  *   signer_link.h  one of these links
@@ -72,6 +73,8 @@ struct core_setup {
     size_t issuer_count;
     struct core_token *tokens;
     size_t token_count;
+    bool has_tls_key;            /* the TLS server's key is on a token */
+    size_t tls_token;            /* which; no standby */
     struct core_issuer *uses;    /* by issuer */
     struct core_trust *trust;    /* by tenant */
     struct ca_profile *profiles; /* those of labels, and of what is touchmarkd's own */
@@ -158,6 +161,8 @@ bool core_signer_shows(const struct core_signer *signer, size_t issuer);
  * the issuer's signer is. TM_ENOTFOUND: none was shown. */
 MUST_USE enum tm_err core_signer_ocsp_key(const struct core_signer *signer, const char *issuer,
                                           struct bytes *ret_spki);
+/* The same of the TLS server's key. */
+MUST_USE enum tm_err core_signer_tls_key(const struct core_signer *signer, struct bytes *ret_spki);
 struct core_token_health {
     const char *name;
     const char *standby_for; /* NULL: it is no standby */
@@ -168,7 +173,7 @@ struct core_token_health {
     uint64_t failures; /* since this core started */
     double mean_ms;    /* of the signatures of the last minute; negative: there were none */
 };
-/* False: no issuer has its keys there, and no signer runs. */
+/* False: no key that is used is there, and no signer runs. */
 bool core_signer_health(const struct core_signer *signer, size_t token,
                         struct core_token_health *ret);
 
@@ -212,6 +217,7 @@ uint64_t core_events_next(const struct core_events *events);
 struct core_faces;
 struct core_publish;
 struct core_ocsp;
+struct core_tls;
 struct core_faces_config {
     struct loop *loop;
     const struct core_setup *setup;
@@ -219,6 +225,7 @@ struct core_faces_config {
     struct core_events *events;   /* NULL: nobody wants any */
     struct core_publish *publish; /* NULL: there is no status service */
     struct core_ocsp *ocsp;       /* NULL: as before */
+    struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
     size_t queue;
 };
 MUST_USE enum tm_err core_faces_new(const struct core_faces_config *config,

@@ -8,6 +8,7 @@
 #include "server/core/core.h"
 #include "server/core/ocsp.h"
 #include "server/core/publish.h"
+#include "server/core/tls_key.h"
 
 struct face {
     struct core_faces *faces;
@@ -24,6 +25,7 @@ struct core_faces {
     struct core_events *events;
     struct core_publish *publish;
     struct core_ocsp *ocsp;
+    struct core_tls *tls;
     size_t queue;
     struct face *first;
 };
@@ -53,6 +55,7 @@ static void face_free(struct face *face) {
     core_events_unlink(face->faces->events, face->link);
     core_publish_unlink(face->faces->publish, face->link);
     core_ocsp_unlink(face->faces->ocsp, face->link);
+    core_tls_unlink(face->faces->tls, face->link);
     ipc_link_close(face->link);
     free(face);
 }
@@ -123,6 +126,12 @@ static bool take_ocsp_ask(const struct face *face, struct bytes message) {
            core_ocsp_asked(face->faces->ocsp, face->link, &ask);
 }
 
+static bool take_tls_ask(const struct face *face, struct bytes message) {
+    struct ipc_tls_ask ask;
+    return !codec_decode(&ipc_tls_ask_schema, message, &ask) &&
+           core_tls_asked(face->faces->tls, face->role, face->link, &ask);
+}
+
 static bool take(struct face *face, struct bytes message) {
     switch (codec_peek(message)) {
     case IPC_TYPE_ENROLL:
@@ -137,6 +146,8 @@ static bool take(struct face *face, struct bytes message) {
         return take_published(face, message);
     case IPC_TYPE_OCSP_ASK:
         return take_ocsp_ask(face, message);
+    case IPC_TYPE_TLS_ASK:
+        return take_tls_ask(face, message);
     default:
         return false;
     }
@@ -166,8 +177,9 @@ enum tm_err core_faces_new(const struct core_faces_config *config, struct core_f
     struct core_faces *faces = calloc(1, sizeof *faces);
     if (!faces)
         return TM_ENOMEM;
-    *faces = (struct core_faces){config->loop,    config->setup, config->service, config->events,
-                                 config->publish, config->ocsp,  config->queue,   NULL};
+    *faces = (struct core_faces){config->loop,   config->setup,   config->service,
+                                 config->events, config->publish, config->ocsp,
+                                 config->tls,    config->queue,   NULL};
     *ret_faces = faces;
     return TM_OK;
 }

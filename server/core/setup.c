@@ -57,6 +57,8 @@ static enum tm_err load_tokens(const struct conf *conf, struct core_setup *setup
                                                .watchdog_ms = conf_token(conf, i)->watchdog,
                                                .primary = conf_token_primary(conf, i),
                                                .standby = conf_token_standby(conf, i)};
+    setup->has_tls_key = conf->tls.key_label != NULL;
+    setup->tls_token = conf_token_named(conf, conf->tls.token);
     return TM_OK;
 }
 

@@ -30,6 +30,8 @@ size_t signers_issuer(const struct core_signer *s, const char *name) {
 
 bool signers_used(const struct core_signer *s, size_t token) {
     const struct core_setup *setup = s->config.setup;
+    if (setup->has_tls_key && setup->tls_token == setup->tokens[token].primary)
+        return true;
     for (size_t i = 0; i < setup->issuer_count; i++)
         if (!setup->issuers[i].remote && setup->uses[i].token == setup->tokens[token].primary)
             return true;
@@ -38,11 +40,16 @@ bool signers_used(const struct core_signer *s, size_t token) {
 
 /* ---- who asks ---- */
 
-/* The token that signs for the issuer now. */
-static const struct signer_link *link_for(const struct core_signer *s, size_t issuer) {
-    const struct signer_link *home = &s->links[s->config.setup->uses[issuer].token];
+/* The one of the pair that signs now. */
+static const struct signer_link *in_place_of(const struct core_signer *s, size_t token) {
+    const struct signer_link *home = &s->links[token];
     const struct signer_link *standby = signers_other(s, home);
     return !signers_in_order(home) && signers_in_order(standby) ? standby : home;
+}
+
+/* The token that signs for the issuer now. */
+static const struct signer_link *link_for(const struct core_signer *s, size_t issuer) {
+    return in_place_of(s, s->config.setup->uses[issuer].token);
 }
 
 bool core_signer_shows(const struct core_signer *s, size_t issuer) {
@@ -60,6 +67,16 @@ enum tm_err core_signer_ocsp_key(const struct core_signer *s, const char *issuer
     if (i == s->config.setup->issuer_count || !link_for(s, i)->keys[i].spki)
         return TM_ENOTFOUND;
     const struct signer_keys *keys = &link_for(s, i)->keys[i];
+    *ret_spki = (struct bytes){keys->spki, keys->n};
+    return TM_OK;
+}
+
+enum tm_err core_signer_tls_key(const struct core_signer *s, struct bytes *ret_spki) {
+    const struct core_setup *setup = s->config.setup;
+    const struct signer_keys *keys =
+        setup->has_tls_key ? &in_place_of(s, setup->tls_token)->tls : NULL;
+    if (!keys || !keys->spki)
+        return TM_ENOTFOUND;
     *ret_spki = (struct bytes){keys->spki, keys->n};
     return TM_OK;
 }

@@ -56,6 +56,13 @@ static enum tm_err send_status(struct signer_link *l, const struct ca_ticket *ti
     return ipc_link_send(l->link, &ipc_status_ticket_schema, &message);
 }
 
+static enum tm_err send_tls(struct signer_link *l, const struct ca_ticket *ticket,
+                            enum ipc_tls_kind kind) {
+    const struct ipc_tls_ticket message = {
+        .id = ticket->id, .kind = (uint8_t)kind, .content = ticket->content};
+    return ipc_link_send(l->link, &ipc_tls_ticket_schema, &message);
+}
+
 static enum tm_err send_ticket(struct signer_link *l, const struct ca_ticket *ticket) {
     switch (ticket->kind) {
     case CA_TICKET_CERTIFICATE:
@@ -70,6 +77,10 @@ static enum tm_err send_ticket(struct signer_link *l, const struct ca_ticket *ti
         return send_status(l, ticket, IPC_STATUS_OCSP);
     case CA_TICKET_FILTER:
         return send_status(l, ticket, IPC_STATUS_FILTER);
+    case CA_TICKET_TLS_HANDSHAKE:
+        return send_tls(l, ticket, IPC_TLS_HANDSHAKE);
+    case CA_TICKET_TLS_REQUEST:
+        return send_tls(l, ticket, IPC_TLS_REQUEST);
     }
     return TM_EINVAL;
 }
@@ -200,7 +211,7 @@ static size_t issuer_index(const struct core_setup *setup, const char *name) {
     return i;
 }
 
-static bool keep_ocsp_key(struct signer_keys *kept, struct bytes spki) {
+static bool keep_key(struct signer_keys *kept, struct bytes spki) {
     uint8_t *copy = spki.n ? malloc(spki.n) : NULL;
     if (!copy)
         return false;
@@ -215,12 +226,14 @@ static bool take_key(struct signer_link *l, struct bytes message) {
     struct ipc_key key;
     if (codec_decode(&ipc_key_schema, message, &key))
         return false;
+    if (key.tls)
+        return keep_key(&l->tls, key.spki);
     size_t i = issuer_index(l->setup, key.issuer);
     if (i == l->setup->issuer_count)
         return false;
     bool own = ca_issuer_has_key(&l->setup->issuers[i], key.spki);
     if (key.ocsp)
-        return !own && keep_ocsp_key(&l->keys[i], key.spki);
+        return !own && keep_key(&l->keys[i], key.spki);
     if (!own) {
         log_error("token %s: its key for issuer %s is not that of the certificate", l->name,
                   key.issuer);
@@ -262,6 +275,8 @@ static void forget_keys(struct signer_link *l) {
         free(l->keys[i].spki);
         l->keys[i] = (struct signer_keys){0};
     }
+    free(l->tls.spki);
+    l->tls = (struct signer_keys){0};
 }
 
 enum tm_err signer_link_init(struct signer_link *l) {

@@ -32,7 +32,7 @@ struct signer_link_events {
 /* What the signer has shown of an issuer's keys. */
 struct signer_keys {
     bool own;
-    uint8_t *spki; /* of the OCSP key; NULL: none */
+    uint8_t *spki; /* of the OCSP key, or the TLS server's; NULL: none */
     size_t n;
 };
 
@@ -55,6 +55,7 @@ struct signer_link {
     size_t queue;
     struct ipc_link *link;
     struct signer_keys *keys; /* by issuer */
+    struct signer_keys tls;   /* the TLS server's key; `own` has no meaning */
     uint64_t next_id;
     struct ca_ticket *first, **last;
     size_t waiting;

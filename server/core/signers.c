@@ -43,25 +43,41 @@ __attribute__((format(printf, 2, 3))) static void alarm_about(struct core_signer
 
 /* ---- which token ---- */
 
-/* The token itself refuses what it has no key for; a standby is not asked in vain, nor for what
- * another OCSP key has to sign. */
-static bool standby_can(const struct signer_link *standby, const struct signer_link *home,
-                        size_t issuer, enum ca_ticket_kind kind) {
-    const struct signer_keys *keys = &standby->keys[issuer], *first = &home->keys[issuer];
-    if (kind != CA_TICKET_OCSP)
-        return keys->own;
+static bool is_tls(const struct ca_ticket *ticket) {
+    return ticket->kind == CA_TICKET_TLS_HANDSHAKE || ticket->kind == CA_TICKET_TLS_REQUEST;
+}
+
+static bool same_key(const struct signer_keys *keys, const struct signer_keys *first) {
     return keys->spki &&
            (!first->spki || (first->n == keys->n && memcmp(first->spki, keys->spki, keys->n) == 0));
 }
 
+/* The token itself refuses what it has no key for; a standby is not asked in vain, nor for what
+ * another OCSP or TLS key has to sign. */
+static bool standby_can(const struct signer_link *standby, const struct signer_link *home,
+                        size_t issuer, const struct ca_ticket *ticket) {
+    if (is_tls(ticket))
+        return same_key(&standby->tls, &home->tls);
+    if (ticket->kind != CA_TICKET_OCSP)
+        return standby->keys[issuer].own;
+    return same_key(&standby->keys[issuer], &home->keys[issuer]);
+}
+
+/* The token that should sign it, if it can. */
+static struct signer_link *home_of(const struct core_signer *s, const struct ca_ticket *ticket,
+                                   size_t issuer) {
+    const struct core_setup *setup = s->config.setup;
+    return &s->links[is_tls(ticket) ? setup->tls_token : setup->uses[issuer].token];
+}
+
 static struct signer_link *pick(const struct core_signer *s, const struct ca_ticket *ticket) {
     size_t issuer = signers_issuer(s, ticket->issuer);
-    struct signer_link *home = &s->links[s->config.setup->uses[issuer].token];
+    struct signer_link *home = home_of(s, ticket, issuer);
     struct signer_link *standby = signers_other(s, home);
     int64_t now = clock_mono_ms();
     if (home->breaker.state == BREAKER_CLOSED || !standby || may_probe(home, now))
         return home;
-    bool can = signer_link_ready(standby) && standby_can(standby, home, issuer, ticket->kind);
+    bool can = signer_link_ready(standby) && standby_can(standby, home, issuer, ticket);
     if (can && (standby->breaker.state == BREAKER_CLOSED || may_probe(standby, now)))
         return standby;
     return home;
@@ -254,7 +270,8 @@ static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     struct core_signer *s = of(base);
     if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
         return TM_EDENIED;
-    if (signers_issuer(s, ticket->issuer) == s->config.setup->issuer_count)
+    if (is_tls(ticket) ? !s->config.setup->has_tls_key
+                       : signers_issuer(s, ticket->issuer) == s->config.setup->issuer_count)
         return TM_EDENIED;
     if (ticket->content.n > content_max(ticket->kind))
         return TM_ELIMIT; /* it could never be sent */

@@ -10,7 +10,7 @@ struct core_signer {
     struct ca_signer base;
     struct core_signer_config config;
     struct signer_link *links; /* by token */
-    size_t in_use;             /* tokens that issuers name */
+    size_t in_use;             /* tokens that are named, standbys not counted */
 };
 
 const struct core_token *signers_token(const struct signer_link *link);
@@ -20,7 +20,7 @@ struct signer_link *signers_other(const struct core_signer *signer, const struct
 bool signers_in_order(const struct signer_link *link);
 /* The index of an issuer; issuer_count: there is none of this name. */
 size_t signers_issuer(const struct core_signer *signer, const char *name);
-/* Has any issuer its keys on this token? */
+/* Has any issuer, or the TLS server, its keys on this token? */
 bool signers_used(const struct core_signer *signer, size_t token);
 
 #endif

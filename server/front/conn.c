@@ -203,6 +203,20 @@ static void pass_hard(void *arg, void *owner) {
     conn_cut(owner);
 }
 
+/* Who waits for a signature gets an alert (RFC 8446, 6.2). */
+static void pass_handshake(void *arg, void *owner) {
+    struct front_conns *conns = arg;
+    struct front_conn *conn = owner;
+    if (!front_tls_give_up(conn->tls)) {
+        conn_cut(conn);
+        return;
+    }
+    front_quiet_log(&conns->quiet, LOG_LEVEL_WARN, 0,
+                    "TLS handshake given up: no signature of the token in time");
+    front_deadline_start(&conns->linger, &conn->deadline, conn);
+    conn_todo(conn);
+}
+
 static void pass_gently(void *arg, void *owner) {
     (void)arg;
     conn_finish(owner);
@@ -214,7 +228,7 @@ static enum tm_err init_deadlines(struct front_conns *conns, const struct conf_l
         int64_t duration_ms;
         void (*passed)(void *arg, void *owner);
     } rows[] = {
-        {&conns->handshake, listen->handshake_timeout, pass_hard},
+        {&conns->handshake, listen->handshake_timeout, pass_handshake},
         {&conns->header, listen->header_timeout, pass_gently},
         {&conns->body, listen->body_timeout, pass_gently},
         {&conns->response, listen->body_timeout, pass_hard},
@@ -284,7 +298,7 @@ size_t front_conns_count(const struct front_conns *conns) {
 }
 
 static enum tm_err open_conn(struct front_conns *conns, struct front_conn *conn) {
-    enum tm_err err = front_tls_stream_new(conns->tls, conn->fd, &conn->tls);
+    enum tm_err err = front_tls_stream_new(conns->tls, conn->fd, conn, &conn->tls);
     if (!err)
         err = loop_add(conns->loop, conn->fd, EVENTS, on_event, conn, &conn->watch);
     return err;
@@ -307,6 +321,10 @@ void front_conns_add(struct front_conns *conns, int fd, const union front_addres
     front_deadline_start(&conns->handshake, &conn->deadline, conn);
     if (open_conn(conns, conn))
         conn_cut(conn);
+}
+
+void front_conns_ready(void *owner) {
+    conn_todo(owner);
 }
 
 void front_conns_close_idle(struct front_conns *conns) {

@@ -38,6 +38,9 @@ size_t front_conns_count(const struct front_conns *conns);
 /* A new connection from the listener; takes fd over. */
 void front_conns_add(struct front_conns *conns, int fd, const union front_address *address);
 
+/* The owner that streams of these connections have (front_tls_events.ready). */
+void front_conns_ready(void *owner);
+
 /* Closes the connections that are idle, now and from now on. */
 void front_conns_close_idle(struct front_conns *conns);
 

@@ -10,6 +10,7 @@
 #include "server/front/descriptors.h"
 #include "server/front/http.h"
 #include "server/front/listener.h"
+#include "server/front/quiet.h"
 #include "server/front/tls.h"
 #include "server/role.h"
 
@@ -25,7 +26,33 @@ struct front {
     struct front_http *http;
     struct front_conns *conns;
     struct front_listener *listener;
+    struct front_quiet quiet;
 };
+
+/* ---- TLS with a key on a token ---- */
+
+static enum tm_err ask_signature(void *arg, uint64_t id, struct bytes content) {
+    struct front *front = arg;
+    const struct ipc_tls_ask ask = {.id = id, .kind = IPC_TLS_HANDSHAKE, .content = content};
+    return front_http_ask_tls(front->http, &ask);
+}
+
+static void handshake_ready(void *arg, void *owner) {
+    (void)arg;
+    front_conns_ready(owner);
+}
+
+static const struct front_tls_events tls_events = {ask_signature, handshake_ready};
+
+static void signature_answered(void *arg, const struct ipc_tls_answer *answer) {
+    struct front *front = arg;
+    if (!answer->good)
+        front_quiet_log(&front->quiet, LOG_LEVEL_WARN, 0,
+                        "a TLS handshake fails: its token gave no signature");
+    front_tls_signed(front->tls, answer->id, answer->good ? answer->octets : (struct bytes){0});
+}
+
+/* ---- connections ---- */
 
 static void take_connection(void *arg, int fd, const union front_address *address) {
     struct front *front = arg;
@@ -53,6 +80,7 @@ static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, i
     (void)peer_index;
     if (peer == IPC_ROLE_CORE) {
         front_http_link(front->http, fd);
+        front_tls_ask_again(front->tls);
         return;
     }
     log_error("a front needs no link to role %d", (int)peer);
@@ -85,9 +113,11 @@ static enum tm_err open_parts(struct front *front) {
     struct role *role = front->role;
     struct conf_listen listen = role->conf->listen;
     listen.max_connections = front->connections_max;
-    enum tm_err err = front_tls_open(&role->conf->tls, &listen, &front->tls);
+    enum tm_err err = front_tls_open(&role->conf->tls, &listen, &tls_events, front, &front->tls);
     if (!err)
         err = front_http_new(role->loop, &listen, &front_conn_peer, &front->http);
+    if (!err)
+        front_http_on_tls(front->http, signature_answered, front);
     if (!err)
         err = front_conns_new(role->loop, &listen, front->tls, front->http, connection_freed, front,
                               &front->conns);

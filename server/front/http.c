@@ -131,6 +131,17 @@ void front_http_link(struct front_http *http, int fd) {
     front_upstream_link(http->upstream, fd);
 }
 
+void front_http_on_tls(struct front_http *http,
+                       void (*answered)(void *arg, const struct ipc_tls_answer *answer),
+                       void *arg) {
+    http->tls_answered = answered;
+    http->tls_arg = arg;
+}
+
+enum tm_err front_http_ask_tls(struct front_http *http, const struct ipc_tls_ask *ask) {
+    return front_upstream_ask_tls(http->upstream, ask);
+}
+
 void front_http_catalog(struct front_http *http, const struct ipc_catalog *entry) {
     struct est_service *service = http->successor ? http->successor : http->service;
     enum tm_err err = est_service_catalog(service, entry);

@@ -48,6 +48,12 @@ void front_http_free(struct front_http *http);
 /* The link to a core, new or again; takes fd over. */
 void front_http_link(struct front_http *http, int fd);
 
+/* The way to the core is also that of TLS, when its key is on a token. A question that no core gets
+ * is to be asked again when there is a link. */
+void front_http_on_tls(struct front_http *http,
+                       void (*answered)(void *arg, const struct ipc_tls_answer *answer), void *arg);
+MUST_USE enum tm_err front_http_ask_tls(struct front_http *http, const struct ipc_tls_ask *ask);
+
 /* From now on every response closes its connection. */
 void front_http_drain(struct front_http *http);
 

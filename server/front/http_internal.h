@@ -39,6 +39,8 @@ struct front_http {
     struct MHD_Daemon *daemon;
     const struct front_http_peer *peers;
     struct front_upstream *upstream;
+    void (*tls_answered)(void *arg, const struct ipc_tls_answer *answer); /* NULL: nobody asks */
+    void *tls_arg;
     struct est_service *service;
     struct est_service *successor; /* being filled by a new core's catalog */
     size_t max_body;

@@ -313,8 +313,15 @@ static void take_catalog(void *arg, const struct ipc_catalog *entry) {
     front_http_catalog(arg, entry);
 }
 
+static void take_tls(void *arg, const struct ipc_tls_answer *answer) {
+    const struct front_http *http = arg;
+    if (http->tls_answered)
+        http->tls_answered(http->tls_arg, answer);
+}
+
 const struct front_upstream_events front_request_events = {.again = ask_again,
                                                            .sent = wipe_scratch,
                                                            .reply = take_reply,
                                                            .late = give_up,
-                                                           .catalog = take_catalog};
+                                                           .catalog = take_catalog,
+                                                           .tls = take_tls};

@@ -88,9 +88,24 @@ static EVP_PKEY *read_key(const char *path) {
     return file ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
 }
 
-static enum tm_err load_identity(SSL_CTX *ctx, const struct conf_tls *tls) {
+/* What the token signs has to show what it is, and only TLS 1.3 does (RFC 8446, 4.4.3). */
+static enum tm_err take_token_key(struct front_tls *server, const struct conf_tls *tls) {
+    SSL_CTX *ctx = server->ctx;
+    enum tm_err err = front_tls_sign_open(server, X509_get0_pubkey(SSL_CTX_get0_certificate(ctx)));
+    if (err)
+        return err;
+    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_use_PrivateKey(ctx, server->token.key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+        return refuse("cannot use the token's key", tls->key_label);
+    return TM_OK;
+}
+
+static enum tm_err load_identity(struct front_tls *server, const struct conf_tls *tls) {
+    SSL_CTX *ctx = server->ctx;
     if (SSL_CTX_use_certificate_chain_file(ctx, tls->certificate) != 1)
         return refuse("cannot use the certificate", tls->certificate);
+    if (tls->key_label)
+        return take_token_key(server, tls);
     AUTO(EVP_PKEY) key = read_key(tls->key);
     if (!key)
         return refuse("cannot read the key", tls->key);
@@ -107,14 +122,17 @@ static enum tm_err make_context(struct front_tls *server, const struct conf_tls 
     set_protocol(server->ctx);
     set_sessions(server->ctx, listen);
     enum tm_err err = set_algorithms(server->ctx, tls);
-    return err ? err : load_identity(server->ctx, tls);
+    return err ? err : load_identity(server, tls);
 }
 
 enum tm_err front_tls_open(const struct conf_tls *tls, const struct conf_listen *listen,
+                           const struct front_tls_events *events, void *arg,
                            struct front_tls **ret_tls) {
     AUTO(front_tls) server = calloc(1, sizeof *server);
     if (!server)
         return TM_ENOMEM;
+    server->events = events;
+    server->arg = arg;
     enum tm_err err = front_tls_library_open(&server->library);
     if (!err)
         err = make_context(server, tls, listen);
@@ -130,6 +148,7 @@ void front_tls_close(struct front_tls *tls) {
     if (!tls)
         return;
     SSL_CTX_free(tls->ctx);
+    front_tls_sign_close(tls);
     BIO_meth_free(tls->bio);
     front_tls_library_close(&tls->library);
     bytes_wipe(tls->out, sizeof tls->out);

@@ -24,14 +24,29 @@ struct front_tls_stream; /* one connection */
 /* Largest number of octets that front_tls_write takes at once. */
 #define FRONT_TLS_WRITE_MAX 16384
 
+/* For a key on a token (conf_tls.key_label), with which handshakes wait for signatures. */
+struct front_tls_events {
+    /* A signature over `content` is wanted; front_tls_signed brings it, never from inside. */
+    enum tm_err (*ask)(void *arg, uint64_t id, struct bytes content);
+    /* The stream of this owner can go on with its handshake. */
+    void (*ready)(void *arg, void *owner);
+};
+
 /* Reads certificate chain and key (the only moment the files are needed). Everything that
- * does not fit together was logged: TM_EINVAL for the configuration, TM_ENOMEM. */
+ * does not fit together was logged: TM_EINVAL for the configuration, TM_ENOMEM, TM_ECRYPTO.
+ * `events` must outlive it. */
 MUST_USE enum tm_err front_tls_open(const struct conf_tls *tls, const struct conf_listen *listen,
+                                    const struct front_tls_events *events, void *arg,
                                     struct front_tls **ret_tls);
 void front_tls_close(struct front_tls *tls); /* NULL-safe; after its streams */
 
+/* The answer to `ask`; an empty signature: there will be none, and the handshake fails. */
+void front_tls_signed(struct front_tls *tls, uint64_t id, struct bytes signature);
+/* Whoever was asked is gone: asks his successor for all that was not answered. */
+void front_tls_ask_again(struct front_tls *tls);
+
 /* fd: a connected, non-blocking socket; it stays the caller's. */
-MUST_USE enum tm_err front_tls_stream_new(struct front_tls *tls, int fd,
+MUST_USE enum tm_err front_tls_stream_new(struct front_tls *tls, int fd, void *owner,
                                           struct front_tls_stream **ret_stream);
 void front_tls_stream_free(struct front_tls_stream *stream); /* NULL-safe; the session survives */
 
@@ -39,9 +54,12 @@ void front_tls_stream_free(struct front_tls_stream *stream); /* NULL-safe; the s
  * stream asks the kernel for nothing before, and no further once it had all. */
 void front_tls_readable(struct front_tls_stream *stream, bool ended);
 
-/* TM_OK: done. TM_EAGAIN: more is to come from the peer. TM_ECLOSED: the peer left.
+/* TM_OK: done. TM_EAGAIN: more is to come, from the peer or a token. TM_ECLOSED: the peer left.
  * TM_ECRYPTO: it failed (front_tls_reason). Flush in every case: an alert may be due. */
 MUST_USE enum tm_err front_tls_handshake(struct front_tls_stream *stream);
+/* The time is over: true when the handshake waits for a signature; its next step fails it, with an
+ * alert. */
+bool front_tls_give_up(struct front_tls_stream *stream);
 /* Reads at most cap octets. TM_EAGAIN: none now. TM_ECLOSED: none will come (close_notify or end
  * of the connection; writing is still possible). TM_ECRYPTO. */
 MUST_USE enum tm_err front_tls_read(struct front_tls_stream *stream, void *buf, size_t cap,

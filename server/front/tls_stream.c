@@ -12,18 +12,6 @@
 /* More than this is never kept for a peer that does not read. */
 #define PENDING_MAX (2 * TLS_OUT_MAX)
 
-struct front_tls_stream {
-    struct front_tls *tls;
-    SSL *ssl;
-    int fd;
-    bool ticket_due;  /* TLS 1.3: not yet written */
-    bool readable;    /* the socket may have more */
-    bool ended;       /* and has it until it says 0 */
-    bool broken;      /* output had to be dropped: the connection cannot go on */
-    uint8_t *pending; /* what the kernel did not take yet */
-    size_t pending_n;
-};
-
 static int stream_recv(BIO *bio, char *buf, size_t cap, size_t *ret_n) {
     struct front_tls_stream *stream = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
@@ -76,7 +64,7 @@ enum tm_err front_tls_bio_method(BIO_METHOD **ret_method) {
     return TM_OK;
 }
 
-enum tm_err front_tls_stream_new(struct front_tls *tls, int fd,
+enum tm_err front_tls_stream_new(struct front_tls *tls, int fd, void *owner,
                                  struct front_tls_stream **ret_stream) {
     struct front_tls_stream *stream = calloc(1, sizeof *stream);
     BIO *bio = stream ? BIO_new(tls->bio) : NULL;
@@ -90,7 +78,7 @@ enum tm_err front_tls_stream_new(struct front_tls *tls, int fd,
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
     SSL_set_accept_state(ssl);
-    *stream = (struct front_tls_stream){.tls = tls, .ssl = ssl, .fd = fd};
+    *stream = (struct front_tls_stream){.tls = tls, .owner = owner, .ssl = ssl, .fd = fd};
     *ret_stream = stream;
     return TM_OK;
 }
@@ -103,6 +91,7 @@ void front_tls_readable(struct front_tls_stream *stream, bool ended) {
 void front_tls_stream_free(struct front_tls_stream *stream) {
     if (!stream)
         return;
+    front_tls_sign_end(stream);
     /* Otherwise OpenSSL forgets the session of a connection that was merely cut. */
     if (SSL_is_init_finished(stream->ssl))
         SSL_set_shutdown(stream->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
@@ -116,6 +105,7 @@ void front_tls_stream_free(struct front_tls_stream *stream) {
 static enum tm_err stream_error(struct front_tls_stream *stream, int ret) {
     switch (SSL_get_error(stream->ssl, ret)) {
     case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_ASYNC:
         return TM_EAGAIN;
     case SSL_ERROR_ZERO_RETURN:
     case SSL_ERROR_SYSCALL:
@@ -126,8 +116,11 @@ static enum tm_err stream_error(struct front_tls_stream *stream, int ret) {
 }
 
 enum tm_err front_tls_handshake(struct front_tls_stream *stream) {
+    bool here = !stream->tls->token.key || stream->has_signed;
+    if (!here && front_tls_sign_must_wait(stream))
+        return TM_EAGAIN;
     ERR_clear_error();
-    int ret = SSL_do_handshake(stream->ssl);
+    int ret = here ? SSL_do_handshake(stream->ssl) : front_tls_sign_step(stream);
     if (ret != 1)
         return stream_error(stream, ret);
     stream->ticket_due = SSL_version(stream->ssl) >= TLS1_3_VERSION &&

@@ -103,6 +103,14 @@ static void take_catalog(struct front_upstream *upstream, struct bytes message) 
         upstream->events->catalog(upstream->arg, &entry);
 }
 
+static void take_tls(struct front_upstream *upstream, struct bytes message) {
+    struct ipc_tls_answer answer;
+    if (codec_decode(&ipc_tls_answer_schema, message, &answer))
+        log_error("the core sent a signature that cannot be read");
+    else
+        upstream->events->tls(upstream->arg, &answer);
+}
+
 static void on_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
     (void)link;
     if (fd >= 0)
@@ -113,6 +121,9 @@ static void on_message(void *arg, struct ipc_link *link, struct bytes message, i
         break;
     case IPC_TYPE_CATALOG:
         take_catalog(arg, message);
+        break;
+    case IPC_TYPE_TLS_ANSWER:
+        take_tls(arg, message);
         break;
     default:
         log_error("the core sent a message of unknown type %#x", codec_peek(message));
@@ -195,6 +206,12 @@ void front_upstream_forget(struct front_upstream *upstream, struct front_call *c
     front_deadline_stop(&call->deadline);
     call->waiting = false;
     upstream->calls--;
+}
+
+enum tm_err front_upstream_ask_tls(struct front_upstream *upstream, const struct ipc_tls_ask *ask) {
+    enum tm_err err =
+        upstream->link ? ipc_link_send(upstream->link, &ipc_tls_ask_schema, ask) : TM_ECLOSED;
+    return err == TM_ECLOSED ? TM_OK : err;
 }
 
 void front_upstream_refused(struct front_upstream *upstream, const struct ipc_refused *refused) {

@@ -33,6 +33,7 @@ struct front_upstream_events {
     void (*reply)(void *arg, struct front_call *call, const struct ipc_reply *reply);
     void (*late)(void *arg, struct front_call *call); /* reply_timeout passed */
     void (*catalog)(void *arg, const struct ipc_catalog *entry);
+    void (*tls)(void *arg, const struct ipc_tls_answer *answer);
 };
 
 /* calls_max bounds what waits and what is queued. `events` must outlive it. */
@@ -50,6 +51,10 @@ void front_upstream_link(struct front_upstream *upstream, int fd);
 MUST_USE enum tm_err front_upstream_ask(struct front_upstream *upstream, struct front_call *call,
                                         const struct ipc_enroll *enroll);
 void front_upstream_forget(struct front_upstream *upstream, struct front_call *call);
+
+/* Without a link nothing is sent: whoever asks does so again when there is one. */
+MUST_USE enum tm_err front_upstream_ask_tls(struct front_upstream *upstream,
+                                            const struct ipc_tls_ask *ask);
 
 /* Tells the core what was refused here, for its audit; when that is not possible now, it is counted
  * and the count is logged. */

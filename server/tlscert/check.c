@@ -67,8 +67,12 @@ static bool key_agrees(const struct pki_cert *cert, const char *path) {
     return agrees;
 }
 
+static bool token_agrees(const struct pki_cert *cert, struct bytes spki) {
+    return !spki.n || bytes_equal(cert->spki.whole, spki);
+}
+
 static enum tlscert_state judge(const struct pki_cert *cert, const struct conf_tls *tls,
-                                const struct ca_issuer *issuer, int64_t now_ms,
+                                const struct ca_issuer *issuer, struct bytes spki, int64_t now_ms,
                                 const char **ret_reason) {
     int64_t life = cert->not_after_ms - cert->not_before_ms;
     *ret_reason = NULL;
@@ -78,8 +82,9 @@ static enum tlscert_state judge(const struct pki_cert *cert, const struct conf_t
         *ret_reason = "its names are not those of tls.names";
     else if (ca_issuer_verify(issuer, cert->tbs, cert->signature))
         *ret_reason = "it is not of this CA";
-    else if (!key_agrees(cert, tls->key))
-        *ret_reason = "its key is not the one in tls.key";
+    else if (tls->key_label ? !token_agrees(cert, spki) : !key_agrees(cert, tls->key))
+        *ret_reason = tls->key_label ? "its key is not the one that tls.key_label names"
+                                     : "its key is not the one in tls.key";
     if (*ret_reason)
         return TLSCERT_UNUSABLE;
     if (now_ms - cert->not_before_ms < life / 3 * 2)
@@ -89,7 +94,7 @@ static enum tlscert_state judge(const struct pki_cert *cert, const struct conf_t
 }
 
 enum tlscert_state tlscert_check(const struct conf_tls *tls, const struct ca_issuer *issuer,
-                                 int64_t now_ms, const char **ret_reason) {
+                                 struct bytes spki, int64_t now_ms, const char **ret_reason) {
     char text[IPC_TEXT_MAX + 1];
     struct bytes file = {NULL, 0};
     struct der first;
@@ -104,5 +109,5 @@ enum tlscert_state tlscert_check(const struct conf_tls *tls, const struct ca_iss
     (void)owned;
     if (der_next(&file, &first) || pki_cert_parse(first.whole, &cert))
         return TLSCERT_UNUSABLE;
-    return judge(&cert, tls, issuer, now_ms, ret_reason);
+    return judge(&cert, tls, issuer, spki, now_ms, ret_reason);
 }

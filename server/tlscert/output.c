@@ -28,6 +28,7 @@ struct place {
 
 struct tlscert_output {
     bool one_file; /* tls.key and tls.certificate are the same */
+    bool no_key;   /* it is on a token */
     struct place key, certificate;
 };
 
@@ -69,7 +70,7 @@ static enum tm_err prepare_folder(const char *path, const char *user) {
 }
 
 enum tm_err tlscert_output_prepare(const struct conf_tls *tls, const char *user) {
-    enum tm_err err = prepare_folder(tls->key, user);
+    enum tm_err err = tls->key_label ? TM_OK : prepare_folder(tls->key, user);
     return err ? err : prepare_folder(tls->certificate, user);
 }
 
@@ -122,8 +123,9 @@ enum tm_err tlscert_output_open(const struct conf_tls *tls, struct tlscert_outpu
         return TM_ENOMEM;
     output->key.folder = output->key.fd = -1;
     output->certificate.folder = output->certificate.fd = -1;
-    output->one_file = strcmp(tls->key, tls->certificate) == 0;
-    enum tm_err err = place_open(&output->key, tls->key, 0600);
+    output->no_key = tls->key_label;
+    output->one_file = !output->no_key && strcmp(tls->key, tls->certificate) == 0;
+    enum tm_err err = output->no_key ? TM_OK : place_open(&output->key, tls->key, 0600);
     if (!err && !output->one_file)
         err = place_open(&output->certificate, tls->certificate, 0644);
     if (err)
@@ -183,6 +185,6 @@ enum tm_err tlscert_output_finish(struct tlscert_output *output, struct bytes ce
         log_error("%s: the certificate cannot be written", place->temporary);
         return TM_EIO;
     }
-    enum tm_err err = place_finish(&output->key);
+    enum tm_err err = output->no_key ? TM_OK : place_finish(&output->key);
     return err || output->one_file ? err : place_finish(&output->certificate);
 }

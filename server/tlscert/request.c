@@ -69,14 +69,13 @@ static bool add_subject(X509_REQ *req, const struct conf_strings *names) {
                                       (const unsigned char *)names->items[0], -1, -1, 0) == 1;
 }
 
-enum tm_err tlscert_make_csr(EVP_PKEY *key, const struct conf_strings *names, struct buf *out) {
-    AUTO(X509_REQ) req = X509_REQ_new();
-    unsigned char *der = NULL;
-    int n = 0;
-    if (req && X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && add_subject(req, names) &&
-        add_names(req, names) && X509_REQ_set_pubkey(req, key) == 1 &&
-        X509_REQ_sign(req, key, EVP_sha256()) > 0)
-        n = i2d_X509_REQ(req, &der);
+static bool fill(X509_REQ *req, EVP_PKEY *key, const struct conf_strings *names) {
+    return req && X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && add_subject(req, names) &&
+           add_names(req, names) && X509_REQ_set_pubkey(req, key) == 1;
+}
+
+/* Takes der over; n <= 0: there is none. */
+static enum tm_err give(unsigned char *der, int n, struct buf *out) {
     if (n <= 0) {
         log_error("no request for the server certificate: %s",
                   ERR_reason_error_string(ERR_get_error()));
@@ -85,4 +84,31 @@ enum tm_err tlscert_make_csr(EVP_PKEY *key, const struct conf_strings *names, st
     buf_put(out, (struct bytes){der, (size_t)n});
     OPENSSL_free(der);
     return out->full ? TM_ELIMIT : TM_OK;
+}
+
+enum tm_err tlscert_make_csr(EVP_PKEY *key, const struct conf_strings *names, struct buf *out) {
+    AUTO(X509_REQ) req = X509_REQ_new();
+    unsigned char *der = NULL;
+    bool good = fill(req, key, names) && X509_REQ_sign(req, key, EVP_sha256()) > 0;
+    int n = good ? i2d_X509_REQ(req, &der) : 0;
+    return give(der, n, out);
+}
+
+enum tm_err tlscert_make_info(EVP_PKEY *public, const struct conf_strings *names, struct buf *out) {
+    AUTO(X509_REQ) req = X509_REQ_new();
+    unsigned char *der = NULL;
+    int n = fill(req, public, names) ? i2d_re_X509_REQ_tbs(req, &der) : 0;
+    return give(der, n, out);
+}
+
+enum tm_err tlscert_join_csr(EVP_PKEY *public, struct bytes info, struct bytes signature,
+                             struct buf *out) {
+    struct der_writer w = der_writer_after(out);
+    size_t end = der_mark(&w);
+    der_put_bits(&w, signature);
+    ca_put_signature_algorithm(&w, EVP_PKEY_get_bits(public) == 384 ? PKI_OID_ECDSA_SHA384
+                                                                    : PKI_OID_ECDSA_SHA256);
+    der_raw(&w, info);
+    der_wrap(&w, DER_SEQUENCE, end);
+    return der_append(&w, out);
 }

@@ -17,9 +17,10 @@ enum tlscert_state {
     TLSCERT_UNUSABLE, /* missing, expired, of another CA, for other names or another key */
 };
 
-/* Looks at certificate and key files. `reason`: why it is not current, a constant. */
+/* Looks at certificate and key files. spki: of the key that is on a token (conf_tls.key_label);
+ * empty: it is not known yet, any is right. `reason`: why it is not current, a constant. */
 enum tlscert_state tlscert_check(const struct conf_tls *tls, const struct ca_issuer *issuer,
-                                 int64_t now_ms, const char **ret_reason);
+                                 struct bytes spki, int64_t now_ms, const char **ret_reason);
 
 /* A P-256 key; the caller frees it. TM_ECRYPTO. */
 MUST_USE enum tm_err tlscert_make_key(EVP_PKEY **ret_key);
@@ -28,9 +29,17 @@ MUST_USE enum tm_err tlscert_make_key(EVP_PKEY **ret_key);
 MUST_USE enum tm_err tlscert_make_csr(EVP_PKEY *key, const struct conf_strings *names,
                                       struct buf *out);
 
+/* The same with a key on a token, in two steps: what it has to sign (CertificationRequestInfo, RFC
+ * 2986, 4.1), and the request from that and the signature. TM_ECRYPTO, TM_ELIMIT. */
+MUST_USE enum tm_err tlscert_make_info(EVP_PKEY *public, const struct conf_strings *names,
+                                       struct buf *out);
+MUST_USE enum tm_err tlscert_join_csr(EVP_PKEY *public, struct bytes info, struct bytes signature,
+                                      struct buf *out);
+
 /* Files under way: written beside their places and renamed when all is there, so that a
  * reader finds the old ones or the new ones. When key and certificate are two files the key goes
- * first; a crash between leaves a pair that tlscert_check calls unusable. */
+ * first; a crash between leaves a pair that tlscert_check calls unusable. With tls.key_label there
+ * is no key file. */
 struct tlscert_output;
 
 /* Makes the folders that are missing, for `user` when this process is root (and not for

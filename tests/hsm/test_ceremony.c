@@ -465,6 +465,13 @@ static const struct bad_plan bad_plans[] = {
          "intermediates:\n" CA("a", "    key_label: i\n    ocsp_key_label: o\n    years: 3\n")
              CA("b", "    key_label: o\n    years: 3\n"),
      .says = "intermediates.key_label: another key of token works is labelled o"},
+    {.intermediates = "intermediates:\n" CA("a", "    key_label: i\n    ocsp_key_label: o\n"
+                                                 "    tls_key_label: o\n    years: 3\n"),
+     .says = ":20: intermediates.tls_key_label: another key of token works is labelled o"},
+    {.intermediates =
+         "intermediates:\n" CA("a", "    key_label: i\n    tls_key_label: t\n    years: 3\n"
+                                    "    key_type: rsa3072\n"),
+     .says = "must be P-256 or P-384"},
     {.intermediates =
          "intermediates:\n" CA("a", "    key_label: i\n    years: 3\n    scope: {year: 26}\n"),
      .says = "intermediates.scope.year: has four digits"},

@@ -351,14 +351,16 @@ UNHURRIED = {
 class Site:
     """Token, CA, store and configuration in a folder of their own."""
 
-    def __init__(self, module=None, listen=None, signer=None, core=None, status=None, issuer=None):
+    def __init__(self, module=None, listen=None, signer=None, core=None, status=None, issuer=None,
+                 tls_key_label=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchmark-"))
         self.module = module or softhsm_module()
         self.listen = {"workers": 2, **(listen or {})}
         self.signer = signer or {}
         self.core = core or {}
         self.process = {}
-        self.tls = {}
+        self.tls_key_label = tls_key_label
+        self.tls = {"key_label": tls_key_label} if tls_key_label else {}
         self.mqtt = {}
         self.status = status or {}
         self.issuer_options = issuer or {}
@@ -429,6 +431,8 @@ class Site:
         text = CEREMONY.format(folder=self.folder, module=self.module)
         if "ocsp_key_label" in self.issuer_options:
             text += f"    ocsp_key_label: {self.issuer_options['ocsp_key_label']}\n"
+        if self.tls_key_label:
+            text += f"    tls_key_label: {self.tls_key_label}\n"
         path.write_text(text)
         run(TOUCHMARK, "ceremony", path, env=self.env)
 
@@ -457,7 +461,8 @@ class Site:
                                     "sandbox": "false" if SLOW else "true", **self.process})
         text += section("listen", {"address": "127.0.0.1", "port": 0, **UNHURRIED["listen"],
                                    **self.listen})
-        text += section("tls", {"certificate": f / "server.pem", "key": f / "server.key",
+        key = {} if self.tls_key_label else {"key": f / "server.key"}
+        text += section("tls", {"certificate": f / "server.pem", **key,
                                 "self_issue": "true", "names": "[localhost, 127.0.0.1]",
                                 "profile": "tls-server", "tenant": "acme", **self.tls})
         text += section("signer", {"module": self.module, "token": "touchmark-test",
@@ -788,7 +793,7 @@ class Case(unittest.TestCase):
     """Tests of one server. Subclasses may set sections of the configuration, or prepare()."""
 
     listen = signer = core = publishing = issuer_options = None
-    module = None
+    module = tls_key_label = None
 
     @classmethod
     def prepare(cls, site):
@@ -797,7 +802,7 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.site = Site(cls.module, cls.listen, cls.signer, cls.core, cls.publishing,
-                        cls.issuer_options)
+                        cls.issuer_options, cls.tls_key_label)
         cls.server = Server(cls.site)
         cls.addClassCleanup(cls.clean)
         cls.prepare(cls.site)

@@ -179,7 +179,8 @@ static int teardown(void **state) {
 static void assert_state(const struct fixture *f, int64_t at_s, enum tlscert_state expected,
                          const char *expected_reason) {
     const char *reason = NULL;
-    assert_int_equal(tlscert_check(&f->tls, &f->issuer, at_s * 1000, &reason), expected);
+    assert_int_equal(tlscert_check(&f->tls, &f->issuer, (struct bytes){0}, at_s * 1000, &reason),
+                     expected);
     if (expected_reason)
         assert_non_null(strstr(reason, expected_reason));
 }
