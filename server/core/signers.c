@@ -276,8 +276,10 @@ static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     if (ticket->content.n > content_max(ticket->kind))
         return TM_ELIMIT; /* it could never be sent */
     struct signer_link *l = pick(s, ticket);
-    if (l->waiting >= room_of(s, l) || !hsm_ceiling_take(&l->ceiling, clock_mono_ms()))
+    if (l->waiting >= room_of(s, l))
         return TM_EFULL;
+    if (!is_tls(ticket) && !hsm_ceiling_take(&l->ceiling, clock_mono_ms()))
+        return TM_EFULL; /* as the signer counts (pkcs11/serve.c) */
     ticket->failures = 0;
     signer_link_add(l, ticket);
     signer_link_flush(l);
