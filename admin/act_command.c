@@ -186,3 +186,17 @@ int admin_revoke(struct admin_call *call) {
     AUTO(json_t) parameters = parameters_of(call);
     return admin_propose(call, "revoke-many", parameters);
 }
+
+/* ---- a restored store ---- */
+
+/* An act, where there are officers. */
+int admin_store_accept(struct admin_call *call) {
+    AUTO(json_t) answer = NULL;
+    int code = admin_ask(call, &answer);
+    if (code != EX_OK)
+        return code;
+    if (call->json || json_object_get(answer, "id"))
+        return written(admin_print_act(call, answer));
+    admin_render_object(answer, stdout);
+    return written(EX_OK);
+}

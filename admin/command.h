@@ -130,6 +130,7 @@ int admin_profile_apply(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);
+int admin_store_accept(struct admin_call *call);
 /* Registering an issuer with a cloud. */
 int admin_cloud_proof(struct admin_call *call);
 int admin_cloud_export(struct admin_call *call);

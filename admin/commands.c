@@ -220,6 +220,12 @@ const struct admin_command admin_commands[] = {
      .options = REMOTE | OPTION(ADMIN_OFFLINE),
      .help = "Recompute every record hash and every agreement between records.",
      .run = admin_store_check},
+    {.words = "store accept",
+     .verb = IPC_ADMIN_STORE_ACCEPT,
+     .options = REMOTE | OPTION(ADMIN_REASON) | OPTION(ADMIN_LIFETIME),
+     .help = "Accept a store that is older than what was published from it, so that issuance goes "
+             "on. Where officers sign acts, it is proposed, and two of them must sign it.",
+     .run = admin_store_accept},
     {.words = "store create",
      .options = OPTION(ADMIN_CONF),
      .help = "Make a new, empty store where the configuration says.",

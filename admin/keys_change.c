@@ -238,7 +238,9 @@ enum tm_err keys_change(const struct keys_order *order, const struct conf *conf,
     case KEYS_ACTIVATE:
         return activate(&w);
     case KEYS_RETIRE:
+        return retire(&w);
+    case KEYS_AGREE:
         break;
     }
-    return retire(&w);
+    return TM_OK;
 }

@@ -63,19 +63,19 @@ static enum tm_err check_certificate(const struct keys_order *order, const struc
     return err ? err : check_rollover(order->issuer.new_with_old, error);
 }
 
-/* Does the whole hold together with this text? */
-static enum tm_err check_whole(const struct keys_order *order, const char *text, size_t n,
-                               char error[CONF_ERROR_MAX]) {
+/* The whole with this text of the issuers file. */
+static enum tm_err open_whole(const struct keys_order *order, const char *text, size_t n,
+                              struct conf *ret_conf, char error[CONF_ERROR_MAX]) {
     AUTO_MEM char *own = NULL;
     size_t own_n;
-    struct conf conf;
     enum tm_err err = conf_read_file(order->conf, &own, &own_n, error);
     if (!err)
-        err = conf_open(own, own_n, order->conf, &conf, error);
+        err = conf_open(own, own_n, order->conf, ret_conf, error);
     if (err)
         return err;
-    err = conf_merge(&conf, text, n, error);
-    conf_close(&conf);
+    err = conf_merge(ret_conf, text, n, error);
+    if (err)
+        conf_close(ret_conf);
     return err;
 }
 
@@ -86,6 +86,7 @@ struct texts {
     size_t before_n;
     char *after;
     size_t after_n;
+    struct conf whole; /* with `after`; empty before make_text */
 };
 
 static enum tm_err make_text(const struct keys_order *order, const struct conf *conf,
@@ -100,7 +101,7 @@ static enum tm_err make_text(const struct keys_order *order, const struct conf *
         err = conf_managed_print(&managed, &texts->after, &texts->after_n);
     }
     conf_free(conf_managed_rows, &managed, sizeof managed);
-    return err ? err : check_whole(order, texts->after, texts->after_n, error);
+    return err ? err : open_whole(order, texts->after, texts->after_n, &texts->whole, error);
 }
 
 /* One command at a time: the folder is locked until the process ends. */
@@ -143,7 +144,7 @@ static void describe(const struct keys_order *order, char ret[IPC_TEXT_MAX + 1])
 
 /* Writes, has it taken up, and looks whether the token has the key. */
 static enum tm_err put_in_force(const struct keys_order *order, const struct conf *conf,
-                                const char *socket, const struct texts *texts,
+                                const char *socket, const struct texts *texts, bool agreed,
                                 char error[CONF_ERROR_MAX]) {
     char reason[IPC_TEXT_MAX + 1];
     describe(order, reason);
@@ -154,14 +155,28 @@ static enum tm_err put_in_force(const struct keys_order *order, const struct con
     bool refused = err == TM_EDENIED;
     if (!err && order->act == KEYS_ADD)
         err = keys_shown(socket, order->name, error);
-    if (err)
+    if (err && agreed && !refused)
+        fprintf(stderr, "touchmark: two officers agreed on it, and so it stays as it is\n");
+    else if (err)
         revert(conf, socket, order, texts, !refused);
     return err;
 }
 
-static enum tm_err carry_out(const struct keys_order *order, const struct conf *conf,
-                             struct texts *texts, char error[CONF_ERROR_MAX]) {
-    const char *socket = order->socket ? order->socket : conf->core.admin_socket;
+static enum tm_err say_proposed(void) {
+    printf("two officers sign it (touchmark act sign); then give this command again\n");
+    return TM_OK;
+}
+
+static enum tm_err check_key(const struct keys_order *order, const char *socket,
+                             const char *spki_sha256, char error[CONF_ERROR_MAX]) {
+    if (order->act == KEYS_ADD)
+        return keys_name_free(socket, order->name, spki_sha256, error);
+    return order->act == KEYS_ACTIVATE ? keys_shown(socket, order->name, error) : TM_OK;
+}
+
+static enum tm_err change(const struct keys_order *order, const struct conf *conf,
+                          const char *socket, struct texts *texts, char error[CONF_ERROR_MAX]) {
+    enum keys_agreement agreement = KEYS_SAME;
     char spki_sha256[65];
     if (!conf->issuers_file) {
         (void)snprintf(error, CONF_ERROR_MAX, "%.200s: issuers_file is not set", order->conf);
@@ -174,11 +189,29 @@ static enum tm_err carry_out(const struct keys_order *order, const struct conf *
         err = check_certificate(order, conf, spki_sha256, error);
     if (!err)
         err = make_text(order, conf, texts, error);
-    if (!err && order->act == KEYS_ADD)
-        err = keys_name_free(socket, order->name, spki_sha256, error);
-    if (!err && order->act == KEYS_ACTIVATE)
-        err = keys_shown(socket, order->name, error);
-    return err ? err : put_in_force(order, conf, socket, texts, error);
+    if (!err)
+        err = check_key(order, socket, spki_sha256, error);
+    if (!err)
+        err = keys_agree(order, conf, &texts->whole, socket, &agreement, error);
+    if (err || agreement == KEYS_PROPOSED)
+        return err ? err : say_proposed();
+    return put_in_force(order, conf, socket, texts, agreement == KEYS_AGREED, error);
+}
+
+/* What stands in the files already. */
+static enum tm_err agree(const struct keys_order *order, const struct conf *conf,
+                         const char *socket, char error[CONF_ERROR_MAX]) {
+    enum keys_agreement agreement = KEYS_SAME;
+    enum tm_err err = keys_agree(order, NULL, conf, socket, &agreement, error);
+    if (!err)
+        err = keys_agree_ceilings(order, conf, socket, &agreement, error);
+    if (err || agreement == KEYS_PROPOSED)
+        return err ? err : say_proposed();
+    if (agreement == KEYS_SAME) {
+        printf("what the configuration says is what is agreed\n");
+        return TM_OK;
+    }
+    return keys_reload(socket, "", "", error);
 }
 
 int keys_command(int argc, char **argv) {
@@ -191,12 +224,15 @@ int keys_command(int argc, char **argv) {
         fprintf(stderr, "touchmark: %s\n", error);
         return EX_CONFIG;
     }
-    enum tm_err err = carry_out(&order, &conf, &texts, error);
+    const char *socket = order.socket ? order.socket : conf.core.admin_socket;
+    enum tm_err err = order.act == KEYS_AGREE ? agree(&order, &conf, socket, error)
+                                              : change(&order, &conf, socket, &texts, error);
+    conf_close(&texts.whole);
     free(texts.before);
     free(texts.after);
     conf_close(&conf);
     if (!err)
-        return EX_OK;
+        return fflush(stdout) ? EX_IOERR : EX_OK;
     fprintf(stderr, "touchmark: %s\n", error);
     return err == TM_ECLOSED ? EX_UNAVAILABLE : ADMIN_EXIT_REFUSED;
 }

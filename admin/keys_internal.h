@@ -10,14 +10,14 @@
 
 #define KEYS_TENANTS_MAX 16
 
-enum keys_act { KEYS_ADD, KEYS_ACTIVATE, KEYS_RETIRE };
+enum keys_act { KEYS_ADD, KEYS_ACTIVATE, KEYS_RETIRE, KEYS_AGREE };
 
 /* A command line. */
 struct keys_order {
     enum keys_act act;
     const char *conf;
-    const char *socket; /* NULL: as the configuration says */
-    const char *name;
+    const char *socket;        /* NULL: as the configuration says */
+    const char *name;          /* KEYS_AGREE: "" */
     const char *reason;        /* NULL: none */
     struct conf_issuer issuer; /* KEYS_ADD; files are as given */
     const char *tenants[KEYS_TENANTS_MAX];
@@ -33,6 +33,26 @@ void keys_parse(int argc, char **argv, struct keys_order *ret);
  * said before. TM_EDENIED and others: `error` says what is in the way. */
 MUST_USE enum tm_err keys_change(const struct keys_order *order, const struct conf *conf,
                                  struct conf_managed *managed, char error[CONF_ERROR_MAX]);
+
+/* What becomes of a change where officers agree on who signs for tenants. */
+enum keys_agreement {
+    KEYS_SAME,     /* no tenant's issuers change */
+    KEYS_FREE,     /* it may be put in force: there are no officers with keys */
+    KEYS_AGREED,   /* it may be put in force: two officers have signed */
+    KEYS_PROPOSED, /* acts were proposed and printed: nothing is to be done before they are signed
+                    */
+};
+/* Asks of every tenant whose issuers `after` changes (before NULL: of all), and proposes what takes
+ * officers. TM_EDENIED: an act waits for signatures, or cannot be proposed. */
+MUST_USE enum tm_err keys_agree(const struct keys_order *order, const struct conf *before,
+                                const struct conf *after, const char *socket,
+                                enum keys_agreement *ret_agreement, char error[CONF_ERROR_MAX]);
+
+/* The same of how much the configuration lets the signer sign; *agreement goes on from what it was.
+ */
+MUST_USE enum tm_err keys_agree_ceilings(const struct keys_order *order, const struct conf *conf,
+                                         const char *socket, enum keys_agreement *agreement,
+                                         char error[CONF_ERROR_MAX]);
 
 /* Asks touchmarkd; *ret_answer is the caller's. TM_EDENIED: it says no; TM_ECLOSED, TM_ETIMEOUT and
  * others: it does not answer. `error` says so. */

@@ -8,7 +8,7 @@
 #include "admin/keys_internal.h"
 #include "conf/value.h"
 
-const char *const keys_words[] = {"add", "activate", "retire", NULL};
+const char *const keys_words[] = {"add", "activate", "retire", "agree", NULL};
 
 bool keys_command_is(const char *word) {
     for (size_t i = 0; keys_words[i]; i++)
@@ -31,6 +31,8 @@ enum key {
 static void set_name(struct argp_state *state, struct keys_order *order, char *arg) {
     static const struct conf_row rule = {.type = CONF_NAME};
     char *copy = NULL;
+    if (order->act == KEYS_AGREE)
+        argp_error(state, "agree takes no issuer: it is about what the configuration says");
     if (state->arg_num > 0)
         argp_error(state, "one issuer at a time");
     if (conf_value_parse(&rule, arg, "/", &copy))
@@ -148,6 +150,7 @@ static const struct argp_option add_rows[] = {
     {0}};
 static const struct argp_option activate_rows[] = {COMMON, TENANT, {0}};
 static const struct argp_option retire_rows[] = {COMMON, {0}};
+static const struct argp_option agree_rows[] = {COMMON, {0}};
 
 static const char *const docs[] = {
     [KEYS_ADD] = "Add an issuer whose key is on the token. Devices of its tenants learn of it by "
@@ -155,18 +158,25 @@ static const char *const docs[] = {
     [KEYS_ACTIVATE] = "Let an issuer sign for tenants. The one that did so far stays in cacerts.",
     [KEYS_RETIRE] = "Take an issuer out of cacerts. What says which of its certificates are good "
                     "goes on, and they still authenticate.",
+    [KEYS_AGREE] = "Propose to officers what the configuration says of the issuers of tenants, "
+                   "and of signer.max_rate and signer.max_total, where it was changed by hand; "
+                   "and have it taken up once they have signed.",
 };
 
 void keys_parse(int argc, char **argv, struct keys_order *ret) {
-    static const struct argp_option *const rows[] = {
-        [KEYS_ADD] = add_rows, [KEYS_ACTIVATE] = activate_rows, [KEYS_RETIRE] = retire_rows};
+    static const struct argp_option *const rows[] = {[KEYS_ADD] = add_rows,
+                                                     [KEYS_ACTIVATE] = activate_rows,
+                                                     [KEYS_RETIRE] = retire_rows,
+                                                     [KEYS_AGREE] = agree_rows};
     char name[32];
     *ret = (struct keys_order){.conf = CONF_DEFAULT_FILE};
     while (strcmp(keys_words[ret->act], argv[0]) != 0)
         ret->act++;
+    if (ret->act == KEYS_AGREE)
+        ret->name = "";
     const struct argp argp = {.options = rows[ret->act],
                               .parser = parse_option,
-                              .args_doc = "NAME",
+                              .args_doc = ret->act == KEYS_AGREE ? NULL : "NAME",
                               .doc = docs[ret->act]};
     (void)snprintf(name, sizeof name, "touchmark keys %s", keys_words[ret->act]);
     argv[0] = name; /* argp names the program by it */

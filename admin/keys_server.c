@@ -80,7 +80,7 @@ static enum tm_err ask_status(const char *socket_path, char started[CLOCK_TEXT_M
     const char *when = json_string_value(json_object_get(answer, "started"));
     const char *signer = json_string_value(json_object_get(answer, "signer"));
     (void)snprintf(started, CLOCK_TEXT_MAX, "%s", when ? when : "");
-    *ret_ready = signer && strcmp(signer, "ready") == 0;
+    *ret_ready = !signer || strcmp(signer, "ready") == 0; /* none: there is no token */
     *ret_partly = signer && strcmp(signer, "partly") == 0;
     return TM_OK;
 }
@@ -162,6 +162,8 @@ enum tm_err keys_shown(const char *socket_path, const char *issuer, char error[C
     enum tm_err err = keys_ask(socket_path, &request, &answer, error);
     if (err)
         return err;
+    if (json_object_get(answer, "upstream"))
+        return TM_OK; /* its key is elsewhere */
     if (!json_is_true(json_object_get(answer, "token")))
         return fault(TM_EDENIED, error,
                      "the token holds no key labelled \"%s\" that is the one in the certificate",

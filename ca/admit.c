@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "ca/cmc.h"
 #include "ca/keygen.h"
+#include "ca/remote.h"
 
 /* Copies the octets of *data to the payload and points *data there. */
 static void keep(struct ca_request *r, size_t *at, struct bytes *data) {
@@ -111,7 +112,8 @@ void ca_service_enroll(struct ca_service *service, const struct ipc_enroll *requ
     TEXT_SET(r->local, "touchmarkd");
     TEXT_SET(r->by, "touchmarkd");
     r->label = find_label(r, &refusal);
-    if (r->label && (!r->generated || ca_keygen_offered(r, &refusal)))
+    if (r->label && (!r->label->tenant->issuer->remote || ca_remote_offered(r, &refusal)) &&
+        (!r->generated || ca_keygen_offered(r, &refusal)))
         ca_request_run(r);
     else
         ca_request_refuse(r, &refusal);

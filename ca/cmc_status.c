@@ -63,6 +63,7 @@ enum est_cmc_fail ca_cmc_fail(enum ipc_outcome outcome) {
     case IPC_NOT_IMPLEMENTED:
     case IPC_BAD_CMC:
     case IPC_DENIED:
+    case IPC_UPSTREAM_NO:
     case IPC_ISSUED:
     case IPC_REPEATED:
     case IPC_PENDING:

@@ -197,7 +197,7 @@ void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth,
     *ret = (struct ipc_offer){.id = birth->id, .kind = IPC_OFFER_NOTHING};
     const struct ca_label *label = ca_service_label(service, birth->label);
     struct ca_device device;
-    if (!label || !ca_device_id_valid(birth->device))
+    if (!label || label->tenant->issuer->remote || !ca_device_id_valid(birth->device))
         return;
     if (birth->wants)
         (void)make_offer(service, label, birth->device, room, ret);

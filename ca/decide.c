@@ -135,9 +135,12 @@ static bool extensions_fit(struct ca_request *r, struct ca_refusal *ret) {
 
 /* A Full PKI Request links identity and possession by its signature over both (RFC 5272, 5), and of
  * a key that is made here nobody has possession yet; a value of a TLS session in either is verified
- * all the same. */
+ * all the same. What a registration authority passes on is linked to its session with the device,
+ * which it has verified (RFC 7030, 3.7). */
 static bool needs_no_link(const struct ca_request *r) {
     const struct pki_csr *csr = &r->csr;
+    if (r->who.credential & CA_CRED_RA)
+        return true;
     return (r->cmc || r->generated) && !csr->challenge_password.n && !csr->otp_challenge.n &&
            !csr->revocation_challenge.n && !csr->est_identity_linking.n;
 }
@@ -167,7 +170,9 @@ static struct bytes names_of(const struct ca_request *r) {
  * is code and issuer; of the server's own, whose key may stay on its token for years while its
  * names change, its names count, too. */
 static bool make_key(struct ca_request *r) {
+    /* An authority stays the same when its own certificate is renewed. */
     struct bytes identity = r->proof ? bytes_str(r->label->tenant->issuer->name)
+                            : r->who.credential & CA_CRED_RA      ? bytes_str(r->who.authority)
                             : r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
                                                                   : BYTES_OF(r->device.secret.salt);
     struct bytes key = r->csr.spki.whole;
@@ -280,6 +285,27 @@ static bool record_has_room(struct ca_request *r, struct ca_refusal *ret) {
                      r->device.id, CA_DEVICE_CERTS_MAX);
 }
 
+/* A name that says something else to who looks at nothing else. */
+static bool name_is_free(const struct ca_request *r, struct ca_refusal *ret) {
+    const struct ca_service_config *config = r->service->config;
+    if (r->delegate || r->proof || !config->reserved ||
+        !config->reserved(config->reserved_arg, r->device.id))
+        return true;
+    return ca_refuse(ret, IPC_DENIED,
+                     "the device's ID is a cloud's registration code: a certificate under it would "
+                     "prove to the cloud that this CA is somebody's");
+}
+
+/* What a store does not know that was put back, nobody can decide on. */
+static bool store_stands(const struct ca_request *r, struct ca_refusal *ret) {
+    const bool *held = r->service->config->held;
+    if (!held || !*held)
+        return true;
+    return ca_refuse(ret, IPC_UNAVAILABLE,
+                     "the server's store is older than what was published from it, and was not "
+                     "accepted yet");
+}
+
 /* A changed profile takes two officers; what was issued before may be had again meanwhile. */
 static bool profile_stands(const struct ca_profile *profile, struct ca_refusal *ret) {
     if (!profile->withheld)
@@ -303,12 +329,12 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_cert_ref *before = find_repeat(r);
     if (before)
         return repeat(r, before, ret);
-    if (!profile_stands(r->label->profile, ret))
+    if (!store_stands(r, ret) || !profile_stands(r->label->profile, ret))
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;
-    if (!secret_unused(r, ret) || !none_exists(r, ret) || !record_has_room(r, ret) ||
-        !state_fits(r, ret))
+    if (!name_is_free(r, ret) || !secret_unused(r, ret) || !none_exists(r, ret) ||
+        !record_has_room(r, ret) || !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
     return r->label->profile->approval ? ca_approval_judge(r, ret) : CA_DECIDE_ISSUE;
 }

@@ -40,18 +40,27 @@ static bool fingerprint_leaf(struct ca_request *r) {
     return true;
 }
 
-/* TM_OK: the leaf is one that was issued here. */
-static enum tm_err find_own(struct ca_request *r, const struct pki_cert *leaf) {
-    struct ca_serial serial;
-    if (!ca_serial_read(leaf->serial, &serial))
-        return TM_ENOTFOUND;
+static enum tm_err find_by_serial(struct ca_request *r, const struct ca_serial *serial) {
     struct buf der = BUF_ON(r->own_der);
     enum tm_err err =
-        r->service->store->ops->certificate(r->service->store, &serial, &r->who.own, &der);
+        r->service->store->ops->certificate(r->service->store, serial, &r->who.own, &der);
     if (err)
         return err;
     return memcmp(r->who.own.fingerprint, r->who.fingerprint, CA_HASH_SIZE) == 0 ? TM_OK
                                                                                  : TM_ENOTFOUND;
+}
+
+/* TM_OK: the leaf is one that was issued here, or that another CA signed for this one. */
+static enum tm_err find_own(struct ca_request *r, const struct pki_cert *leaf) {
+    struct ca_serial serial;
+    struct ca_foreign_row row = {0};
+    enum tm_err err =
+        ca_serial_read(leaf->serial, &serial) ? find_by_serial(r, &serial) : TM_ENOTFOUND;
+    if (err != TM_ENOTFOUND)
+        return err;
+    memcpy(row.fingerprint, r->who.fingerprint, CA_HASH_SIZE);
+    err = r->service->store->ops->row(r->service->store, CA_TABLE_FOREIGN, &row, NULL);
+    return err ? err : find_by_serial(r, &row.serial);
 }
 
 static enum verdict judge_own_validity(struct ca_request *r, struct ca_refusal *ret) {
@@ -68,8 +77,86 @@ static enum verdict judge_own_validity(struct ca_request *r, struct ca_refusal *
     return USELESS;
 }
 
-static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
+/* The device ID that a subject names: its serialNumber (IEEE 802.1AR, 8.6), else its common name.
+ * False: none. */
+static bool named_device(struct bytes subject, char ret[IPC_NAME_MAX + 1]) {
+    struct pki_attribute attribute;
+    struct bytes id = {0};
+    size_t state = 0;
+    while (!pki_name_next(subject, &state, &attribute))
+        if (attribute.type == PKI_OID_SERIAL_NUMBER ||
+            (attribute.type == PKI_OID_COMMON_NAME && !id.n))
+            id = attribute.value;
+    if (!id.n || id.n > IPC_NAME_MAX)
+        return false;
+    memcpy(ret, id.p, id.n);
+    ret[id.n] = 0;
+    return ca_device_id_valid(ret);
+}
+
+/* ---- registration authorities (RFC 7030, 3.7; RFC 6402, 2.10) ---- */
+
+/* Its device is one of the tenant's authorities, and the certificate is for that. */
+static bool is_authority(const struct ca_request *r, const struct pki_cert *leaf) {
+    const struct conf_strings *names = &r->label->tenant->authorities;
+    enum pki_oid purposes[PKI_EKU_MAX];
+    size_t count = 0;
+    bool named = false, purposed = false;
+    for (size_t i = 0; i < names->count; i++)
+        named |= strcmp(names->items[i], r->who.own.device) == 0;
+    if (!named || pki_cert_eku(leaf, purposes, &count))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        purposed |= purposes[i] == PKI_OID_KP_CMC_RA;
+    return purposed;
+}
+
+/* What it asks is for itself when its subject says so, or when this is no label for others. */
+static bool asks_for_another(const struct ca_request *r, char ret_device[IPC_NAME_MAX + 1]) {
+    struct pki_csr csr;
+    ret_device[0] = 0;
+    if (r->message.operation != IPC_OP_ENROLL || pki_csr_parse(r->message.csr, &csr))
+        return false;
+    if (!named_device(csr.subject, ret_device)) {
+        ret_device[0] = 0;
+        return r->label->profile->credentials & CA_CRED_RA;
+    }
+    return strcmp(ret_device, r->who.own.device) != 0;
+}
+
+/* It is a device itself, and may be revoked or suspended like any. */
+static enum verdict judge_authority(struct ca_request *r, const char *device,
+                                    struct ca_refusal *ret) {
     const struct ca_certificate *own = &r->who.own;
+    struct ca_device authority;
+    name_actor(r, "ra", own->device);
+    TEXT_SET(r->who.device, device);
+    enum tm_err err = r->service->store->ops->device(r->service->store, r->label->tenant->name,
+                                                     own->device, &authority);
+    if (err)
+        (void)ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
+    else if (!ca_state_serves((enum ca_state)authority.state))
+        (void)ca_refuse(ret, IPC_WRONG_STATE, "the registration authority %s is %s", own->device,
+                        ca_state_name((enum ca_state)authority.state));
+    else if (r->now_ms > own->not_after_ms)
+        (void)ca_refuse(ret, IPC_EXPIRED, "the registration authority's certificate has expired");
+    else if (!device[0])
+        (void)ca_refuse(ret, IPC_BAD_SUBJECT,
+                        "the subject has to name the device that the registration authority asks "
+                        "for, as serialNumber or CN");
+    if (ret->outcome)
+        return REFUSED;
+    r->who.credential |= CA_CRED_RA;
+    TEXT_SET(r->who.authority, own->device);
+    return GOOD;
+}
+
+/* ---- certificates that were issued here ---- */
+
+static enum verdict judge_own(struct ca_request *r, const struct pki_cert *leaf,
+                              struct ca_refusal *ret) {
+    const struct ca_certificate *own = &r->who.own;
+    char other[IPC_NAME_MAX + 1];
     if (own->status == CA_CERT_REVOKED) {
         if (strcmp(own->tenant, r->label->tenant->name) == 0)
             TEXT_SET(r->who.device, own->device); /* for the audit */
@@ -86,6 +173,8 @@ static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
                         "certificates of profile %s do not authenticate devices", own->profile);
         return REFUSED;
     }
+    if (is_authority(r, leaf) && asks_for_another(r, other))
+        return judge_authority(r, other, ret);
     r->who.renews = strcmp(own->profile, r->label->profile->name) == 0;
     enum verdict verdict = judge_own_validity(r, ret);
     if (verdict != GOOD)
@@ -93,23 +182,6 @@ static enum verdict judge_own(struct ca_request *r, struct ca_refusal *ret) {
     r->who.credential |= profile->kind == CA_KIND_IDEVID ? CA_CRED_IDEVID : CA_CRED_LDEVID;
     TEXT_SET(r->who.device, own->device);
     return GOOD;
-}
-
-/* The device ID that a foreign certificate names: its subject's serialNumber (IEEE 802.1AR,
- * 8.6), else its common name. */
-static bool foreign_device(struct ca_request *r, struct bytes subject) {
-    struct pki_attribute attribute;
-    struct bytes id = {0};
-    size_t state = 0;
-    while (!pki_name_next(subject, &state, &attribute))
-        if (attribute.type == PKI_OID_SERIAL_NUMBER ||
-            (attribute.type == PKI_OID_COMMON_NAME && !id.n))
-            id = attribute.value;
-    if (!id.n || id.n > IPC_NAME_MAX)
-        return false;
-    memcpy(r->who.device, id.p, id.n);
-    r->who.device[id.n] = 0;
-    return ca_device_id_valid(r->who.device);
 }
 
 static enum verdict judge_foreign(struct ca_request *r, const struct pki_cert *leaf,
@@ -127,7 +199,7 @@ static enum verdict judge_foreign(struct ca_request *r, const struct pki_cert *l
                         "the certificate was neither issued here nor under this label's anchors");
         return USELESS;
     }
-    if (!foreign_device(r, leaf->subject)) {
+    if (!named_device(leaf->subject, r->who.device)) {
         r->who.device[0] = 0;
         (void)ca_refuse(ret, IPC_UNKNOWN_DEVICE,
                         "the certificate's subject has no serialNumber or CN that is a device ID");
@@ -145,7 +217,7 @@ static enum verdict judge_certificate(struct ca_request *r, struct ca_refusal *r
     }
     switch (find_own(r, &leaf)) {
     case TM_OK:
-        return judge_own(r, ret);
+        return judge_own(r, &leaf, ret);
     case TM_ENOTFOUND:
         return judge_foreign(r, &leaf, ret);
     default:
@@ -218,7 +290,7 @@ static bool collect(struct ca_request *r, struct ca_refusal *ret) {
     return !certificate.outcome;
 }
 
-static const unsigned certificates = CA_CRED_IDEVID | CA_CRED_LDEVID | CA_CRED_FOREIGN;
+static const unsigned certificates = CA_CRED_IDEVID | CA_CRED_LDEVID | CA_CRED_FOREIGN | CA_CRED_RA;
 
 /* A certificate is accepted by whoever holds it, whatever its label wants of those who ask for one.
  */
@@ -245,6 +317,7 @@ static bool enough(const struct ca_request *r, struct ca_refusal *ret) {
     if (shown & ~profile->credentials) {
         return ca_refuse(ret, IPC_WRONG_CREDENTIAL, "profile %s does not take %s", profile->name,
                          shown & CA_CRED_SECRET    ? "enrollment secrets"
+                         : shown & CA_CRED_RA      ? "registration authorities"
                          : shown & CA_CRED_FOREIGN ? "certificates of other makers"
                          : shown & CA_CRED_IDEVID  ? "IDevID certificates"
                                                    : "LDevID certificates");

@@ -12,6 +12,7 @@
 #include "ca/build.h"
 #include "ca/cmc.h"
 #include "ca/keygen.h"
+#include "ca/remote.h"
 
 static struct bytes tbs_of(const struct ca_request *r) {
     return (struct bytes){r->tbs, r->tbs_n};
@@ -102,7 +103,6 @@ static void fill_certificate(struct ca_request *r) {
 }
 
 static bool build(struct ca_request *r) {
-    fill_certificate(r);
     struct ca_build b = {.profile = r->label->profile,
                          .issuer = r->label->tenant->issuer,
                          .device = &r->device,
@@ -164,7 +164,10 @@ static void intent_durable(struct ca_batch *batch, enum tm_err result) {
         return;
     }
     crash_point("core.intent_durable");
-    if (build(r))
+    fill_certificate(r);
+    if (r->remote)
+        ca_remote_ask(r);
+    else if (build(r))
         sign(r);
     else
         ca_burn(r);
@@ -216,6 +219,10 @@ void ca_issue(struct ca_request *r) {
     }
     if (!r->device.version)
         add_device(r);
+    if (r->label->tenant->issuer->remote && !ca_remote_prepare(r, &r->end)) {
+        ca_request_refuse(r, &r->end);
+        return;
+    }
     enum tm_err err = r->service->store->ops->submit(r->service->store, &r->batch);
     if (err)
         intent_failed(r, err);

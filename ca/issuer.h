@@ -20,6 +20,9 @@ struct ca_issuer {
     enum pki_oid signature; /* algorithm it signs with, by its key */
     EVP_PKEY *key;          /* public */
     unsigned crl_shards;    /* of its CRL, 0: none; set by who loads it (ca/crl.h: ca_crl_shard) */
+    /* Set by who loads it: its key is not here, another CA signs (ca/upstream.h); and its subjects
+     * and names may be those of the request (conf_upstream.names). */
+    bool remote, names_of_request;
 };
 
 /* Reads PEM files; refuses a certificate that is no CA (RFC 5280, 4.2.1.9), lacks

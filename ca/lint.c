@@ -51,6 +51,17 @@ enum tm_err ca_lint(struct bytes tbs, const struct ca_profile *profile,
     return TM_OK;
 }
 
+enum tm_err ca_lint_received(struct bytes tbs, const struct ca_profile *profile,
+                             const struct ca_issuer *issuer, char text[CA_LINT_TEXT_MAX]) {
+    struct lint_case c = {.profile = profile, .issuer = issuer};
+    if (pki_tbs_parse(tbs, &c.cert)) {
+        (void)snprintf(text, CA_LINT_TEXT_MAX, "RFC 5280 4.1: not a TBSCertificate");
+        return TM_EDENIED;
+    }
+    return passes(lint_der_rules, &c, text) && passes(lint_received_rules, &c, text) ? TM_OK
+                                                                                     : TM_EDENIED;
+}
+
 bool ca_lint_covers(const struct ca_lint_token *token, struct bytes tbs) {
     uint8_t hash[sizeof token->tbs_hash];
     return hash_tbs(tbs, hash) && bytes_equal(BYTES_OF(hash), BYTES_OF(token->tbs_hash));

@@ -25,6 +25,12 @@ MUST_USE enum tm_err ca_lint(struct bytes tbs, const struct ca_profile *profile,
                              const struct ca_issuer *issuer, struct ca_lint_token *ret_token,
                              char text[CA_LINT_TEXT_MAX]);
 
+/* The rules for a certificate that another CA made, of the profile's and its issuer's names: what
+ * RFC 5280 asks of it, and that it gives no more than the profile. No token comes of it, for it is
+ * signed already. Names, times and the signature are the caller's to check. */
+MUST_USE enum tm_err ca_lint_received(struct bytes tbs, const struct ca_profile *profile,
+                                      const struct ca_issuer *issuer, char text[CA_LINT_TEXT_MAX]);
+
 /* Is the token this TBS's? For signers. */
 bool ca_lint_covers(const struct ca_lint_token *token, struct bytes tbs);
 

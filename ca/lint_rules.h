@@ -29,4 +29,7 @@ extern const struct lint_rule lint_extension_rules[]; /* RFC 5280, 4.2 */
 extern const struct lint_rule lint_devid_rules[];     /* IEEE 802.1AR, 8 */
 extern const struct lint_rule lint_profile_rules[];   /* the profile that was asked for */
 
+/* Instead of all but the first, for what another CA made. */
+extern const struct lint_rule lint_received_rules[];
+
 #endif

@@ -28,7 +28,7 @@ static const char *const purpose_words[] = {"clientAuth", "serverAuth",  "codeSi
 static const enum pki_oid purposes[] = {PKI_OID_KP_CLIENT_AUTH, PKI_OID_KP_SERVER_AUTH,
                                         PKI_OID_KP_CODE_SIGNING, PKI_OID_KP_CMC_RA,
                                         PKI_OID_KP_OCSP_SIGNING};
-static const char *const credential_words[] = {"secret", "idevid", "ldevid", "foreign", NULL};
+static const char *const credential_words[] = {"secret", "idevid", "ldevid", "foreign", "ra", NULL};
 static const char *const link_words[] = {"off", "optional", "required", NULL};
 static const char *const keygen_words[] = {"off", "tls", "encrypted", NULL};
 static const char *const existing_words[] = {"refuse", "supersede", NULL};
@@ -153,7 +153,8 @@ const struct conf_row ca_profile_rows[] = {
      .example = "[secret, idevid, ldevid]",
      .help = "Who may ask: the holder of a device's one-time secret, of a certificate that was "
              "issued here under an idevid or ldevid profile, or of one under the tenant's "
-             "client_anchors. Without any, only touchmarkd itself."},
+             "client_anchors; or a registration authority for them (ra: "
+             "tenants.registration_authorities). Without any, only touchmarkd itself."},
     {.key = "both",
      .type = CONF_BOOL,
      .offset = AT(both),

@@ -45,6 +45,7 @@ enum ca_profile_existing { CA_EXISTING_REFUSE, CA_EXISTING_SUPERSEDE };
 #define CA_CRED_IDEVID 2u  /* certificate issued here under an IDevID profile */
 #define CA_CRED_LDEVID 4u  /* certificate issued here under an LDevID profile */
 #define CA_CRED_FOREIGN 8u /* certificate under one of the tenant's client anchors */
+#define CA_CRED_RA 16u     /* that of a registration authority, which asks for others */
 
 struct ca_profile_attribute {
     char *type;  /* CN, serialNumber, O, OU, C, L, ST, UID */

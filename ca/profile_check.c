@@ -308,9 +308,29 @@ static bool shards_are_published(const struct check *c, const struct ca_issuer *
                  issuer->name, status_url);
 }
 
+/* What its certificates say of CRLs and OCSP, and who may sign for it, is the other CA's affair. */
+static bool elsewhere_good(const struct check *c, const struct ca_issuer *issuer) {
+    const struct ca_profile *p = c->profile;
+    const char *url = p->crl_url       ? "crl_url"
+                      : p->ocsp_url    ? "ocsp_url"
+                      : p->issuers_url ? "issuers_url"
+                                       : NULL;
+    if (url)
+        return wrong(c, "%s: issuer %.64s signs elsewhere, and its CA sets that itself", url,
+                     issuer->name);
+    if (p->keygen != CA_KEYGEN_OFF)
+        return wrong(c,
+                     "server_keygen: issuer %.64s signs elsewhere, and what is made for a device "
+                     "takes its key (RFC 7030, 4.4.2)",
+                     issuer->name);
+    return true;
+}
+
 bool ca_profile_check_issuer(const struct ca_profile *profile, const struct ca_issuer *issuer,
                              const char *status_url, char text[CONF_ERROR_MAX]) {
     const struct check c = {profile, text};
+    if (issuer->remote)
+        return elsewhere_good(&c, issuer);
     return urls_good(&c, issuer->name, issuer->crl_shards ? "0" : "") &&
            shards_are_published(&c, issuer, status_url);
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "ca/cmc.h"
 #include "ca/keygen.h"
+#include "ca/remote.h"
 
 /* ---- burning: the intent ends without a certificate ---- */
 
@@ -56,6 +57,8 @@ void ca_burn(struct ca_request *r) {
     r->batch = (struct ca_batch){.done = burn_durable, .arg = r};
     ca_burn_fill(&r->intent, r->label->tenant->issuer->name, r->now_ms, r->end.text,
                  &r->certificate, &r->leaf, &r->batch);
+    if (r->remote)
+        ca_remote_burn(r);
     enum tm_err err = r->service->store->ops->submit(r->service->store, &r->batch);
     if (err)
         burn_durable(&r->batch, err);
@@ -161,6 +164,8 @@ void ca_record(struct ca_request *r) {
     if (r->cmc)
         r->batch.changes[r->batch.count++] =
             (struct ca_change){.kind = CA_PUT_TRANSACTION, .u.transaction = &r->cmc->transaction};
+    if (r->remote)
+        ca_remote_record(r);
     if (r->generated)
         r->batch.changes[r->batch.count++] = (struct ca_change){
             .kind = CA_PUT_ROW, .u.row = {.table = CA_TABLE_KEYGEN, .row = &r->generated->row}};

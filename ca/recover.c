@@ -20,6 +20,8 @@ struct recovery {
     struct ca_certificate certificate;
     struct ca_leaf leaf;
     struct ca_batch batch;
+    struct ca_ask_row ask;
+    uint8_t memory[CA_ROW_MEMORY_MAX];
 };
 
 static void recover_next(struct recovery *recovery);
@@ -49,6 +51,18 @@ static const char *issuer_of(const struct ca_service *s, const char *tenant) {
     return "";
 }
 
+/* Another CA was asked for it, in the name of this very intent. */
+static bool was_asked(struct recovery *recovery) {
+    struct ca_store *store = recovery->service->store;
+    const struct ca_intent *intent = &recovery->intent;
+    struct buf memory = BUF_ON(recovery->memory);
+    TEXT_SET(recovery->ask.tenant, intent->tenant);
+    TEXT_SET(recovery->ask.device, intent->device);
+    TEXT_SET(recovery->ask.profile, intent->profile);
+    return !store->ops->row(store, CA_TABLE_ASK, &recovery->ask, &memory) &&
+           ca_serial_equal(&recovery->ask.serial, &intent->serial);
+}
+
 static void recover_next(struct recovery *recovery) {
     struct ca_service *s = recovery->service;
     enum tm_err err = s->store->ops->next_intent(s->store, &recovery->cursor, &recovery->intent);
@@ -59,7 +73,10 @@ static void recover_next(struct recovery *recovery) {
     recovery->leaf = (struct ca_leaf){.actor = "touchmarkd"};
     recovery->batch = (struct ca_batch){.done = burned, .arg = recovery};
     ca_burn_fill(&recovery->intent, issuer_of(s, recovery->intent.tenant), s->config->now_ms(),
-                 "open at start: its process ended before a certificate was recorded",
+                 was_asked(recovery)
+                     ? "open at start: another CA was asked, and what it made is not known; the "
+                       "same request asks it again"
+                     : "open at start: its process ended before a certificate was recorded",
                  &recovery->certificate, &recovery->leaf, &recovery->batch);
     err = s->store->ops->submit(s->store, &recovery->batch);
     if (err)

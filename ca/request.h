@@ -13,6 +13,7 @@
  *   issue.c     intent, build, lint, ticket, verification
  *   record.c    the record of what came of it
  *   cmc.h       what a request that came as CMC has beside all this
+ *   remote.h    the same for one that another CA signs
  *   keygen.h    the same for one that wants its key made here
  *   refusal.c   refusals and their audit leaves
  *   recover.c   open intents of an earlier process
@@ -35,6 +36,7 @@ struct ca_identity {
     unsigned credential; /* CA_CRED_* bits proven; 0 only for touchmarkd itself */
     bool renews;         /* by a certificate of the label's own profile */
     char device[IPC_NAME_MAX + 1];
+    char authority[IPC_NAME_MAX + 1];  /* CA_CRED_RA: which device asks for `device` */
     char actor[IPC_TEXT_MAX + 1];      /* as the audit names it */
     uint8_t fingerprint[CA_HASH_SIZE]; /* of the certificate, zero = none */
     struct ca_certificate own;         /* a certificate issued here; der in own_der */
@@ -42,11 +44,13 @@ struct ca_identity {
 
 struct ca_cmc;
 struct ca_generated;
+struct ca_remote;
 
 struct ca_request {
     struct ca_service *service;
     struct ca_cmc *cmc;             /* operation FULLCMC; else NULL */
     struct ca_generated *generated; /* operation SERVERKEYGEN; else NULL */
+    struct ca_remote *remote;       /* another CA is asked; else NULL */
     struct ca_request *prev, *next; /* all that are under way */
     struct ca_request *waiting;     /* requests for the same device, behind this one */
     struct ca_request *bucket_next; /* the device table's */

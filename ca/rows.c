@@ -11,6 +11,9 @@ _Static_assert(offsetof(struct ca_profile_row, version) == 0, "rows begin with t
 _Static_assert(offsetof(struct ca_issuer_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_published, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_ask_row, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_foreign_row, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_agreed, version) == 0, "rows begin with their version");
 
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
@@ -22,6 +25,11 @@ static enum tm_err put_names(struct buf *out, const char *const *names, size_t c
             buf_put_u8(out, 0);
         buf_put(out, bytes_str(names[i]));
     }
+    return out->full ? TM_ELIMIT : TM_OK;
+}
+
+static enum tm_err put_octets(struct buf *out, struct bytes key) {
+    buf_put(out, key);
     return out->full ? TM_ELIMIT : TM_OK;
 }
 
@@ -38,12 +46,14 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_issuer_row *issuer = row;
     const struct ca_published *published = row;
     const struct ca_keygen *keygen = row;
+    const struct ca_ask_row *ask = row;
+    const struct ca_foreign_row *foreign = row;
+    const struct ca_agreed *agreed = row;
     switch (table) {
     case CA_TABLE_PENDING:
         return put_device(out, pending->tenant, pending->device, pending->profile);
     case CA_TABLE_ACT:
-        buf_put(out, BYTES_OF(act->id));
-        return out->full ? TM_ELIMIT : TM_OK;
+        return put_octets(out, BYTES_OF(act->id));
     case CA_TABLE_PROFILE:
         return put_names(out, (const char *const[]){profile->name}, 1);
     case CA_TABLE_ISSUER:
@@ -52,6 +62,12 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_names(out, (const char *const[]){published->issuer, published->object}, 2);
     case CA_TABLE_KEYGEN:
         return put_device(out, keygen->tenant, keygen->device, keygen->profile);
+    case CA_TABLE_ASK:
+        return put_device(out, ask->tenant, ask->device, ask->profile);
+    case CA_TABLE_FOREIGN:
+        return put_octets(out, BYTES_OF(foreign->fingerprint));
+    case CA_TABLE_AGREED:
+        return put_names(out, (const char *const[]){agreed->name}, 1);
     }
     return TM_EINVAL;
 }
@@ -70,6 +86,12 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_published);
     case CA_TABLE_KEYGEN:
         return sizeof(struct ca_keygen);
+    case CA_TABLE_ASK:
+        return sizeof(struct ca_ask_row);
+    case CA_TABLE_FOREIGN:
+        return sizeof(struct ca_foreign_row);
+    case CA_TABLE_AGREED:
+        return sizeof(struct ca_agreed);
     }
     return 0;
 }

@@ -19,7 +19,10 @@ enum ca_table {
     CA_TABLE_ISSUER,      /* struct ca_issuer_row, by name */
     CA_TABLE_PUBLISHED,   /* struct ca_published, by issuer and object */
     CA_TABLE_KEYGEN,      /* struct ca_keygen, by tenant, device and profile */
-    CA_TABLE_LAST = CA_TABLE_KEYGEN,
+    CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
+    CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
+    CA_TABLE_AGREED,      /* struct ca_agreed, by name */
+    CA_TABLE_LAST = CA_TABLE_AGREED,
 };
 
 #define CA_ROW_KEY_MAX 240      /* octets */
@@ -140,6 +143,42 @@ struct ca_keygen {
     int64_t made_ms;
     int64_t expires_ms;
     struct bytes sealed;
+};
+
+/* A request that another CA was asked with (ca/upstream.h), durable before that, and until its
+ * certificate is recorded: the same request asks with the same octets again, so that a CA that
+ * repeats its answers gives the same certificate. */
+struct ca_ask_row {
+    uint64_t version;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    char profile[IPC_NAME_MAX + 1];
+    struct ca_serial serial;       /* of the intent of the newest ask */
+    uint8_t request[CA_HASH_SIZE]; /* as ca_cert_ref.request */
+    uint8_t open;                  /* bool: asked, and no end of it is recorded */
+    uint32_t asks;
+    uint32_t
+        unknown; /* of them, those that may have made a certificate that is not recorded here */
+    int64_t asked_ms; /* the newest */
+    struct bytes csr; /* DER */
+};
+
+/* A certificate that another CA signed: under which number its record stands. */
+struct ca_foreign_row {
+    uint64_t version;
+    uint8_t fingerprint[CA_HASH_SIZE]; /* SHA-256 of its DER */
+    struct ca_serial serial;
+};
+
+/* What holds until two officers agree on something else: who signs for a tenant, a ceiling. */
+#define CA_AGREED_NAME_MAX (IPC_NAME_MAX + 24)
+#define CA_AGREED_VALUE_MAX 4096
+struct ca_agreed {
+    uint64_t version;
+    char name[CA_AGREED_NAME_MAX + 1]; /* "tenant:acme", "ceiling:signer.max_rate" */
+    struct bytes value;                /* ASCII */
+    int64_t since_ms;
+    uint8_t act[CA_ACT_ID_SIZE]; /* zero: there were no officers' keys, or it was the first */
 };
 
 /* Appends the key of a row, whose key members are set. TM_ELIMIT, TM_EINVAL (a member is empty). */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "ca/cmc.h"
 #include "ca/keygen.h"
+#include "ca/remote.h"
 
 #define BUSY_RETRY_S 2 /* base of Retry-After; jitter of as much again is added */
 #define UNAVAILABLE_RETRY_S 5
@@ -178,6 +179,8 @@ static void answer(struct ca_request *r, enum ipc_outcome outcome, const char *t
                               .outcome = (uint8_t)outcome,
                               .retry_after_s =
                                   ca_retry_after_s(outcome, r->message.id, r->waited_ms)};
+    if (r->remote && r->remote->retry_after_s && reply.retry_after_s)
+        reply.retry_after_s = r->remote->retry_after_s; /* the other CA knows better */
     if (r->cmc)
         reply.cmc = r->cmc->done ? ca_cmc_response(r) : (struct bytes){0};
     else
@@ -204,6 +207,7 @@ void ca_request_free(struct ca_request *r) {
     bytes_wipe((void *)(uintptr_t)r->message.secret.p, r->message.secret.n);
     ca_cmc_free(r->cmc);
     ca_keygen_free(r->generated);
+    ca_remote_free(r->remote);
     free(r);
 }
 

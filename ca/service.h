@@ -11,6 +11,7 @@
 #include "ca/profile.h"
 #include "ca/signer.h"
 #include "ca/store.h"
+#include "ca/upstream.h"
 #include "ca/wrap.h"
 
 struct ca_service;
@@ -22,6 +23,7 @@ struct ca_tenant {
     /* The same: what leads who knows only another root to the issuer's (RFC 4210, 4.4). */
     struct bytes rollover;
     bool register_unknown;
+    struct conf_strings authorities; /* devices that may ask for others (RFC 7030, 3.7) */
 };
 struct ca_label {
     const char *label; /* "" never; the default one is flagged */
@@ -37,9 +39,14 @@ struct ca_service_config {
     size_t queue;                     /* requests under way at once */
     struct ca_wrap *wrap; /* seals secrets' MAC keys, and private keys that are made here; NULL: CMC
                              takes no one-time secrets, and no profile may make keys */
+    struct ca_upstream *upstream; /* asks other CAs; NULL: no issuer's key is elsewhere */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
+    const bool *held;        /* while it is true nothing new is issued; NULL: it never is */
+    /* May no device have a certificate under this ID? NULL: all may. */
+    bool (*reserved)(void *arg, const char *device);
+    void *reserved_arg;
 };
 
 /* All pointers must outlive the service. TM_EINVAL: a profile makes keys, and there is no wrap. */

@@ -48,6 +48,14 @@ enum tm_err ca_signature_verify(const struct ca_checker *checker, const struct p
     AUTO(EVP_PKEY) key = ca_spki_key(checker, spki);
     if (!key)
         return TM_EPARSE;
+    return ca_signature_verify_by(key, spki->algorithm, algorithm, message, signature);
+}
+
+enum tm_err ca_signature_verify_by(EVP_PKEY *key, enum pki_oid kind, enum pki_oid algorithm,
+                                   struct bytes message, struct bytes signature) {
+    const struct row *row = find(algorithm);
+    if (!row || row->key != kind)
+        return TM_EINVAL;
     AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
     bool good = ctx &&
                 EVP_DigestVerifyInit_ex(ctx, NULL, row->digest, NULL, NULL, key, NULL) == 1 &&

@@ -17,6 +17,11 @@ MUST_USE enum tm_err ca_signature_verify(const struct ca_checker *checker,
                                          const struct pki_spki *spki, enum pki_oid algorithm,
                                          struct bytes message, struct bytes signature);
 
+/* The same with a key that there is; kind: of its SubjectPublicKeyInfo. */
+MUST_USE enum tm_err ca_signature_verify_by(EVP_PKEY *key, enum pki_oid kind,
+                                            enum pki_oid algorithm, struct bytes message,
+                                            struct bytes signature);
+
 /* The algorithm in a SignerInfo: some sign with rsaEncryption and leave the digest to the
  * digestAlgorithm (RFC 3370, 3.2). UNKNOWN: none that is taken. */
 enum pki_oid ca_signature_of_signer(struct bytes algorithm, enum pki_oid digest);

@@ -46,6 +46,8 @@ const char *ca_event_name(enum ca_event event) {
         return "issuer";
     case CA_EVENT_ALARM:
         return "alarm";
+    case CA_EVENT_AGREED:
+        return "agreed";
     }
     return "unknown";
 }

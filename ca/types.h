@@ -202,7 +202,8 @@ enum ca_event {
     CA_EVENT_PROFILE,      /* a profile was taken into use */
     CA_EVENT_ISSUER,       /* an issuing CA was taken into use, or out of it */
     CA_EVENT_ALARM,        /* reason: what is wrong */
-    CA_EVENT_LAST = CA_EVENT_ALARM,
+    CA_EVENT_AGREED, /* reason: what two officers agreed on, and the act; or the first of it */
+    CA_EVENT_LAST = CA_EVENT_AGREED,
 };
 const char *ca_event_name(enum ca_event event);
 

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define SHARD_NAME_MAX 96 /* an issuer's name, "-" and a number */
-
 static enum tm_err check_url(const struct conf_check *c) {
     const struct conf_status *status = &c->conf->status;
     struct conf_status_url url;
@@ -54,24 +52,41 @@ static enum tm_err check_folder(const struct conf_check *c) {
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (own[i].path && conf_lies_in(own[i].path, dir))
             return CONF_REFUSE(c, "status.dir", "is public, and %s lies in it", own[i].name);
+    const struct conf_issuer *issuers = conf->issuers.items;
+    for (size_t i = 0; i < conf->issuers.count; i++) {
+        const struct conf_upstream *upstream = &issuers[i].upstream;
+        if ((upstream->key && conf_lies_in(upstream->key, dir)) ||
+            (upstream->password_file && conf_lies_in(upstream->password_file, dir)))
+            return CONF_REFUSE(c, "status.dir", "is public, and a secret for %s lies in it",
+                               upstream->url ? upstream->url : issuers[i].name);
+    }
     return TM_OK;
 }
 
-/* ISSUER-7.crl is the issuer's shard 7, and would be the whole CRL of an issuer of that name. */
+bool conf_shard_clash(const struct conf *conf, struct conf_clash *ret) {
+    const struct conf_issuer *issuers = conf->issuers.items;
+    for (size_t i = 0; i < conf->issuers.count; i++)
+        for (size_t j = 0; j < conf->issuers.count; j++)
+            for (uint64_t k = 0; k < issuers[j].crl_shards; k++) {
+                (void)snprintf(ret->shard, sizeof ret->shard, "%s-%u", issuers[j].name,
+                               (unsigned)k);
+                ret->named = i;
+                ret->sharded = j;
+                if (strcmp(issuers[i].name, ret->shard) == 0)
+                    return true;
+            }
+    return false;
+}
+
 static enum tm_err check_shards(const struct conf_check *c) {
     const struct conf_issuer *issuers = c->conf->issuers.items;
-    char shard[SHARD_NAME_MAX], path[SHARD_NAME_MAX];
-    for (size_t i = 0; i < c->conf->issuers.count; i++)
-        for (size_t j = 0; j < c->conf->issuers.count; j++)
-            for (uint64_t k = 0; k < issuers[j].crl_shards; k++) {
-                (void)snprintf(shard, sizeof shard, "%s-%u", issuers[j].name, (unsigned)k);
-                if (strcmp(issuers[i].name, shard) != 0)
-                    continue;
-                (void)snprintf(path, sizeof path, "issuers[%zu].name", i);
-                return CONF_REFUSE(c, path, "\"%s\" is what a shard of \"%s\" is published as",
-                                   shard, issuers[j].name);
-            }
-    return TM_OK;
+    struct conf_clash clash;
+    char path[64];
+    if (!conf_shard_clash(c->conf, &clash))
+        return TM_OK;
+    (void)snprintf(path, sizeof path, "issuers[%zu].name", clash.named);
+    return CONF_REFUSE(c, path, "\"%s\" is what a shard of \"%s\" is published as", clash.shard,
+                       issuers[clash.sharded].name);
 }
 
 enum tm_err conf_check_status(const struct conf_check *c) {

@@ -87,7 +87,7 @@ static enum tm_err check_standby(const struct conf_check *c, size_t index) {
 static enum tm_err check_environment(const struct conf_check *c, size_t index) {
     char path[PLACE_MAX];
     if (c->conf->environment == CONF_ENV_PROD && !c->conf->softhsm_in_prod &&
-        is_softhsm(conf_token(c->conf, index)))
+        conf_token_used(c->conf, index) && is_softhsm(conf_token(c->conf, index)))
         return CONF_REFUSE(c, token_path(path, index, "module"),
                            "SoftHSM keeps keys in files; in prod it needs softhsm_in_prod: true");
     return TM_OK;

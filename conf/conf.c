@@ -68,15 +68,32 @@ static bool has_tenant(const struct conf *conf, const char *name) {
     return false;
 }
 
-static enum tm_err check_issuers(const struct conf_check *c) {
+bool conf_has_issuer_of(const struct conf *conf, enum conf_issuer_kind kind) {
+    for (size_t i = 0; i < conf->issuers.count; i++)
+        if (issuer_at(conf, i)->kind == (unsigned)kind)
+            return true;
+    return false;
+}
+
+static enum tm_err check_issuer(const struct conf_check *c, size_t i) {
     char path[KEY_MAX];
-    for (size_t i = 0; i < c->conf->issuers.count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(issuer_at(c->conf, i)->name, issuer_at(c->conf, j)->name) == 0)
-                return CONF_REFUSE(c, entry_path(path, "issuers", i, "name"),
-                                   "\"%s\" is the name of an earlier issuer",
-                                   issuer_at(c->conf, i)->name);
+    const char *key = "";
+    const char *fault = conf_issuer_fault(issuer_at(c->conf, i), &key);
+    if (fault)
+        return CONF_REFUSE(c, entry_path(path, "issuers", i, key), "%s", fault);
+    for (size_t j = 0; j < i; j++)
+        if (strcmp(issuer_at(c->conf, i)->name, issuer_at(c->conf, j)->name) == 0)
+            return CONF_REFUSE(c, entry_path(path, "issuers", i, "name"),
+                               "\"%s\" is the name of an earlier issuer",
+                               issuer_at(c->conf, i)->name);
     return TM_OK;
+}
+
+static enum tm_err check_issuers(const struct conf_check *c) {
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < c->conf->issuers.count && !err; i++)
+        err = check_issuer(c, i);
+    return err;
 }
 
 static enum tm_err check_tenants(const struct conf_check *c) {

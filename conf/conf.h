@@ -56,18 +56,41 @@ struct conf_signer {
     char *standby_for;  /* name of the token whose keys this one holds, too; NULL: none */
 };
 
+/* Where an issuer's certificates are signed: here, by a key on the token; or by another EST CA, of
+ * which this server is a registration authority (RFC 7030, 1). */
+enum conf_issuer_kind { CONF_ISSUER_TOKEN, CONF_ISSUER_EST };
+
+/* What the certificates of an upstream CA may be called: as the profile says, or as it names them,
+ * if request or profile have that name too. */
+enum conf_upstream_names { CONF_UPSTREAM_PROFILE, CONF_UPSTREAM_REQUEST };
+
+/* The other EST CA. */
+struct conf_upstream {
+    char *url;           /* its EST paths without the operation (conf_est_url_parse); NULL: token */
+    char *anchors;       /* PEM: CAs of its TLS certificate */
+    char *certificate;   /* PEM: our client certificate, then chain; NULL = none */
+    char *key;           /* PEM */
+    char *user;          /* HTTP Basic; NULL = none */
+    char *password_file; /* or "credential:NAME" */
+    unsigned names;      /* enum conf_upstream_names */
+    int64_t timeout;     /* ms for one request, connecting included */
+    uint64_t connections;
+};
+
 struct conf_issuer {
     char *name;
+    unsigned kind;        /* enum conf_issuer_kind */
     char *token;          /* name of a conf_signer; NULL: the section `signer` */
-    char *key_label;      /* CKA_LABEL on the token */
+    char *key_label;      /* CKA_LABEL on the token; NULL: its key is not here */
     char *certificate;    /* PEM of the issuing CA: pinned */
-    char *chain;          /* PEM: certificates above it, the root last */
+    char *chain;          /* PEM: certificates above it, the root last; NULL: it is a root */
     char *ocsp_key_label; /* CKA_LABEL of the key that signs its OCSP answers; NULL: no OCSP */
     uint64_t crl_shards;  /* 0: no shards; never changes once certificates were issued */
     char *old_with_new;   /* PEM: rollover certificates of its root (RFC 4210, 4.4); NULL: none */
     char *new_with_old;
     bool retired; /* by the issuers file: it signs what says which certificates are good, and is in
                      no tenant's cacerts */
+    struct conf_upstream upstream; /* kind EST */
 };
 
 struct conf_tenant {
@@ -77,6 +100,8 @@ struct conf_tenant {
     char *
         client_anchors; /* PEM of foreign CAs whose device certificates are accepted, NULL = none */
     bool register_unknown; /* a device under a foreign anchor is registered on first contact */
+    struct conf_strings registration_authorities; /* device IDs whose certificates for id-kp-cmcRA
+                                                     ask for other devices */
 };
 
 struct conf_label {
@@ -223,6 +248,21 @@ struct conf_status_url {
 /* TM_EPARSE: not http://HOST[:PORT][/PATH], the path without a slash at its end. The host itself is
  * not judged. */
 MUST_USE enum tm_err conf_status_url_parse(const char *text, struct conf_status_url *ret);
+
+#define CONF_EST_URL_MAX 400
+
+/* conf_upstream.url in its parts. */
+struct conf_est_url {
+    char host[CONF_EST_URL_MAX + 1]; /* a name or an address, without brackets */
+    unsigned port;
+    char path[CONF_EST_URL_MAX + 1]; /* "/.well-known/est" or "/.well-known/est/LABEL" */
+};
+/* TM_EPARSE: not https://HOST[:PORT]/.well-known/est[/LABEL] (RFC 7030, 3.2.2). The host itself is
+ * not judged. */
+MUST_USE enum tm_err conf_est_url_parse(const char *text, struct conf_est_url *ret);
+
+/* Is any issuer of this kind? */
+bool conf_has_issuer_of(const struct conf *conf, enum conf_issuer_kind kind);
 
 /* Loads and cross-checks, without the issuers file (names refer to something, one default label at
  * most, no label named like an operation, limits that fit together). As conf_load_text. */

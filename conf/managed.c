@@ -63,6 +63,10 @@ static enum tm_err take_issuers(const struct merge *m, struct conf_managed *mana
         if (earlier)
             return refuse(m, place(where, "issuers", i, "name"), "is the name of an earlier issuer",
                           added[i].name);
+        if (added[i].kind != CONF_ISSUER_TOKEN || !added[i].key_label || !added[i].chain)
+            return refuse(m, place(where, "issuers", i, "name"),
+                          "is not of a key on the token, as issuers of this file are",
+                          added[i].name);
         const char *fault;
         if (conf_check_issuer_token(m->conf, &added[i], &fault))
             return refuse(m, place(where, "issuers", i, "token"), fault, added[i].token);
@@ -77,6 +81,21 @@ static enum tm_err take_issuers(const struct merge *m, struct conf_managed *mana
     free(managed->issuers.items);
     managed->issuers = (struct conf_list){0};
     return TM_OK;
+}
+
+/* As conf_check_status, now that all are there. */
+static enum tm_err check_shards(const struct merge *m, size_t own) {
+    const struct conf_issuer *issuers = m->conf->issuers.items;
+    struct conf_clash clash;
+    char where[PLACE_MAX];
+    if (!m->conf->status.url || !conf_shard_clash(m->conf, &clash))
+        return TM_OK;
+    size_t added = clash.named < own ? clash.sharded : clash.named;
+    return conf_refuse(m->text, m->n, m->conf->issuers_file,
+                       place(where, "issuers", added - own, "name"), m->error,
+                       "\"%s\" is the name of an issuer, and what a shard of \"%s\" is published "
+                       "as",
+                       clash.shard, issuers[clash.sharded].name);
 }
 
 /* The assignment's texts change places with the tenant's. */
@@ -131,6 +150,7 @@ static enum tm_err retire(const struct merge *m, const struct conf_strings *name
 enum tm_err conf_merge(struct conf *conf, const char *text, size_t n, char error[CONF_ERROR_MAX]) {
     struct conf_managed managed;
     const struct merge m = {conf, text, n, error};
+    size_t own = conf->issuers.count;
     if (!n)
         return TM_OK;
     enum tm_err err = conf_load_text(text, n, conf->issuers_file, conf_managed_rows, &managed,
@@ -139,6 +159,8 @@ enum tm_err conf_merge(struct conf *conf, const char *text, size_t n, char error
         return err;
     struct conf_assignment *tenants = managed.tenants.items;
     err = take_issuers(&m, &managed);
+    if (!err)
+        err = check_shards(&m, own);
     for (size_t i = 0; i < managed.tenants.count && !err; i++)
         err = take_tenant(&m, i, &tenants[i]);
     if (!err)

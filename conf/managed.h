@@ -39,6 +39,13 @@ MUST_USE enum tm_err conf_managed_read(const char *path, char **ret_text, size_t
 MUST_USE enum tm_err conf_merge(struct conf *conf, const char *text, size_t n,
                                 char error[CONF_ERROR_MAX]);
 
+/* Says of a tenant who signs for it, the first, and whom it has besides; each is an issuer of the
+ * configuration. TM_ENOTFOUND: there is no such tenant; TM_ENOMEM: nothing has changed. */
+MUST_USE enum tm_err conf_assign(struct conf *conf, const char *tenant, const char *const *issuers,
+                                 size_t count);
+/* Takes a tenant and its labels out. */
+void conf_drop_tenant(struct conf *conf, const char *tenant);
+
 /* The file by itself, for who changes it. Free it with conf_free over conf_managed_rows. */
 MUST_USE enum tm_err conf_managed_load(const char *path, struct conf_managed *ret_managed,
                                        char error[CONF_ERROR_MAX]);

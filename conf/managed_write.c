@@ -28,6 +28,8 @@ static void put_strings(FILE *out, const struct conf_strings *strings) {
 static bool is_said(const struct conf_row *row, const void *field) {
     if (row->type == CONF_UINT)
         return *(const uint64_t *)field != 0;
+    if (row->type == CONF_ENUM || row->type == CONF_GROUP)
+        return false; /* issuers of the kind est stand in the configuration itself */
     if (row->type == CONF_STRINGS)
         return ((const struct conf_strings *)field)->count > 0;
     return *(char *const *)field != NULL;

@@ -235,12 +235,13 @@ static const struct conf_row signer_rows[] = {
      .offset = offsetof(struct conf_signer, max_rate),
      .preset = "0",
      .max = 1000000,
-     .help = "Ceiling of signatures per second; 0 is none."},
+     .help = "Ceiling of signatures per second; 0 is none. Where officers have keys, two of them "
+             "agree to a higher one (touchmark keys agree); until then the old one holds."},
     {.key = "max_total",
      .type = CONF_UINT,
      .offset = offsetof(struct conf_signer, max_total),
      .preset = "0",
-     .help = "Ceiling of signatures per start of the signer; 0 is none."},
+     .help = "Ceiling of signatures per start of the signer; 0 is none. Raised as max_rate."},
     {.key = "network",
      .type = CONF_BOOL,
      .offset = offsetof(struct conf_signer, network),
@@ -324,7 +325,7 @@ static const struct conf_row core_rows[] = {
     {.key = NULL},
 };
 
-static const struct conf_row label_rows[] = {
+const struct conf_row conf_label_rows[] = {
     {.key = "label",
      .type = CONF_NAME,
      .offset = offsetof(struct conf_label, label),
@@ -429,7 +430,8 @@ const struct conf_row conf_rows[] = {
      .rows = conf_issuer_rows,
      .min = 1,
      .elem_size = sizeof(struct conf_issuer),
-     .help = "The issuing CAs whose keys are on the tokens."},
+     .help = "The issuing CAs: those whose keys are on the tokens, and other EST servers that "
+             "sign."},
     {.key = "tenants",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, tenants),
@@ -440,7 +442,7 @@ const struct conf_row conf_rows[] = {
     {.key = "labels",
      .type = CONF_LIST,
      .offset = offsetof(struct conf, labels),
-     .rows = label_rows,
+     .rows = conf_label_rows,
      .min = 1,
      .elem_size = sizeof(struct conf_label),
      .help = "What the EST paths serve."},

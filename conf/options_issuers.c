@@ -3,12 +3,87 @@
 #include "conf/managed.h"
 #include "conf/options_parts.h"
 
+static const char *const kind_words[] = {"token", "est", NULL};
+static const char *const names_words[] = {"profile", "request", NULL};
+static const char *const credential_words[] = {"credential:", NULL};
+
+#define UPSTREAM(member) offsetof(struct conf_upstream, member)
+
+static const struct conf_row upstream_rows[] = {
+    {.key = "url",
+     .type = CONF_STRING,
+     .offset = UPSTREAM(url),
+     .preset = "",
+     .max = CONF_EST_URL_MAX,
+     .help =
+         "Where it is: https://HOST[:PORT]/.well-known/est[/LABEL]. Its certificate has to name "
+         "this host."},
+    {.key = "anchors",
+     .type = CONF_PATH,
+     .offset = UPSTREAM(anchors),
+     .preset = "",
+     .help = "PEM file of the CAs that its TLS certificate has to lead to; no others are trusted."},
+    {.key = "certificate",
+     .type = CONF_PATH,
+     .offset = UPSTREAM(certificate),
+     .preset = "",
+     .help = "PEM file of our client certificate, then its chain; a CA that knows registration "
+             "authorities wants one for id-kp-cmcRA (RFC 7030, 3.7)."},
+    {.key = "key",
+     .type = CONF_PATH,
+     .offset = UPSTREAM(key),
+     .preset = "",
+     .help = "PEM file of its key."},
+    {.key = "user",
+     .type = CONF_STRING,
+     .offset = UPSTREAM(user),
+     .preset = "",
+     .max = 64,
+     .help = "User for HTTP Basic, instead of a client certificate or with it."},
+    {.key = "password_file",
+     .type = CONF_PATH,
+     .offset = UPSTREAM(password_file),
+     .preset = "",
+     .words = credential_words,
+     .help = "File that holds the password, or credential:NAME for a systemd credential."},
+    {.key = "names",
+     .type = CONF_ENUM,
+     .offset = UPSTREAM(names),
+     .preset = "profile",
+     .words = names_words,
+     .help = "What subject and subjectAltName of its certificates may be: those that the profile "
+             "makes of the registry; or any choice from those and the request's, with the device "
+             "ID among them."},
+    {.key = "timeout",
+     .type = CONF_DURATION,
+     .offset = UPSTREAM(timeout),
+     .preset = "10s",
+     .min = 100,
+     .max = 120000,
+     .help = "Time that one request may take, connecting included."},
+    {.key = "connections",
+     .type = CONF_UINT,
+     .offset = UPSTREAM(connections),
+     .preset = "4",
+     .min = 1,
+     .max = 64,
+     .help = "Connections at once; they are kept. More requests wait their turn."},
+    {.key = NULL},
+};
+
 const struct conf_row conf_issuer_rows[] = {
     {.key = "name",
      .type = CONF_NAME,
      .offset = offsetof(struct conf_issuer, name),
      .example = "manufacturing",
      .help = "Name of this issuing CA."},
+    {.key = "kind",
+     .type = CONF_ENUM,
+     .offset = offsetof(struct conf_issuer, kind),
+     .preset = "token",
+     .words = kind_words,
+     .help = "Where it signs: here, with a key on the token; or at another EST server, for which "
+             "this one is the registration authority."},
     {.key = "token",
      .type = CONF_NAME,
      .offset = offsetof(struct conf_issuer, token),
@@ -17,10 +92,10 @@ const struct conf_row conf_issuer_rows[] = {
     {.key = "key_label",
      .type = CONF_STRING,
      .offset = offsetof(struct conf_issuer, key_label),
-     .min = 1,
+     .preset = "",
      .max = 64,
      .example = "manufacturing-2026",
-     .help = "CKA_LABEL of its key on the token."},
+     .help = "CKA_LABEL of its key on the token; the kind token needs it."},
     {.key = "certificate",
      .type = CONF_PATH,
      .offset = offsetof(struct conf_issuer, certificate),
@@ -29,8 +104,10 @@ const struct conf_row conf_issuer_rows[] = {
     {.key = "chain",
      .type = CONF_PATH,
      .offset = offsetof(struct conf_issuer, chain),
+     .preset = "",
      .example = "/etc/touchmark/ca/root.pem",
-     .help = "PEM file of the certificates above it, the root last."},
+     .help = "PEM file of the certificates above it, the root last; the kind token needs it, the "
+             "kind est if its CA is not a root."},
     {.key = "ocsp_key_label",
      .type = CONF_STRING,
      .offset = offsetof(struct conf_issuer, ocsp_key_label),
@@ -57,6 +134,11 @@ const struct conf_row conf_issuer_rows[] = {
      .offset = offsetof(struct conf_issuer, new_with_old),
      .preset = "",
      .help = "PEM file of NewWithOld, likewise."},
+    {.key = "upstream",
+     .type = CONF_GROUP,
+     .offset = offsetof(struct conf_issuer, upstream),
+     .rows = upstream_rows,
+     .help = "The other EST server, with the kind est."},
     {.key = NULL},
 };
 
@@ -89,6 +171,13 @@ const struct conf_row conf_tenant_rows[] = {
      .offset = offsetof(struct conf_tenant, register_unknown),
      .preset = "false",
      .help = "Register a device under client_anchors on its first contact."},
+    {.key = "registration_authorities",
+     .type = CONF_STRINGS,
+     .offset = offsetof(struct conf_tenant, registration_authorities),
+     .preset = "",
+     .max = 64,
+     .help = "Device IDs that may ask for others with a certificate that has the purpose cmcRA, "
+             "under profiles whose credentials name ra (RFC 7030, 3.7)."},
     {.key = NULL},
 };
 

@@ -50,7 +50,8 @@ bool conf_token_used(const struct conf *conf, size_t index) {
     if (conf->tls.key_label && conf_token_named(conf, conf->tls.token) == primary)
         return true;
     for (size_t i = 0; i < conf->issuers.count; i++)
-        if (conf_token_named(conf, issuers[i].token) == primary)
+        if (issuers[i].kind == CONF_ISSUER_TOKEN &&
+            conf_token_named(conf, issuers[i].token) == primary)
             return true;
     return false;
 }

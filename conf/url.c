@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* URLs as they stand in a configuration: of an MQTT broker, of the status face. */
+/* URLs as they stand in a configuration: of an MQTT broker, the status face, an upstream CA. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
 #define PORT_HTTP 80
+#define PORT_HTTPS 443
 
 static bool take_text(const char **at, const char *text) {
     size_t n = strlen(text);
@@ -75,6 +76,19 @@ enum tm_err conf_status_url_parse(const char *text, struct conf_status_url *ret)
         !take_port(&text, &url.port) || !is_path(text) || strlen(text) >= sizeof url.path)
         return TM_EPARSE;
     TEXT_SET(url.path, text);
+    *ret = url;
+    return TM_OK;
+}
+
+enum tm_err conf_est_url_parse(const char *text, struct conf_est_url *ret) {
+    static const char well_known[] = "/.well-known/est";
+    struct conf_est_url url = {.port = PORT_HTTPS};
+    if (strlen(text) > CONF_EST_URL_MAX || !take_text(&text, "https://") ||
+        !take_host(&text, url.host, sizeof url.host) || !take_port(&text, &url.port))
+        return TM_EPARSE;
+    TEXT_SET(url.path, text);
+    if (!take_text(&text, well_known) || !is_path(text) || (*text && strchr(text + 1, '/')))
+        return TM_EPARSE;
     *ret = url;
     return TM_OK;
 }

@@ -39,15 +39,19 @@ enum ipc_admin_verb {
     IPC_ADMIN_ACT_WITHDRAW,   /* serial: the act's ID, reason */
     IPC_ADMIN_REVOKE_PREVIEW, /* what a selection comes to: tenant, device, batch, job, station,
                                  site, profile, issuer, from_ms, until_ms */
-    IPC_ADMIN_KEYS,           /* every key: state, expiry, uses */
-    IPC_ADMIN_PUBLISH,        /* issuer, or all: publishes now what is due or not */
-    IPC_ADMIN_PUBLISHED,      /* what is published */
-    IPC_ADMIN_PROFILES,       /* the profiles in use, with their hashes; or profile, data: a hash
-                                 of it (32 octets), whether that may be applied */
-    IPC_ADMIN_RELOAD,         /* touchmarkd reads its configuration again */
-    IPC_ADMIN_CLOUD_PROOF,    /* issuer, state: the cloud, data: the code that it gave, seconds: as
-                                 for ACT_PROPOSE; or serial: the ID of the act that it became */
-    IPC_ADMIN_VERB_LAST = IPC_ADMIN_CLOUD_PROOF,
+    IPC_ADMIN_KEYS,        /* every key: state, expiry, uses; or that of issuer; or reason: the name
+                              of an agreement (ca/rows.h), data: a value, whether that may be put
+                              in force */
+    IPC_ADMIN_PUBLISH,     /* issuer, or all: publishes now what is due or not */
+    IPC_ADMIN_PUBLISHED,   /* what is published */
+    IPC_ADMIN_PROFILES,    /* the profiles in use, with their hashes; or profile, data: a hash
+                              of it (32 octets), whether that may be applied */
+    IPC_ADMIN_RELOAD,      /* touchmarkd reads its configuration again */
+    IPC_ADMIN_CLOUD_PROOF, /* issuer, state: the cloud, data: the code that it gave, seconds: as
+                              for ACT_PROPOSE; or serial: the ID of the act that it became */
+    IPC_ADMIN_STORE_ACCEPT, /* a store that is older than what was published from it; seconds: as
+                               for ACT_PROPOSE; reason */
+    IPC_ADMIN_VERB_LAST = IPC_ADMIN_STORE_ACCEPT,
 };
 
 struct ipc_admin_request {

@@ -183,6 +183,20 @@ static const struct codec_field key_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_key, tls, 1),    CODEC_BLOB(struct ipc_key, spki, IPC_SPKI_MAX),
 };
 
+static const struct codec_field upstream_ask_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_upstream_ask, id, 0),
+    CODEC_STRING(struct ipc_upstream_ask, issuer),
+    CODEC_BLOB(struct ipc_upstream_ask, csr, IPC_UPSTREAM_CSR_MAX),
+};
+
+static const struct codec_field upstream_answer_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_upstream_answer, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_upstream_answer, status, IPC_UPSTREAM_STATUS_LAST),
+    CODEC_INT(CODEC_U32, struct ipc_upstream_answer, retry_after_s, 0),
+    CODEC_STRING(struct ipc_upstream_answer, text),
+    CODEC_BLOB(struct ipc_upstream_answer, certificate, IPC_CERT_MAX),
+};
+
 static const struct codec_field control_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_control, verb, IPC_CONTROL_VERB_LAST),
     CODEC_INT(CODEC_U8, struct ipc_control, peer, IPC_ROLE_LAST),
@@ -261,6 +275,10 @@ const struct codec_schema ipc_ocsp_drop_schema =
     SCHEMA(ipc_ocsp_drop, IPC_TYPE_OCSP_DROP, ocsp_drop_fields);
 const struct codec_schema ipc_signed_schema = SCHEMA(ipc_signed, IPC_TYPE_SIGNED, signed_fields);
 const struct codec_schema ipc_key_schema = SCHEMA(ipc_key, IPC_TYPE_KEY, key_fields);
+const struct codec_schema ipc_upstream_ask_schema =
+    SCHEMA(ipc_upstream_ask, IPC_TYPE_UPSTREAM_ASK, upstream_ask_fields);
+const struct codec_schema ipc_upstream_answer_schema =
+    SCHEMA(ipc_upstream_answer, IPC_TYPE_UPSTREAM_ANSWER, upstream_answer_fields);
 const struct codec_schema ipc_control_schema =
     SCHEMA(ipc_control, IPC_TYPE_CONTROL, control_fields);
 const struct codec_schema ipc_admin_request_schema =

@@ -16,15 +16,16 @@
 #define IPC_CSR_MAX 16384 /* DER of a PKCS#10 request, or of a Full PKI Request */
 #define IPC_CMC_MAX 24576 /* DER of a Full PKI Response, or an offer */
 #define IPC_CHALLENGE_MAX 64
-#define IPC_PRIVATE_KEY_MAX 8192 /* DER of PKCS#8, or of the EnvelopedData that it is in */
-#define IPC_DIGEST_MAX 64        /* SHA-512 */
-#define IPC_CERT_MAX 8192        /* DER of one certificate */
-#define IPC_CHAIN_MAX 16384      /* DER certificates one after the other */
-#define IPC_CACERTS_MAX 32768    /* DER of a certs-only message */
-#define IPC_CSRATTRS_MAX 8192    /* DER of CsrAttrs */
-#define IPC_SPKI_MAX 8192        /* DER SubjectPublicKeyInfo */
-#define IPC_SECRET_MAX 128       /* one-time enrollment secret */
-#define IPC_TEXT_MAX 255         /* one clear sentence */
+#define IPC_PRIVATE_KEY_MAX 8192  /* DER of PKCS#8, or of the EnvelopedData that it is in */
+#define IPC_DIGEST_MAX 64         /* SHA-512 */
+#define IPC_UPSTREAM_CSR_MAX 8192 /* DER of a PKCS#10 request that another CA is asked with */
+#define IPC_CERT_MAX 8192         /* DER of one certificate */
+#define IPC_CHAIN_MAX 16384       /* DER certificates one after the other */
+#define IPC_CACERTS_MAX 32768     /* DER of a certs-only message */
+#define IPC_CSRATTRS_MAX 8192     /* DER of CsrAttrs */
+#define IPC_SPKI_MAX 8192         /* DER SubjectPublicKeyInfo */
+#define IPC_SECRET_MAX 128        /* one-time enrollment secret */
+#define IPC_TEXT_MAX 255          /* one clear sentence */
 #define IPC_SIGNATURE_MAX 8192
 #define IPC_TLS_MAX 8192    /* DER of a CertificationRequestInfo, or less */
 #define IPC_BINDING_MAX 64  /* channel binding octets, before base64 */
@@ -57,7 +58,9 @@ enum ipc_type {
     IPC_TYPE_CMC_TICKET = 0x0204,
     IPC_TYPE_STATUS_TICKET = 0x0205,
     IPC_TYPE_KEYGEN_TICKET = 0x0206,
-    IPC_TYPE_TLS_TICKET = 0x0207,
+    IPC_TYPE_UPSTREAM_ASK = 0x0207,
+    IPC_TYPE_UPSTREAM_ANSWER = 0x0208,
+    IPC_TYPE_TLS_TICKET = 0x0209,
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
@@ -328,6 +331,34 @@ struct ipc_key {
     struct bytes spki; /* DER SubjectPublicKeyInfo read from the token */
 };
 
+/* Core to upstream: ask the other CA of this issuer for a certificate (RFC 7030, 4.2.1). IDs rise
+ * strictly on one link. Every ask is answered, within the issuer's upstream.timeout. */
+struct ipc_upstream_ask {
+    uint64_t id;
+    char issuer[IPC_NAME_MAX + 1];
+    struct bytes csr; /* DER PKCS#10, as the device made it */
+};
+
+enum ipc_upstream_status {
+    IPC_UPSTREAM_CERTIFICATE = 1, /* 200: `certificate` is one, and nobody has judged it yet */
+    IPC_UPSTREAM_PENDING,         /* 202: the same request again later */
+    IPC_UPSTREAM_LATER,           /* 401, 408, 429 or 503: it did not take the request on */
+    IPC_UPSTREAM_REFUSED,         /* another status below 500: it never will */
+    IPC_UPSTREAM_UNREACHABLE,     /* nothing of the request was sent */
+    IPC_UPSTREAM_LOST,            /* it was sent, and what came of it is not known */
+    IPC_UPSTREAM_BAD,             /* 200, and no certificate that can be read */
+    IPC_UPSTREAM_STATUS_LAST = IPC_UPSTREAM_BAD,
+};
+
+/* Upstream to core: the answer to ipc_upstream_ask.id. */
+struct ipc_upstream_answer {
+    uint64_t id;
+    uint8_t status; /* enum ipc_upstream_status */
+    uint32_t retry_after_s;
+    char text[IPC_TEXT_MAX + 1]; /* printable ASCII: what the other CA says, or what is wrong */
+    struct bytes certificate;    /* DER */
+};
+
 /* Supervisor and roles. */
 enum ipc_control_verb {
     IPC_CONTROL_LINK = 1, /* supervisor to role, with one descriptor: your link to `peer` */
@@ -346,9 +377,10 @@ enum ipc_role {
     IPC_ROLE_CORE,
     IPC_ROLE_SIGNER,
     IPC_ROLE_BRIDGE,
-    IPC_ROLE_TLSCERT, /* short-lived: obtains the server's own TLS certificate */
-    IPC_ROLE_STATUS,  /* serves CRLs, OCSP and filters over plain HTTP */
-    IPC_ROLE_LAST = IPC_ROLE_STATUS,
+    IPC_ROLE_TLSCERT,  /* short-lived: obtains the server's own TLS certificate */
+    IPC_ROLE_STATUS,   /* serves CRLs, OCSP and filters over plain HTTP */
+    IPC_ROLE_UPSTREAM, /* asks other CAs, as registration authority */
+    IPC_ROLE_LAST = IPC_ROLE_UPSTREAM,
 };
 
 struct ipc_control {
@@ -362,7 +394,7 @@ extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refuse
     ipc_catalog_schema, ipc_birth_schema, ipc_offer_schema, ipc_event_schema, ipc_event_ack_schema,
     ipc_cmc_ticket_schema, ipc_keygen_ticket_schema, ipc_status_ticket_schema, ipc_ticket_schema,
     ipc_signed_schema, ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
-    ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema, ipc_tls_ask_schema,
-    ipc_tls_answer_schema, ipc_tls_ticket_schema;
+    ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema, ipc_upstream_ask_schema,
+    ipc_upstream_answer_schema, ipc_tls_ask_schema, ipc_tls_answer_schema, ipc_tls_ticket_schema;
 
 #endif

@@ -82,6 +82,8 @@ const char *ipc_outcome_name(enum ipc_outcome outcome) {
         return "bad-challenge";
     case IPC_DENIED:
         return "denied";
+    case IPC_UPSTREAM_NO:
+        return "upstream-no";
     }
     return "unknown";
 }

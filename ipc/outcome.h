@@ -59,7 +59,8 @@ enum ipc_outcome {
     IPC_BAD_SIGNATURE, /* the SignedData's signature does not verify */
     IPC_BAD_CHALLENGE, /* no recipientNonce that is fresh: the answer brings a new one */
     IPC_DENIED,        /* an officer said no */
-    IPC_OUTCOME_LAST = IPC_DENIED,
+    IPC_UPSTREAM_NO,   /* the CA that signs for this server said no */
+    IPC_OUTCOME_LAST = IPC_UPSTREAM_NO,
 };
 
 /* A short constant name for logs, audit and metrics, e.g. "bad-secret". Never NULL. */

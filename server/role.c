@@ -32,6 +32,7 @@ static const struct role_kind kinds[] = {
     {"bridge", IPC_ROLE_BRIDGE, false, bridge_start, bridge_stop},
     {"tlscert", IPC_ROLE_TLSCERT, false, tlscert_start, tlscert_stop},
     {"status", IPC_ROLE_STATUS, true, status_start, status_stop},
+    {"upstream", IPC_ROLE_UPSTREAM, false, upstream_start, upstream_stop},
 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 

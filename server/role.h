@@ -79,5 +79,7 @@ MUST_USE enum tm_err tlscert_start(struct role *role);
 void tlscert_stop(struct role *role);
 MUST_USE enum tm_err status_start(struct role *role);
 void status_stop(struct role *role);
+MUST_USE enum tm_err upstream_start(struct role *role);
+void upstream_stop(struct role *role);
 
 #endif

@@ -100,12 +100,14 @@ static enum tm_err configure(struct signer *signer) {
     signer->issuers = calloc(signer->setup.issuer_count, sizeof *signer->issuers);
     if (!signer->issuers)
         return TM_ENOMEM;
+    size_t count = 0;
     for (size_t i = 0; i < signer->setup.issuer_count; i++)
-        signer->issuers[i] = keys_of(signer, i);
+        if (!signer->setup.issuers[i].remote)
+            signer->issuers[count++] = keys_of(signer, i);
     signer->config = (struct hsm_signer_config){
         .token = {.module = signer->token->module, .label = signer->token->token},
         .issuers = signer->issuers,
-        .issuer_count = signer->setup.issuer_count,
+        .issuer_count = count,
         .tls_key_label = tls_key_of(signer),
         .profiles = signer->setup.profiles,
         .profile_count = signer->setup.profile_count,

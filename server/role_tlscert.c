@@ -92,7 +92,23 @@ static void retry_later(struct tlscert *t, uint32_t retry_after_s) {
         give_up(t);
 }
 
+/* The tenant with the issuer that signed. The core follows what officers agreed on, which may be
+ * another than the one of the configuration; its own chain goes with it. False: none did. */
+static bool signed_by(const struct tlscert *t, const struct pki_cert *cert, struct ca_tenant *ret) {
+    *ret = *t->tenant;
+    if (!ca_issuer_verify(ret->issuer, cert->tbs, cert->signature))
+        return true;
+    ret->rollover = (struct bytes){0};
+    for (size_t i = 0; i < t->setup.issuer_count; i++) {
+        ret->issuer = &t->setup.issuers[i];
+        if (!ca_issuer_verify(ret->issuer, cert->tbs, cert->signature))
+            return true;
+    }
+    return false;
+}
+
 static void accept_certificate(struct tlscert *t, struct bytes der) {
+    struct ca_tenant tenant;
     struct pki_cert cert;
     unsigned char *spki = NULL;
     int n = i2d_PUBKEY(t->key, &spki);
@@ -101,12 +117,14 @@ static void accept_certificate(struct tlscert *t, struct bytes der) {
     OPENSSL_free(spki);
     if (!ours)
         log_error("the core answered with a certificate of another key");
-    if (!ours || tlscert_output_finish(t->output, der, t->tenant)) {
-        fail(t, ROLE_EXIT_FAILED);
+    else if (!signed_by(t, &cert, &tenant))
+        log_error("the core answered with a certificate of no configured issuer");
+    else if (!tlscert_output_finish(t->output, der, &tenant)) {
+        log_info("the server has a new certificate");
+        role_exit(t->role);
         return;
     }
-    log_info("the server has a new certificate");
-    role_exit(t->role);
+    fail(t, ROLE_EXIT_FAILED);
 }
 
 static void answered(struct tlscert *t, const struct ipc_reply *reply) {

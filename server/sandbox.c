@@ -129,16 +129,16 @@ static const char *const front_calls[] = {
     "dup",     "pipe2",  "select",     "pselect6",   "ioctl",      NULL,
 };
 
-/* Connects to the broker and, for its name, to name servers; libmosquitto wakes itself by a socket
- * pair. Which sockets and which files: allow_bridge. */
-static const char *const bridge_calls[] = {
+/* Connects to the broker, or to other CAs, and, for their names, to name servers; libmosquitto and
+ * libcurl wake themselves by a socket pair. Which sockets and which files: allow_outgoing. */
+static const char *const outgoing_calls[] = {
     "connect",    "socketpair", "getsockname", "getpeername", "getsockopt", "setsockopt", "select",
     "pselect6",   "sendmmsg",   "recvmmsg",    "ioctl",       "stat",       "lstat",      "statx",
     "newfstatat", "access",     "faccessat",   "faccessat2",  "readlink",   "readlinkat", NULL,
 };
 
 /* What the C library resolves names with: below /etc, or linked from there. */
-static const char *const bridge_folders[] = {
+static const char *const resolver_folders[] = {
     "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman", NULL};
 
 /* Works on LMDB's open files, the administration socket, and CRLs and filters in memory files. */
@@ -228,10 +228,10 @@ static int allow_self(scmp_filter_ctx ctx) {
 
 /* Internet sockets only: by a local one it would reach the administration socket, which the user
  * that all roles share may use. Files for reading only; O_TRUNC would cut even those. */
-static int allow_bridge(scmp_filter_ctx ctx) {
+static int allow_outgoing(scmp_filter_ctx ctx) {
     static const scmp_datum_t families[] = {AF_INET, AF_INET6};
     const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC;
-    int failed = allow_all(ctx, SCMP_ACT_ALLOW, bridge_calls);
+    int failed = allow_all(ctx, SCMP_ACT_ALLOW, outgoing_calls);
     for (size_t i = 0; i < sizeof families / sizeof families[0] && !failed; i++)
         failed = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                   SCMP_A0(SCMP_CMP_EQ, families[i], 0));
@@ -248,7 +248,8 @@ static int allow_role(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
     case IPC_ROLE_FRONT:
         return allow_all(ctx, SCMP_ACT_ALLOW, front_calls);
     case IPC_ROLE_BRIDGE:
-        return allow_bridge(ctx);
+    case IPC_ROLE_UPSTREAM:
+        return allow_outgoing(ctx);
     case IPC_ROLE_CORE:
         return allow_all(ctx, SCMP_ACT_ALLOW, core_calls);
     case IPC_ROLE_TLSCERT:
@@ -292,8 +293,8 @@ static int fill(scmp_filter_ctx ctx, enum ipc_role kind, bool network) {
 /* seccomp sees no paths: those who may open files are kept to theirs. */
 static enum tm_err wall_off(enum ipc_role kind, const char *dir) {
     const char *const own[] = {dir, NULL};
-    if (kind == IPC_ROLE_BRIDGE)
-        return landlock_read_only(bridge_folders);
+    if (kind == IPC_ROLE_BRIDGE || kind == IPC_ROLE_UPSTREAM)
+        return landlock_read_only(resolver_folders);
     return kind == IPC_ROLE_STATUS ? landlock_replace_only(own) : TM_OK;
 }
 

@@ -3,9 +3,10 @@
  * The seccomp filter of a role: the system calls that it needs once it is set up. Others fail
  * with EPERM; those that only an intruder makes (execve, ptrace, mount, bpf, ...) kill the
  * process. Works on descriptors that are open already: nothing may be opened, executed or connected
- * afterwards, except by the signer, by the bridge, which connects to a broker and reads what the C
- * library resolves its name with, and by the status role, which replaces files in one folder
- * (server/sandbox.c says what and why; server/landlock.h: files).
+ * afterwards, except by the signer, by the bridge and the upstream role, which connect to a broker
+ * or to other CAs and read what the C library resolves their names with, and by the status role,
+ * which replaces files in one folder (server/sandbox.c says what and why; server/landlock.h:
+ * files).
  */
 #ifndef TOUCHMARK_SERVER_SANDBOX_H
 #define TOUCHMARK_SERVER_SANDBOX_H

@@ -19,6 +19,7 @@
 #include "server/bridge/files.h"
 #include "server/core/core.h"
 #include "server/privileges.h"
+#include "server/upstream/upstream.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
 
@@ -133,13 +134,27 @@ static enum tm_err check_mqtt(const struct conf_mqtt *mqtt) {
     return err;
 }
 
+static enum tm_err check_upstreams(const struct conf *conf) {
+    const struct conf_issuer *issuers = conf->issuers.items;
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; i < conf->issuers.count && !err; i++) {
+        struct upstream_files files;
+        if (issuers[i].kind != CONF_ISSUER_EST)
+            continue;
+        err = upstream_files_read(&issuers[i], false, &files);
+        upstream_files_wipe(&files);
+    }
+    return err;
+}
+
 enum tm_err settings_check(const struct settings *settings) {
     struct core_setup setup;
     enum tm_err err = core_setup_load(&settings->conf, &setup);
     if (err)
         return err;
     core_setup_free(&setup);
-    return check_mqtt(&settings->conf.mqtt);
+    err = check_mqtt(&settings->conf.mqtt);
+    return err ? err : check_upstreams(&settings->conf);
 }
 
 enum tm_err settings_check_apart(const struct settings *settings) {

@@ -21,7 +21,8 @@ MUST_USE enum tm_err settings_load(const char *path, struct settings *ret,
                                    char error[CONF_ERROR_MAX]);
 void settings_close(struct settings *settings);
 
-/* Loads issuers, anchors and profiles, and reads the broker's PEM files, as the roles will do; what
+/* Loads issuers, anchors and profiles, and reads the PEM files for the broker and
+ * for other CAs, as the roles will do; what
  * is wrong is logged. */
 MUST_USE enum tm_err settings_check(const struct settings *settings);
 /* The same in a process of its own, so that the supervisor stays free of what they leave behind. */

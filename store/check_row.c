@@ -12,6 +12,21 @@ static const char *table_name(uint8_t table) {
     return schema ? schema->name : NULL;
 }
 
+/* The number of a certificate that another CA signed leads to it. */
+static void check_foreign(struct store_checker *c, const struct ca_foreign_row *row,
+                          const char *who) {
+    struct store_certificate record;
+    enum tm_err err = store_find_certificate(c, &row->serial, &record);
+    if (err == TM_ENOTFOUND)
+        store_fault(c, "certificate %s of another CA is not stored", who);
+    else if (!err && memcmp(record.certificate.fingerprint, row->fingerprint, CA_HASH_SIZE) != 0)
+        store_fault(c, "certificate %s of another CA leads to another certificate", who);
+}
+
+static bool has_octets_key(enum ca_table table) {
+    return table == CA_TABLE_ACT || table == CA_TABLE_FOREIGN;
+}
+
 void store_check_row(struct store_checker *c, struct bytes key, struct bytes value) {
     const char *table = table_name(key.p[0]);
     if (!table) {
@@ -19,11 +34,11 @@ void store_check_row(struct store_checker *c, struct bytes key, struct bytes val
         return;
     }
     struct bytes own_key = {key.p + 1, key.n - 1};
+    enum ca_table number = (enum ca_table)key.p[0];
     struct store_name who =
-        key.p[0] == CA_TABLE_ACT ? store_hex_name(own_key) : store_device_name(own_key);
+        has_octets_key(number) ? store_hex_name(own_key) : store_device_name(own_key);
     uint8_t octets[STORE_KEY_MAX];
     struct buf own = BUF_ON(octets);
-    enum ca_table number = (enum ca_table)key.p[0];
     union store_row row;
     if (store_unseal(c->reader->hasher, key, value, store_row_schema(number), &row))
         store_fault(c, "%s %s: the record fails its hash", table, who.text);
@@ -31,6 +46,8 @@ void store_check_row(struct store_checker *c, struct bytes key, struct bytes val
         store_fault(c, "%s %s: the record is of another key", table, who.text);
     else if (row.version == 0)
         store_fault(c, "%s %s: it has no version", table, who.text);
+    else if (number == CA_TABLE_FOREIGN)
+        check_foreign(c, &row.foreign, who.text);
 }
 
 /* ---- revoked certificates ---- */

@@ -38,6 +38,9 @@ enum store_type {
     STORE_TYPE_ISSUER,
     STORE_TYPE_PUBLISHED,
     STORE_TYPE_KEYGEN,
+    STORE_TYPE_ASK,
+    STORE_TYPE_FOREIGN,
+    STORE_TYPE_AGREED,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -80,6 +83,9 @@ union store_row {
     struct ca_issuer_row issuer;
     struct ca_published published;
     struct ca_keygen keygen;
+    struct ca_ask_row ask;
+    struct ca_foreign_row foreign;
+    struct ca_agreed agreed;
 };
 
 /* NULL: there is no such table. */

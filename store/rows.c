@@ -109,6 +109,38 @@ static const struct codec_field KEYGEN_FIELDS[] = {
 static SCHEMA(KEYGEN_SCHEMA, "generated key", STORE_TYPE_KEYGEN, 1, struct ca_keygen,
               KEYGEN_FIELDS);
 
+static const struct codec_field ASK_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_ask_row, version, 0),
+    CODEC_STRING(struct ca_ask_row, tenant),
+    CODEC_STRING(struct ca_ask_row, device),
+    CODEC_STRING(struct ca_ask_row, profile),
+    SERIAL(struct ca_ask_row, serial),
+    CODEC_OCTETS(struct ca_ask_row, request),
+    CODEC_INT(CODEC_U8, struct ca_ask_row, open, 1),
+    CODEC_INT(CODEC_U32, struct ca_ask_row, asks, 0),
+    CODEC_INT(CODEC_U32, struct ca_ask_row, unknown, 0),
+    CODEC_INT(CODEC_I64, struct ca_ask_row, asked_ms, 0),
+    CODEC_BLOB(struct ca_ask_row, csr, IPC_UPSTREAM_CSR_MAX),
+};
+static SCHEMA(ASK_SCHEMA, "question to another CA", STORE_TYPE_ASK, 1, struct ca_ask_row,
+              ASK_FIELDS);
+
+static const struct codec_field FOREIGN_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_foreign_row, version, 0),
+    CODEC_OCTETS(struct ca_foreign_row, fingerprint),
+    SERIAL(struct ca_foreign_row, serial),
+};
+static SCHEMA(FOREIGN_SCHEMA, "certificate of another CA", STORE_TYPE_FOREIGN, 1,
+              struct ca_foreign_row, FOREIGN_FIELDS);
+static const struct codec_field AGREED_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_agreed, version, 0),
+    CODEC_STRING(struct ca_agreed, name),
+    CODEC_BLOB(struct ca_agreed, value, CA_AGREED_VALUE_MAX),
+    CODEC_INT(CODEC_I64, struct ca_agreed, since_ms, 0),
+    CODEC_OCTETS(struct ca_agreed, act),
+};
+static SCHEMA(AGREED_SCHEMA, "agreement", STORE_TYPE_AGREED, 1, struct ca_agreed, AGREED_FIELDS);
+
 const struct codec_schema *store_row_schema(enum ca_table table) {
     switch (table) {
     case CA_TABLE_PENDING:
@@ -123,6 +155,12 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &PUBLISHED_SCHEMA;
     case CA_TABLE_KEYGEN:
         return &KEYGEN_SCHEMA;
+    case CA_TABLE_ASK:
+        return &ASK_SCHEMA;
+    case CA_TABLE_FOREIGN:
+        return &FOREIGN_SCHEMA;
+    case CA_TABLE_AGREED:
+        return &AGREED_SCHEMA;
     }
     return NULL;
 }

@@ -35,6 +35,7 @@ unsigned est_status(enum ipc_outcome outcome) {
     case IPC_WRONG_STATE:
     case IPC_WRONG_CREDENTIAL:
     case IPC_DENIED:
+    case IPC_UPSTREAM_NO:
         return 403;
     case IPC_UNKNOWN_LABEL:
     case IPC_BAD_PATH:

@@ -2,6 +2,9 @@
 /* See acts.h. */
 #include "server/core/acts.h"
 
+#include "server/core/assignments.h"
+#include "server/core/ceilings.h"
+
 enum tm_err core_acts_open(const struct core_acts_config *config, struct core_acts *ret) {
     const struct ca_acts_config acts = {.store = config->store,
                                         .loop = config->loop,
@@ -13,14 +16,22 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
                                               .store = config->store,
                                               .worker = config->worker,
                                               .registry = config->registry};
-    const struct core_cloud_config cloud = {
-        .loop = config->loop, .service = config->service, .setup = config->setup};
+    const struct core_cloud_config cloud = {.loop = config->loop,
+                                            .store = config->store,
+                                            .service = config->service,
+                                            .setup = config->setup};
     enum tm_err err = ca_acts_new(&acts, &ret->acts);
     if (!err)
         err = core_revoke_new(&revoke, ret->acts, &ret->revoke);
     if (!err)
         err = core_cloud_new(&cloud, ret->acts, &ret->cloud);
-    return err ? err : core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
+    if (!err)
+        err = core_profile_act_add(config->store, ret->acts, &ret->profile_apply);
+    if (!err)
+        err = core_agreed_act_add(config->store, ret->acts, &core_assignment_kind,
+                                  &ret->issuer_change);
+    return err ? err
+               : core_agreed_act_add(config->store, ret->acts, &core_ceiling_kind, &ret->ceiling);
 }
 
 void core_acts_stop(struct core_acts *acts) {

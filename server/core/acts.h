@@ -3,6 +3,7 @@
 #ifndef TOUCHMARK_SERVER_CORE_ACTS_H
 #define TOUCHMARK_SERVER_CORE_ACTS_H
 
+#include "server/core/agreed.h"
 #include "server/core/cloud.h"
 #include "server/core/core.h"
 #include "server/core/profiles.h"
@@ -13,6 +14,8 @@ struct core_acts {
     struct core_revoke *revoke;
     struct core_cloud *cloud;
     struct core_profile_act profile_apply;
+    struct core_agreed_act issuer_change;
+    struct core_agreed_act ceiling;
 };
 struct core_acts_config {
     struct loop *loop;

@@ -82,6 +82,7 @@ static const struct {
     [IPC_ADMIN_STORE_CHECK] = {admin_store_check, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PENDING_LIST] = {admin_pending_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PENDING_DECIDE] = {admin_pending_decide, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_STORE_ACCEPT] = {admin_store_accept, CONF_ROLE_OFFICER},
     [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},
 };
 

@@ -11,6 +11,7 @@
  *   admin_pending.c    requests that wait for an officer
  *   admin_cloud.c      proofs for clouds
  *   admin_profiles.c   profiles
+ *   admin_restored.c   accepting a restored store
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
 #define TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -97,7 +98,7 @@ admin_handler_fn admin_status, admin_device_show, admin_device_list, admin_cert_
 admin_handler_fn admin_pending_list, admin_pending_decide;
 admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
-admin_handler_fn admin_cloud_proof;
+admin_handler_fn admin_cloud_proof, admin_store_accept;
 admin_handler_fn admin_profiles;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;

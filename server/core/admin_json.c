@@ -109,6 +109,14 @@ json_t *admin_json_device(const struct ca_device *device) {
     return object;
 }
 
+/* The serial in it, where another CA gave it that. */
+static void set_signed_as(json_t *object, const struct ca_certificate *certificate) {
+    struct pki_cert view;
+    struct bytes own = {certificate->serial.octets, certificate->serial.n};
+    if (!pki_cert_parse(certificate->der, &view) && !bytes_equal(view.serial, own))
+        (void)json_object_set_new(object, "signed_as", admin_json_hex(view.serial));
+}
+
 json_t *admin_json_certificate(const struct ca_certificate *certificate) {
     json_t *object = json_object();
     (void)json_object_set_new(object, "serial", serial_json(&certificate->serial));
@@ -123,6 +131,7 @@ json_t *admin_json_certificate(const struct ca_certificate *certificate) {
         return object;
     (void)json_object_set_new(object, "fingerprint",
                               admin_json_hex(BYTES_OF(certificate->fingerprint)));
+    set_signed_as(object, certificate);
     if (certificate->revoked_ms) {
         (void)json_object_set_new(object, "revoked", admin_json_time(certificate->revoked_ms));
         (void)json_object_set_new(object, "reason", json_integer(certificate->revoked_reason));

@@ -7,7 +7,10 @@
 #include "base/auto.h"
 #include "pki/name.h"
 #include "server/core/admin_internal.h"
+#include "server/core/assignments.h"
+#include "server/core/ceilings.h"
 #include "server/core/issuers.h"
+#include "server/core/profiles.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -63,6 +66,10 @@ static void add_certificate(json_t *object, const struct ca_issuer *issuer, int6
 static void add_token(json_t *object, const struct core_admin_config *config, size_t index) {
     const struct core_issuer *uses = &config->setup->uses[index];
     struct bytes spki;
+    if (uses->upstream_url) {
+        (void)json_object_set_new(object, "upstream", json_string(uses->upstream_url));
+        return;
+    }
     (void)json_object_set_new(object, "token",
                               json_boolean(core_signer_shows(config->signer, index)));
     (void)json_object_set_new(object, "token_name",
@@ -143,8 +150,49 @@ static void send_one(struct client *client, const char *name) {
         admin_refuse_format(client, "there is no issuer %s", name);
 }
 
+/* ---- what officers agree on ---- */
+
+/* What the configuration says and is not followed. */
+static void send_refused(struct client *client, const struct core_agreed *items, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (items[i].verdict == CORE_AGREED_NOT)
+            admin_row(client, json_pack("{s:s, s:s, s:s}", "name", items[i].row.name, "state",
+                                        "not agreed", "text", items[i].words));
+}
+
+static const char *word_of(const struct core_admin_config *config,
+                           const struct ipc_admin_request *q, uint8_t ret_act[CA_ACT_ID_SIZE]) {
+    static const struct core_agreed_kind *const kinds[] = {&core_assignment_kind,
+                                                           &core_ceiling_kind};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *subject = core_agreed_subject(kinds[i], q->reason);
+        if (subject && strlen(q->reason) <= CA_AGREED_NAME_MAX)
+            return core_agreed_word(config->store, kinds[i], subject, q->data,
+                                    core_profiles_guarded(config->setup), config->now_ms(),
+                                    ret_act);
+    }
+    return "unknown";
+}
+
+static void answer_word(struct client *client, const struct ipc_admin_request *q) {
+    uint8_t act[CA_ACT_ID_SIZE] = {0};
+    const char *word = word_of(&client->admin->config, q, act);
+    if (!word) {
+        admin_refuse(client, "the registry cannot be read");
+        return;
+    }
+    json_t *object = json_pack("{s:s, s:s}", "name", q->reason, "state", word);
+    if (strcmp(word, "approved") == 0 || strcmp(word, "open") == 0)
+        (void)json_object_set_new(object, "act", admin_json_hex(BYTES_OF(act)));
+    admin_answer(client, object);
+}
+
 void admin_keys(struct client *client, const struct ipc_admin_request *q) {
     const struct core_admin_config *config = &client->admin->config;
+    if (q->data.n) {
+        answer_word(client, q);
+        return;
+    }
     if (q->issuer[0]) {
         send_one(client, q->issuer);
         return;
@@ -152,6 +200,8 @@ void admin_keys(struct client *client, const struct ipc_admin_request *q) {
     for (size_t i = 0; i < config->setup->issuer_count; i++)
         admin_row(client, issuer_json(config, i));
     send_gone(client);
+    send_refused(client, config->assignments->items, config->assignments->count);
+    send_refused(client, config->ceilings->items, config->ceilings->count);
     admin_end_rows(client, "");
 }
 

@@ -64,7 +64,7 @@ static json_t *profile_json(const struct client *client, const struct ca_profile
 /* ---- one hash of one profile ---- */
 
 static const char *word_of(const struct client *client, const struct ca_profile_row *row,
-                           const uint8_t hash[CA_HASH_SIZE], struct core_profile_word *word) {
+                           const uint8_t hash[CA_HASH_SIZE], struct core_act_word *word) {
     const struct core_admin_config *config = &client->admin->config;
     if (row->version && memcmp(row->hash, hash, CA_HASH_SIZE) == 0)
         return "in force";
@@ -81,7 +81,7 @@ static const char *word_of(const struct client *client, const struct ca_profile_
 }
 
 static void answer_one(struct client *client, const struct ipc_admin_request *q) {
-    struct core_profile_word word = {0};
+    struct core_act_word word = {0};
     struct ca_profile_row row = {0};
     const char *state = NULL;
     if (q->data.n != CA_HASH_SIZE) {

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/core/admin_internal.h"
+#include "server/core/restored.h"
 #include "store/store.h"
 
 #define CHECK_LEAVES_MAX 200000 /* beyond it a check would hold issuance up for seconds */
@@ -59,6 +60,28 @@ static void add_bridge(json_t *object, const struct core_admin_config *config) {
                                   json_integer((json_int_t)core_events_next(config->events)));
 }
 
+/* No issuer with a key on a token: no signer and no tokens. */
+static void add_signers(json_t *object, const struct core_admin_config *config) {
+    const struct core_setup *setup = config->setup;
+    json_t *upstream = json_object();
+    bool token = false;
+    for (size_t i = 0; i < setup->issuer_count; i++) {
+        token |= !setup->issuers[i].remote;
+        if (setup->issuers[i].remote)
+            (void)json_object_set_new(
+                upstream, setup->issuers[i].name,
+                json_string(core_upstream_answers(config->upstream, i) ? "ready" : "down"));
+    }
+    if (token) {
+        const char *state = core_signer_state_name(core_signer_state(config->signer));
+        (void)json_object_set_new(object, "signer", json_string(state));
+        (void)json_object_set_new(object, "tokens", tokens_json(config));
+    }
+    if (json_object_size(upstream))
+        (void)json_object_set(object, "upstream", upstream);
+    json_decref(upstream);
+}
+
 void admin_status(struct client *client, const struct ipc_admin_request *q) {
     (void)q;
     const struct core_admin_config *config = &client->admin->config;
@@ -70,14 +93,14 @@ void admin_status(struct client *client, const struct ipc_admin_request *q) {
     (void)json_object_set_new(object, "version", json_string(TOUCHMARK_VERSION));
     (void)json_object_set_new(object, "environment", json_string(config->environment));
     (void)json_object_set_new(object, "started", json_string(started));
-    (void)json_object_set_new(
-        object, "signer", json_string(core_signer_state_name(core_signer_state(config->signer))));
-    (void)json_object_set_new(object, "tokens", tokens_json(config));
+    add_signers(object, config);
     add_bridge(object, config);
     (void)json_object_set_new(object, "requests_under_way",
                               json_integer((json_int_t)ca_service_active(config->service)));
     (void)json_object_set_new(object, "burned_serials", json_integer((json_int_t)counts->burned));
     (void)json_object_set_new(object, "outcomes", outcomes_json(counts));
+    if (config->restored->held)
+        (void)json_object_set_new(object, "restored", json_string(config->restored->text));
     if (!config->store->ops->audit_head(config->store, &head))
         (void)json_object_set_new(object, "audit", admin_json_head(&head));
     (void)json_object_set_new(object, "store", store_json(config->store));

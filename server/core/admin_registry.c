@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators do to the registry: see admin_internal.h. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "ca/lifecycle.h"
 #include "server/core/admin_internal.h"
 
@@ -53,6 +55,54 @@ void admin_device_secret(struct client *client, const struct ipc_admin_request *
                                                admin_registry_done, client));
 }
 
+struct revocation {
+    struct client *client;
+    bool remote; /* another CA signed it */
+};
+
+static void cert_revoked(void *arg, enum tm_err result, const char *text,
+                         const struct ca_device *device, const char *secret) {
+    AUTO_MEM struct revocation *revocation = arg;
+    struct client *client = revocation->client;
+    if (result || !revocation->remote) {
+        admin_registry_done(client, result, text, device, secret);
+        return;
+    }
+    if (!admin_act_ends(client))
+        return;
+    json_t *object = admin_json_device(device);
+    (void)json_object_set_new(
+        object, "note",
+        json_string("refused here from now on; another CA signed it, and is the only one that can "
+                    "put it on a CRL: have it revoked there, too, by the serial that \"signed_as\" "
+                    "of cert show has"));
+    admin_send_object(client, object, false, "", (struct bytes){0}, (struct bytes){0});
+}
+
+static bool is_remote(struct client *client, const struct ca_serial *serial) {
+    const struct core_admin_config *config = &client->admin->config;
+    struct ca_certificate certificate;
+    uint8_t memory[IPC_CERT_MAX];
+    struct buf der = BUF_ON(memory);
+    if (config->store->ops->certificate(config->store, serial, &certificate, &der))
+        return false;
+    const struct ca_issuer *issuer = core_issuer_named(config->setup, certificate.issuer);
+    return issuer && issuer->remote;
+}
+
+static enum tm_err begin_revocation(struct client *client, const struct ca_serial *serial,
+                                    uint8_t reason, const char *text) {
+    struct revocation *revocation = malloc(sizeof *revocation);
+    if (!revocation)
+        return TM_ENOMEM;
+    *revocation = (struct revocation){client, is_remote(client, serial)};
+    enum tm_err err = ca_registry_revoke(client->admin->config.registry, serial, reason, text,
+                                         client->actor, cert_revoked, revocation);
+    if (err)
+        free(revocation);
+    return err;
+}
+
 void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q) {
     struct ca_serial serial;
     uint8_t reason = 0;
@@ -67,7 +117,5 @@ void admin_cert_revoke(struct client *client, const struct ipc_admin_request *q)
         return;
     }
     admin_act_begins(client);
-    admin_act_begun(client,
-                    ca_registry_revoke(client->admin->config.registry, &serial, reason, q->reason,
-                                       client->actor, admin_registry_done, client));
+    admin_act_begun(client, begin_revocation(client, &serial, reason, q->reason));
 }

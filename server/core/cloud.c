@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "ca/registry.h"
@@ -17,6 +19,7 @@
 
 #define CERTIFICATE "certificate-sha256" /* parameter that check adds: the issuer's */
 
+#define CODES_MAX 4096
 #define AWS_CODE 64 /* hexadecimal digits: what GetRegistrationCode answers */
 
 struct prover {
@@ -29,6 +32,8 @@ struct core_cloud {
     struct prover *provers; /* by issuer */
     struct ca_act_kind kind;
     struct proof_run *runs;
+    char (*codes)[IPC_NAME_MAX + 1]; /* that proofs were asked for */
+    size_t code_count;
 };
 
 /* ---- what may be ---- */
@@ -66,12 +71,78 @@ enum tm_err core_cloud_judge(const struct core_cloud *cloud, const char *issuer,
                        setup->proof_profile->name);
         return TM_EDENIED;
     }
-    if (!core_issuer_named(setup, issuer)) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1, "there is no issuer \"%.64s\" in the configuration",
+    const struct ca_issuer *found = core_issuer_named(setup, issuer);
+    if (!found || found->remote) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1,
+                       "there is no issuer \"%.64s\" with a key on the token in the configuration",
                        issuer);
         return TM_ENOTFOUND;
     }
     return judge_code(name, code, text);
+}
+
+/* ---- codes that no device may have ---- */
+
+static bool is_known(const struct core_cloud *cloud, const char *code) {
+    for (size_t i = 0; i < cloud->code_count; i++)
+        if (strcasecmp(cloud->codes[i], code) == 0)
+            return true;
+    return false;
+}
+
+static enum tm_err remember(struct core_cloud *cloud, const char *code) {
+    if (is_known(cloud, code))
+        return TM_OK;
+    if (cloud->code_count == CODES_MAX)
+        return TM_ELIMIT;
+    void *codes = realloc(cloud->codes, (cloud->code_count + 1) * sizeof *cloud->codes);
+    if (!codes)
+        return TM_ENOMEM;
+    cloud->codes = codes;
+    text_copy(cloud->codes[cloud->code_count++], sizeof *cloud->codes, code);
+    return TM_OK;
+}
+
+static enum tm_err remember_act(struct core_cloud *cloud, const struct ca_act *act,
+                                struct ca_act_text *text) {
+    if (strcmp(act->kind, CORE_CLOUD_ACT) != 0 || ca_act_text_parse(act->text, text))
+        return TM_OK;
+    const char *code = ca_act_param(&text->params, "code");
+    enum tm_err err = code ? remember(cloud, code) : TM_OK;
+    return err == TM_ELIMIT ? TM_OK : err; /* those of long ago */
+}
+
+/* Those of all acts there ever were. */
+static enum tm_err remember_acts(struct core_cloud *cloud) {
+    struct ca_store *store = cloud->config.store;
+    uint8_t key[CA_ROW_KEY_MAX], octets[CA_ROW_MEMORY_MAX];
+    struct buf cursor = BUF_ON(key), memory = BUF_ON(octets);
+    struct ca_act act;
+    AUTO_MEM struct ca_act_text *text = calloc(1, sizeof *text);
+    enum tm_err err = text ? TM_OK : TM_ENOMEM;
+    while (!err && !(err = store->ops->next_row(store, CA_TABLE_ACT, &cursor, &act, &memory))) {
+        err = remember_act(cloud, &act, text);
+        memory.n = 0;
+    }
+    return err == TM_ENOTFOUND ? TM_OK : err;
+}
+
+/* Is there a proof for it already? */
+static bool has_proof(const struct core_cloud *cloud, const char *code) {
+    struct ca_store *store = cloud->config.store;
+    struct ca_device found;
+    if (store->ops->device(store, CORE_OWN_TENANT, code, &found))
+        return false;
+    for (size_t i = 0; i < found.cert_count; i++)
+        if (strcmp(found.certs[i].profile, cloud->config.setup->proof_profile->name) == 0)
+            return true;
+    return false;
+}
+
+bool core_cloud_reserves(const struct core_cloud *cloud, const char *device) {
+    if (!cloud || !cloud->config.setup->proof_profile)
+        return false;
+    return is_aws_code(device) || is_known(cloud, device) || has_proof(cloud, device);
 }
 
 /* ---- issuing ---- */
@@ -80,6 +151,8 @@ void core_cloud_prove(struct core_cloud *cloud, const char *issuer, const char *
                       const char *actor, ca_reply_fn *reply, void *arg) {
     const struct core_setup *setup = cloud->config.setup;
     size_t i = (size_t)(core_issuer_named(setup, issuer) - setup->issuers);
+    if (remember(cloud, code))
+        log_warn("a code for a proof is not remembered: there are too many");
     ca_service_prove(cloud->config.service, &cloud->provers[i].label, code, actor, reply, arg);
 }
 
@@ -102,7 +175,7 @@ static enum tm_err judge_params(const struct core_cloud *cloud, const struct ca_
 
 /* Officers sign for a certificate, not for a name that a configuration gives it. */
 static void check(void *self, struct ca_act_params *params, ca_act_checked_fn *checked, void *arg) {
-    const struct core_cloud *cloud = self;
+    struct core_cloud *cloud = self;
     char text[IPC_TEXT_MAX + 1] = "", hex[2 * CA_HASH_SIZE + 1];
     enum tm_err err = judge_params(cloud, params, text);
     if (!err) {
@@ -111,6 +184,10 @@ static void check(void *self, struct ca_act_params *params, ca_act_checked_fn *c
             err = ca_act_param_add(params, CERTIFICATE, hex);
         if (err)
             (void)snprintf(text, sizeof text, "the issuer's certificate cannot be hashed");
+        else
+            err = remember(cloud, ca_act_param(params, "code"));
+        if (err && !text[0])
+            (void)snprintf(text, sizeof text, "there were %d codes already", CODES_MAX);
     }
     checked(arg, err, text);
 }
@@ -240,7 +317,9 @@ enum tm_err core_cloud_new(const struct core_cloud_config *config, struct ca_act
         fill(&cloud->provers[i], setup, &setup->issuers[i]);
     cloud->kind = (struct ca_act_kind){
         .name = CORE_CLOUD_ACT, .rules = rules, .self = cloud, .check = check, .run = run};
-    enum tm_err err = cloud->provers ? ca_acts_add(acts, &cloud->kind) : TM_ENOMEM;
+    enum tm_err err = cloud->provers ? remember_acts(cloud) : TM_ENOMEM;
+    if (!err)
+        err = ca_acts_add(acts, &cloud->kind);
     if (err)
         core_cloud_free(cloud);
     else
@@ -254,5 +333,6 @@ void core_cloud_free(struct core_cloud *cloud) {
     while (cloud->runs)
         forget(cloud->runs);
     free(cloud->provers);
+    free(cloud->codes);
     free(cloud);
 }

@@ -16,11 +16,12 @@
 struct core_cloud;
 struct core_cloud_config {
     struct loop *loop;
+    struct ca_store *store;
     struct ca_service *service;
     const struct core_setup *setup;
 };
 
-/* Adds the kind to the acts. */
+/* Adds the kind to the acts. TM_ENOMEM, TM_EEXISTS, what the store says. */
 MUST_USE enum tm_err core_cloud_new(const struct core_cloud_config *config, struct ca_acts *acts,
                                     struct core_cloud **ret_cloud);
 /* After the store is closed; the service has nothing under way. NULL-safe. */
@@ -33,5 +34,9 @@ MUST_USE enum tm_err core_cloud_judge(const struct core_cloud *cloud, const char
 /* Issues it, or finds the one that this code has. After core_cloud_judge. actor: for the audit. */
 void core_cloud_prove(struct core_cloud *cloud, const char *issuer, const char *code,
                       const char *actor, ca_reply_fn *reply, void *arg);
+
+/* Would a certificate of a device with this ID serve a cloud for a proof? AWS IoT Core's codes are
+ * told by their form; others are known once a proof was asked for. NULL-safe: none would. */
+bool core_cloud_reserves(const struct core_cloud *cloud, const char *device);
 
 #endif

@@ -11,10 +11,13 @@
 #include "base/log.h"
 #include "server/core/acts.h"
 #include "server/core/alarm.h"
+#include "server/core/assignments.h"
+#include "server/core/ceilings.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
+#include "server/core/restored.h"
 #include "server/core/tls_key.h"
 #include "server/core/worker.h"
 #include "store/store.h"
@@ -33,6 +36,9 @@ struct early_link {
 struct core {
     struct role *role;
     struct core_setup setup;
+    struct core_assignments assignments;
+    struct core_ceilings ceilings;
+    struct core_restored restored;
     struct ca_service_config config;
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
@@ -46,7 +52,8 @@ struct core {
     struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
     struct core_signer *signer;
     struct core_alarm alarm;
-    struct core_events *events; /* NULL: no bridge wants any */
+    struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
+    struct core_events *events;     /* NULL: no bridge wants any */
     struct core_faces *faces;
     struct core_admin *admin;
     struct loop_timer tick;
@@ -65,6 +72,10 @@ static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, i
     struct core *core = role->self;
     if (peer == IPC_ROLE_SIGNER) {
         core_signer_linked(core->signer, peer_index, fd);
+        return;
+    }
+    if (peer == IPC_ROLE_UPSTREAM) {
+        core_upstream_linked(core->upstream, fd);
         return;
     }
     if (core->recovered) {
@@ -128,8 +139,9 @@ static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
     core_signer_tick(core->signer);
+    core_upstream_tick(core->upstream);
     core_events_tick(core->events);
-    if (!core->draining) {
+    if (!core->draining && !core->restored.held) {
         core_publish_tick(core->publish);
         core_ocsp_tick(core->ocsp);
     }
@@ -226,6 +238,7 @@ static enum tm_err open_status(struct core *core) {
                                           .signer = core->signer,
                                           .setup = &core->setup,
                                           .conf = conf,
+                                          .held = &core->restored.held,
                                           .now_ms = clock_wall_ms};
     enum tm_err err = core_publish_new(&publish, &core->publish);
     return err ? err : core_ocsp_new(&ocsp, &core->ocsp);
@@ -245,7 +258,14 @@ static enum tm_err open_acts(struct core *core) {
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};
-    return core_acts_open(&config, &core->acts);
+    const struct core_restored_config restored = {.loop = core->role->loop,
+                                                  .store = core->store,
+                                                  .registry = &core->registry,
+                                                  .setup = &core->setup,
+                                                  .publish = core->publish,
+                                                  .now_ms = clock_wall_ms};
+    enum tm_err err = core_acts_open(&config, &core->acts);
+    return err ? err : core_restored_open(&core->restored, &restored, core->acts.acts);
 }
 
 static enum tm_err open_faces(struct core *core) {
@@ -260,8 +280,23 @@ static enum tm_err open_faces(struct core *core) {
     return core_faces_new(&config, &core->faces);
 }
 
+static enum tm_err open_upstream(struct core *core) {
+    const struct conf *conf = core->role->conf;
+    return conf_has_issuer_of(conf, CONF_ISSUER_EST)
+               ? core_upstream_new(core->role->loop, conf, &core->setup, &core->upstream)
+               : TM_OK;
+}
+
+static bool reserved(void *arg, const char *device) {
+    const struct core *core = arg;
+    return core_cloud_reserves(core->acts.cloud, device);
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
+    enum tm_err err = open_upstream(core);
+    if (err)
+        return err;
     core->config =
         (struct ca_service_config){.labels = core->setup.labels,
                                    .label_count = core->setup.label_count,
@@ -269,9 +304,13 @@ static enum tm_err open_service(struct core *core) {
                                    .server_names = conf->tls.names,
                                    .queue = conf->core.queue,
                                    .wrap = core->wrap,
+                                   .upstream = core_upstream_interface(core->upstream),
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
-                                   .now_ms = clock_wall_ms};
+                                   .now_ms = clock_wall_ms,
+                                   .held = &core->restored.held,
+                                   .reserved = reserved,
+                                   .reserved_arg = core};
     const struct core_signer_config signer = {.loop = core->role->loop,
                                               .setup = &core->setup,
                                               .queue = conf->core.queue,
@@ -279,7 +318,10 @@ static enum tm_err open_service(struct core *core) {
                                               .alarm = signer_alarm,
                                               .arg = core};
     core->alarm = (struct core_alarm){.store = core->store, .now_ms = clock_wall_ms};
-    enum tm_err err = core_signer_new(&signer, &core->signer);
+    err = core_signer_new(&signer, &core->signer);
+    for (size_t i = 0; i < core->setup.token_count && !err; i++)
+        core_signer_limit(core->signer, i, core_ceiling_held(&core->ceilings, i, CORE_CEILING_RATE),
+                          core_ceiling_held(&core->ceilings, i, CORE_CEILING_TOTAL));
     if (!err)
         err = ca_service_new(&core->config, core->store, core_signer_interface(core->signer),
                              &core->service);
@@ -308,7 +350,11 @@ static enum tm_err open_admin(struct core *core) {
         .service = core->service,
         .acts = &core->acts,
         .setup = &core->setup,
+        .assignments = &core->assignments,
+        .ceilings = &core->ceilings,
+        .restored = &core->restored,
         .signer = core->signer,
+        .upstream = core->upstream,
         .faces = core->faces,
         .events = core->events,
         .publish = core->publish,
@@ -374,12 +420,30 @@ static void issuers_bound(void *arg, enum tm_err result) {
         core_profiles_bind(&core->setup, core->store, clock_wall_ms(), profiles_bound, core);
 }
 
-static void recovered(void *arg, enum tm_err result) {
+static void ceilings_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
     if (result)
         issuers_bound(core, result);
     else
         core_issuers_bind(&core->setup, core->store, clock_wall_ms(), issuers_bound, core);
+}
+
+static void assignments_bound(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        ceilings_bound(core, result);
+    else
+        core_agreed_bind(core->ceilings.items, core->ceilings.count, core->store, clock_wall_ms(),
+                         ceilings_bound, core);
+}
+
+static void recovered(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        assignments_bound(core, result);
+    else
+        core_agreed_bind(core->assignments.items, core->assignments.count, core->store,
+                         clock_wall_ms(), assignments_bound, core);
 }
 
 enum tm_err core_start(struct role *role) {
@@ -395,6 +459,14 @@ enum tm_err core_start(struct role *role) {
     enum tm_err err = core_setup_load(role->conf, &core->setup);
     if (!err)
         err = open_store(core);
+    if (!err)
+        err = core_assignments_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
+                                     &core->assignments);
+    if (!err)
+        err = core_ceilings_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
+                                  &core->ceilings);
+    if (!err)
+        err = core_restored_look(&role->conf->status, &core->setup, core->store, &core->restored);
     if (!err)
         err = open_wrap(core);
     if (!err)
@@ -421,12 +493,15 @@ void core_stop(struct role *role) {
     core_faces_free(core->faces);
     core_events_free(core->events);
     core_signer_free(core->signer);
+    core_upstream_free(core->upstream);
     core_ocsp_free(core->ocsp);
     core_tls_free(core->tls);
     core_publish_free(core->publish);
     core_acts_free(&core->acts);
     ca_service_free(core->service);
     ca_wrap_free(core->wrap);
+    core_restored_free(&core->restored);
+    core_assignments_free(&core->assignments);
     core_setup_free(&core->setup);
     free(core);
     role->self = NULL;

@@ -7,7 +7,10 @@
  *   setup.c        configuration to the CA's small structs
  *   trust.c        which issuers tenants have, and what their devices are told to trust
  *   issuers.c      a name is one key's: issuers held against the store
+ *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
+ *                  much is signed (ceilings.h)
  *   profiles.h     profiles held against the store, and the act that changes one
+ *   restored.h     a store that is older than what was published from it
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
@@ -19,6 +22,7 @@
  *   signer_link.h  one of these links
  *   alarm.h        what is wrong, in the audit
  *   breaker.h      when a token that failed is asked again
+ *   upstream_link.c  ca/upstream.h over the link to the upstream process
  *   acts.h         acts that take two officers, and who carries them out
  *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
@@ -45,6 +49,7 @@ struct core_issuer {
     size_t token; /* of setup.tokens; no standby */
     const char *key_label;
     const char *ocsp_key_label; /* NULL: none */
+    const char *upstream_url;   /* NULL: its key is on the token */
     enum core_issuer_state state;
 };
 /* A token, by its position in the configuration (conf_token). */
@@ -134,6 +139,9 @@ MUST_USE enum tm_err core_signer_new(const struct core_signer_config *config,
                                      struct core_signer **ret_signer);
 void core_signer_free(struct core_signer *signer);
 struct ca_signer *core_signer_interface(struct core_signer *signer);
+/* From now on the token (its index) gets no more tickets than these per second, and in all; 0: no
+ * ceiling. Beyond them `sign` says TM_EFULL. */
+void core_signer_limit(struct core_signer *signer, size_t token, uint64_t rate, uint64_t total);
 /* Takes fd over: the link to the signer of this token (its index). */
 void core_signer_linked(struct core_signer *signer, unsigned token, int fd);
 /* Call it every 100 ms. */
@@ -168,6 +176,21 @@ struct core_token_health {
 /* False: no key that is used is there, and no signer runs. */
 bool core_signer_health(const struct core_signer *signer, size_t token,
                         struct core_token_health *ret);
+
+/* Other CAs over the link to the upstream process. Not having any is NULL, which all but _new take.
+ */
+struct core_upstream;
+MUST_USE enum tm_err core_upstream_new(struct loop *loop, const struct conf *conf,
+                                       const struct core_setup *setup,
+                                       struct core_upstream **ret_upstream);
+void core_upstream_free(struct core_upstream *upstream);
+struct ca_upstream *core_upstream_interface(struct core_upstream *upstream); /* NULL for NULL */
+/* Takes fd over. */
+void core_upstream_linked(struct core_upstream *upstream, int fd);
+/* Does the CA of this issuer (its index) answer, as far as is known? */
+bool core_upstream_answers(const struct core_upstream *upstream, size_t issuer);
+/* Gives up what is late; call it every 100 ms. */
+void core_upstream_tick(struct core_upstream *upstream);
 
 /* Events: every leaf of the audit log to the bridge, at least once and in order, from where a
  * cursor in the store says. Not having any is NULL, which all but _new and _next take. */
@@ -216,13 +239,20 @@ void core_faces_pause(struct core_faces *faces);
 
 /* Administration. listen_fd stays the caller's. */
 struct core_admin;
+struct core_assignments;
+struct core_ceilings;
+struct core_restored;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
     struct ca_service *service;
     struct core_acts *acts;
     const struct core_setup *setup;
+    const struct core_assignments *assignments;
+    const struct core_ceilings *ceilings;
+    struct core_restored *restored;
     const struct core_signer *signer;
+    const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;
     const struct core_events *events; /* NULL: there are none */
     struct core_publish *publish;     /* NULL: there is no status service */

@@ -224,6 +224,10 @@ bool core_ocsp_asked(struct core_ocsp *ocsp, struct ipc_link *link,
     struct pki_ocsp_cert_id id;
     if (!ocsp || pki_ocsp_cert_id_parse(ask->cert_id, &id))
         return false;
+    if (ocsp->config.held && *ocsp->config.held) {
+        reply_error(link, ask->id, CA_OCSP_TRY_LATER);
+        return true;
+    }
     for (size_t i = 0; i < ocsp->count; i++)
         if (!ocsp->responders[i].keyless && ca_ocsp_names_issuer(ocsp->responders[i].issuer, &id)) {
             answer(ocsp, &ocsp->responders[i], link, ask->id, &id);
@@ -374,7 +378,8 @@ enum tm_err core_ocsp_new(const struct core_ocsp_config *config, struct core_ocs
         return TM_ENOMEM;
     }
     for (size_t i = 0; i < config->setup->issuer_count; i++)
-        add(ocsp, &config->setup->issuers[i]);
+        if (!config->setup->issuers[i].remote)
+            add(ocsp, &config->setup->issuers[i]);
     *ret_ocsp = ocsp;
     return TM_OK;
 }

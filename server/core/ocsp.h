@@ -19,6 +19,7 @@ struct core_ocsp_config {
     const struct core_setup *setup; /* with its ocsp_profile */
     const struct conf_status *conf;
     int64_t (*now_ms)(void);
+    const bool *held; /* while it is true nothing is answered; NULL: it never is */
 };
 
 /* Answers that are on their way when it is freed are never given; the signer is freed before, and

@@ -100,7 +100,7 @@ static void withhold(struct ca_profile *profile, int64_t now_ms, struct change *
 static enum tm_err judge(struct ca_profile *profile, struct ca_store *store, bool guarded,
                          int64_t now_ms, struct binding *binding) {
     struct change *change = &binding->changes[binding->count];
-    struct core_profile_word word;
+    struct core_act_word word;
     *change = (struct change){0}; /* of one before that needed none */
     TEXT_SET(change->row.name, profile->name);
     enum tm_err err = store->ops->row(store, CA_TABLE_PROFILE, &change->row, NULL);

@@ -2,16 +2,13 @@
 /*
  * A profile is used as it was taken into use: the store's row of its name (struct ca_profile_row)
  * has the hash. Where officers have keys, another hash takes the act "profile-apply" of two of
- * them; until then nothing new is issued under the profile (ca_profile.withheld).
- *
- * An act is for one step, from the hash that the row had when it was proposed ("replaces") to its
- * own, and good once: what is approved later makes it void, so that nobody can put back what was
- * approved long ago by exchanging the file alone.
+ * them; until then nothing new is issued under the profile (ca_profile.withheld). Which act that
+ * is: act_search.h.
  */
 #ifndef TOUCHMARK_SERVER_CORE_PROFILES_H
 #define TOUCHMARK_SERVER_CORE_PROFILES_H
 
-#include "ca/act.h"
+#include "server/core/act_search.h"
 #include "server/core/core.h"
 
 /* Does a changed profile take an act here? */
@@ -26,13 +23,9 @@ void core_profiles_bind(struct core_setup *setup, struct ca_store *store, int64_
 
 /* The act by which this hash may follow on the row (version 0: there is none yet), or the one that
  * waits for signatures to be that. TM_ENOTFOUND: none. */
-struct core_profile_word {
-    uint8_t act[CA_ACT_ID_SIZE];
-    bool approved; /* signed by two */
-};
 MUST_USE enum tm_err core_profile_find_act(struct ca_store *store, const struct ca_profile_row *row,
                                            const uint8_t hash[CA_HASH_SIZE], int64_t now_ms,
-                                           struct core_profile_word *ret);
+                                           struct core_act_word *ret);
 
 /* The kind "profile-apply". It does nothing itself: whoever loads the profile finds it. */
 struct core_profile_act {

@@ -140,6 +140,12 @@ bool core_publish_now(struct core_publish *publish, const char *issuer) {
     return any;
 }
 
+void core_publish_raise(struct core_publish *publish, const struct ca_published *row) {
+    struct core_object *o = publish ? find(publish, row->issuer, row->object) : NULL;
+    if (o)
+        o->row = *row;
+}
+
 void core_publish_released(struct core_publish *publish, struct core_object *object,
                            const struct core_run *run) {
     object->running = false;
@@ -221,7 +227,10 @@ void core_publish_each(const struct core_publish *publish,
 
 /* ---- life ---- */
 
+/* Of certificates that another CA signs, that CA alone says which are good. */
 static size_t objects_of(const struct core_publish *p, const struct ca_issuer *issuer) {
+    if (issuer->remote)
+        return 0;
     return 2 + issuer->crl_shards + (p->config.conf->filter_refresh > 0);
 }
 
@@ -268,6 +277,8 @@ static enum tm_err hold_certificate(struct core_object *o) {
 }
 
 static enum tm_err add_issuer(struct core_publish *p, const struct ca_issuer *issuer) {
+    if (issuer->remote)
+        return TM_OK;
     enum tm_err err =
         hold_certificate(add_object(p, issuer, IPC_PUBLISH_CERTIFICATE, -1, "certificate"));
     if (!err)
@@ -292,7 +303,7 @@ enum tm_err core_publish_new(const struct core_publish_config *config,
     size_t room = 0;
     for (size_t i = 0; i < config->setup->issuer_count; i++)
         room += objects_of(p, &config->setup->issuers[i]);
-    p->objects = calloc(room, sizeof *p->objects);
+    p->objects = calloc(room + 1, sizeof *p->objects);
     enum tm_err err = p->objects ? TM_OK : TM_ENOMEM;
     for (size_t i = 0; !err && i < config->setup->issuer_count; i++)
         err = add_issuer(p, &config->setup->issuers[i]);

@@ -52,6 +52,8 @@ MUST_USE bool core_publish_acknowledged(struct core_publish *publish,
 void core_publish_revoked(struct core_publish *publish, const struct ca_certificate *certificate);
 /* Everything of this issuer, NULL: of all, is due now. False: there is no such issuer. */
 bool core_publish_now(struct core_publish *publish, const char *issuer);
+/* The store has this row of what is published now: numbers go on from there. */
+void core_publish_raise(struct core_publish *publish, const struct ca_published *row);
 /* Begins what is due and raises alarms; call it every 100 ms. */
 void core_publish_tick(struct core_publish *publish);
 

@@ -10,6 +10,15 @@
 #include "ca/pem.h"
 #include "server/core/core.h"
 
+/* The CA of somebody else says nothing of our environments; but one of another says so. */
+static bool environment_fits(const struct ca_issuer *issuer, unsigned environment) {
+    bool fits = ca_environment_matches(issuer->view.subject, environment);
+    for (unsigned i = 0; issuer->remote && !fits && ca_environment_words[i]; i++)
+        if (ca_environment_matches(issuer->view.subject, i))
+            return false;
+    return fits || issuer->remote;
+}
+
 static enum tm_err load_issuers(const struct conf *conf, struct core_setup *setup) {
     const struct conf_issuer *items = conf->issuers.items;
     setup->issuers = calloc(conf->issuers.count + 1, sizeof *setup->issuers);
@@ -25,7 +34,9 @@ static enum tm_err load_issuers(const struct conf *conf, struct core_setup *setu
         }
         setup->issuer_count++;
         setup->issuers[i].crl_shards = (unsigned)items[i].crl_shards;
-        if (!ca_environment_matches(setup->issuers[i].view.subject, conf->environment)) {
+        setup->issuers[i].remote = items[i].kind == CONF_ISSUER_EST;
+        setup->issuers[i].names_of_request = items[i].upstream.names == CONF_UPSTREAM_REQUEST;
+        if (!environment_fits(&setup->issuers[i], conf->environment)) {
             log_error(
                 "issuer %s: its certificate's subject does not say \"OU=%s\", as that of a CA "
                 "of the configured environment does",
@@ -77,7 +88,8 @@ static enum tm_err load_tenants(const struct conf *conf, struct core_setup *setu
         setup->tenants[i] = (struct ca_tenant){.name = items[i].name,
                                                .issuer = core_issuer_named(setup, items[i].issuer),
                                                .anchors = setup->anchors[i],
-                                               .register_unknown = items[i].register_unknown};
+                                               .register_unknown = items[i].register_unknown,
+                                               .authorities = items[i].registration_authorities};
         if (!setup->tenants[i].issuer) {
             log_error("tenant %s: there is no issuer %s", items[i].name, items[i].issuer);
             return TM_EPARSE;
@@ -140,6 +152,16 @@ static enum tm_err load_label(const struct conf *conf, struct core_setup *setup,
     return TM_EPARSE;
 }
 
+/* The server's own certificate is made here, or is the operator's affair. */
+static enum tm_err load_server(const struct conf *conf, struct core_setup *setup) {
+    enum tm_err err = load_label(conf, setup, conf->tls.tenant, conf->tls.profile, &setup->server);
+    if (err || !setup->server.tenant->issuer->remote)
+        return err;
+    log_error("tls.tenant: issuer %s signs elsewhere; tls.self_issue needs one of the kind token",
+              setup->server.tenant->issuer->name);
+    return TM_EPARSE;
+}
+
 static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup) {
     const struct conf_label *items = conf->labels.items;
     setup->labels = calloc(conf->labels.count + 1, sizeof *setup->labels);
@@ -164,7 +186,7 @@ static enum tm_err load_labels(const struct conf *conf, struct core_setup *setup
         return TM_OK;
     setup->has_server = true;
     setup->server.label = "";
-    return load_label(conf, setup, conf->tls.tenant, conf->tls.profile, &setup->server);
+    return load_server(conf, setup);
 }
 
 static enum tm_err load_ocsp_profile(const struct conf *conf, struct core_setup *setup) {

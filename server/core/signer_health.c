@@ -33,7 +33,7 @@ bool signers_used(const struct core_signer *s, size_t token) {
     if (setup->has_tls_key && setup->tls_token == setup->tokens[token].primary)
         return true;
     for (size_t i = 0; i < setup->issuer_count; i++)
-        if (setup->uses[i].token == setup->tokens[token].primary)
+        if (!setup->issuers[i].remote && setup->uses[i].token == setup->tokens[token].primary)
             return true;
     return false;
 }

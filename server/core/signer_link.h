@@ -11,6 +11,7 @@
 
 #include "ca/signer.h"
 #include "ipc/link.h"
+#include "pkcs11/guard.h"
 #include "server/core/breaker.h"
 #include "server/core/core.h"
 
@@ -61,6 +62,7 @@ struct signer_link {
     struct ca_ticket *unsent; /* the first that the link has not taken */
     struct ca_ticket *probe;  /* the only one that is out, while the breaker is half-open */
     struct breaker breaker;
+    struct hsm_ceiling ceiling; /* of new tickets */
     int64_t
         busy_since;    /* monotonic ms: the last answer, or when a ticket went out after none was */
     unsigned sessions; /* links that ended */

@@ -276,7 +276,7 @@ static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     if (ticket->content.n > content_max(ticket->kind))
         return TM_ELIMIT; /* it could never be sent */
     struct signer_link *l = pick(s, ticket);
-    if (l->waiting >= room_of(s, l))
+    if (l->waiting >= room_of(s, l) || !hsm_ceiling_take(&l->ceiling, clock_mono_ms()))
         return TM_EFULL;
     ticket->failures = 0;
     signer_link_add(l, ticket);
@@ -337,6 +337,10 @@ void core_signer_free(struct core_signer *s) {
         signer_link_deinit(&s->links[i]);
     free(s->links);
     free(s);
+}
+
+void core_signer_limit(struct core_signer *signer, size_t token, uint64_t rate, uint64_t total) {
+    signer->links[token].ceiling = (struct hsm_ceiling){.max_rate = rate, .max_total = total};
 }
 
 struct ca_signer *core_signer_interface(struct core_signer *signer) {

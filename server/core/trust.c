@@ -170,6 +170,7 @@ enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup) {
         setup->uses[i] = (struct core_issuer){.token = conf_token_named(conf, issuers[i].token),
                                               .key_label = issuers[i].key_label,
                                               .ocsp_key_label = issuers[i].ocsp_key_label,
+                                              .upstream_url = issuers[i].upstream.url,
                                               .state = issuers[i].retired ? CORE_ISSUER_RETIRED
                                                                           : CORE_ISSUER_STANDBY};
     for (size_t i = 0; i < setup->tenant_count && !err; i++)
@@ -201,6 +202,8 @@ const char *core_issuer_state_name(enum core_issuer_state state) {
 }
 
 bool core_issuer_required(const struct core_setup *setup, size_t issuer) {
+    if (setup->issuers[issuer].remote)
+        return false;
     for (size_t i = 0; i < setup->tenant_count; i++)
         if (setup->tenants[i].issuer == &setup->issuers[issuer])
             return true;

@@ -72,6 +72,8 @@ enum tm_err status_names_due(const struct conf *conf,
     char name[STATUS_NAME_MAX + 1];
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < conf->issuers.count && !err; i++) {
+        if (issuers[i].kind != CONF_ISSUER_TOKEN)
+            continue;
         for (size_t j = 0; j < KINDS && !err; j++) {
             (void)snprintf(name, sizeof name, "%s%s", issuers[i].name, kinds[j].suffix);
             if (kinds[j].kind != IPC_PUBLISH_FILTER || conf->status.filter_refresh > 0)

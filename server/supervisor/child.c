@@ -60,7 +60,8 @@ static void clean_environment(const struct child *child, bool crash) {
                                                   "LISTEN_PID",    "LISTEN_FDNAMES"};
     for (size_t i = 0; i < sizeof service_manager / sizeof service_manager[0]; i++)
         (void)unsetenv(service_manager[i]);
-    if (child->kind != IPC_ROLE_SIGNER && child->kind != IPC_ROLE_BRIDGE)
+    if (child->kind != IPC_ROLE_SIGNER && child->kind != IPC_ROLE_BRIDGE &&
+        child->kind != IPC_ROLE_UPSTREAM)
         (void)unsetenv("CREDENTIALS_DIRECTORY");
     if (!crash)
         (void)unsetenv("TOUCHMARK_CRASH");

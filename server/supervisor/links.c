@@ -9,7 +9,7 @@
 static const enum ipc_role pairs[][2] = {
     {IPC_ROLE_FRONT, IPC_ROLE_CORE},  {IPC_ROLE_TLSCERT, IPC_ROLE_CORE},
     {IPC_ROLE_BRIDGE, IPC_ROLE_CORE}, {IPC_ROLE_STATUS, IPC_ROLE_CORE},
-    {IPC_ROLE_CORE, IPC_ROLE_SIGNER},
+    {IPC_ROLE_CORE, IPC_ROLE_SIGNER}, {IPC_ROLE_CORE, IPC_ROLE_UPSTREAM},
 };
 
 static bool are_pair(enum ipc_role a, enum ipc_role b) {
@@ -19,12 +19,17 @@ static bool are_pair(enum ipc_role a, enum ipc_role b) {
     return false;
 }
 
+static bool is_one(const struct child *a, const struct child *b, enum ipc_role kind) {
+    return a->kind == kind || b->kind == kind;
+}
+
 static bool fit(const struct child *a, const struct child *b) {
     if (!are_pair(a->kind, b->kind))
         return false;
     /* A signer refuses for ever what it does not know, so core and signer have to hold the
-     * same profiles. A draining core takes nothing new; a draining front waits for its answers. */
-    if (a->kind == IPC_ROLE_SIGNER || b->kind == IPC_ROLE_SIGNER)
+     * same profiles, and core and upstream the same issuers. A draining core takes nothing new; a
+     * draining front waits for its answers. */
+    if (is_one(a, b, IPC_ROLE_SIGNER) || is_one(a, b, IPC_ROLE_UPSTREAM))
         return a->generation == b->generation;
     const struct child *core = a->kind == IPC_ROLE_CORE ? a : b;
     return core->state != CHILD_DRAINING;

@@ -166,6 +166,19 @@ static void keep_status(struct supervisor *s) {
     drain_succeeded(s, IPC_ROLE_STATUS, wanted_status(s));
 }
 
+/* ---- other CAs ---- */
+
+static unsigned wanted_upstream(const struct supervisor *s) {
+    return conf_has_issuer_of(&s->settings.conf, CONF_ISSUER_EST) ? 1 : 0;
+}
+
+/* The old one ends by itself when the old core, which still asks it, has ended. */
+static void keep_upstream(struct supervisor *s) {
+    if (count(s, IPC_ROLE_UPSTREAM, false) < wanted_upstream(s) && may_start(s, IPC_ROLE_UPSTREAM))
+        start(s, IPC_ROLE_UPSTREAM);
+    drain_succeeded(s, IPC_ROLE_UPSTREAM, wanted_upstream(s));
+}
+
 /* ---- the end ---- */
 
 static bool drain_all(struct supervisor *s, enum ipc_role kind) {
@@ -182,7 +195,10 @@ static void step_down(struct supervisor *s) {
     bool certificate = drain_all(s, IPC_ROLE_TLSCERT), bridge = drain_all(s, IPC_ROLE_BRIDGE);
     bool status = drain_all(s, IPC_ROLE_STATUS);
     if (drain_all(s, IPC_ROLE_FRONT) || bridge || certificate || status ||
-        drain_all(s, IPC_ROLE_CORE) || drain_all(s, IPC_ROLE_SIGNER))
+        drain_all(s, IPC_ROLE_CORE))
+        return;
+    bool upstream = drain_all(s, IPC_ROLE_UPSTREAM);
+    if (drain_all(s, IPC_ROLE_SIGNER) || upstream)
         return;
     loop_stop(s->loop);
 }
@@ -193,6 +209,7 @@ static bool all_up(const struct supervisor *s) {
     return is_up(s, IPC_ROLE_CORE) && tokens_settled(s) &&
            (!wants_bridge(s) || is_up(s, IPC_ROLE_BRIDGE)) &&
            count(s, IPC_ROLE_STATUS, true) >= wanted_status(s) &&
+           count(s, IPC_ROLE_UPSTREAM, true) >= wanted_upstream(s) &&
            count(s, IPC_ROLE_FRONT, true) >= s->settings.workers;
 }
 
@@ -207,6 +224,7 @@ void plan_step(struct supervisor *s) {
     keep_certificate(s);
     keep_fronts(s);
     keep_status(s);
+    keep_upstream(s);
     if (all_up(s)) {
         s->served = true;
         announce_ready(s);

@@ -201,6 +201,7 @@ int sockets_of(const struct sockets *sockets, enum ipc_role kind) {
     case IPC_ROLE_SIGNER:
     case IPC_ROLE_BRIDGE:
     case IPC_ROLE_TLSCERT:
+    case IPC_ROLE_UPSTREAM:
         break;
     }
     return -1;

@@ -13,7 +13,7 @@ import pwd
 import shutil
 import subprocess
 
-from harness import Case, PATIENCE, TOUCHMARK, openssl
+from harness import Case, PATIENCE, TOUCHMARK, openssl, until
 
 KEYS = {"p256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
         "p384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
@@ -147,3 +147,23 @@ class OfficersCase(Case):
 
     def act(self, officer, ident):
         return officer.good("act", "show", ident)
+
+    def acts(self, officer, kind):
+        rows = officer.good("act", "list")
+        rows = rows if isinstance(rows, list) else [rows]
+        return [self.act(officer, row["id"]) for row in rows if row["kind"] == kind]
+
+    def signed_by(self, act, first, second):
+        """Two sign, and it is carried out."""
+        first.sign(act)
+        second.sign(act)
+        until("the act is done", lambda: self.act(first, act["id"])["status"] == "done")
+
+    def agreed(self, command, first, second, kind="issuer-change"):
+        """A command that proposes acts of this kind, which two sign, and once more, which puts
+        in force what they signed."""
+        command()
+        for act in self.acts(first, kind):
+            if act["status"] == "open":
+                self.signed_by(act, first, second)
+        command()

@@ -43,7 +43,7 @@ LIBRARIES = {
     r"lmdb\.h": r"^store/",
     r"libp11\.h": r"^pkcs11/",
     r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench|client/port)/",
-    r"curl/.*": r"^client/port/",
+    r"curl/.*": r"^(client/port|server/upstream)/",
     r"tss2/.*": r"^client/port/",
     r"mbedtls/.*": r"^client/port/",
     r"yaml\.h": r"^conf/",

@@ -8,7 +8,7 @@ import re
 import secrets
 import subprocess
 
-from harness import (Case, PATIENCE, TOUCHMARK, TOUCHMARKD, field, main, openssl, run,
+from harness import (Case, Key, PATIENCE, TOUCHMARK, TOUCHMARKD, field, main, openssl, run,
                      serial_of, until)
 from officers import Officer, OfficersCase, open_socket
 
@@ -189,6 +189,32 @@ class ByOfficers(OfficersCase, Proofs):
         self.assertEqual(self.server.device(code)["state"], "registered")
         self.assertEqual(self.server.device(code)["certificates"], [])
 
+    def refused(self, name):
+        secret = self.server.add_device(name)
+        key = Key(self.site.folder, f"key-{name[:8]}")
+        answer = self.server.enroll("unlinked", key.csr(f"/CN={name}"), name, secret)
+        self.assertEqual(answer.status, 403, answer)
+        self.assertIn("is a cloud's registration code", answer.text)
+
+    def test_no_device_is_certified_under_a_code(self):
+        """Its certificate would serve for a proof that nobody signed for."""
+        for code in (aws_code(), aws_code().upper()):
+            self.refused(code)
+        open_one, used = azure_code(), azure_code()
+        self.propose("azure", open_one)
+        self.sign(self.propose("azure", used))
+        for code in (open_one, used, used.lower()):
+            self.refused(code)
+        self.server.stop()
+        self.server.start()
+        open_socket(self.site)
+        other = azure_code()
+        self.propose("azure", other)
+        for code in (open_one.lower(), other):
+            self.refused(code)
+        for name in ("a" * 63, "c" * 62 + "xy", azure_code()):
+            self.server.enrolled(name, "unlinked")
+
     def test_killed_between_certificate_and_end(self):
         """The act goes on at the next start and finds the certificate that it has made."""
         code = aws_code()
@@ -270,6 +296,19 @@ class AtOnce(Case, Proofs):
         self.assertEqual(len(made), PROOFS_A_DAY)
         # devices have nothing to do with it
         self.server.enrolled("after-the-ceiling")
+
+    def test_the_store_remembers_codes(self):
+        """What was proved without an act is told from the registry; last, since the signer's count
+        begins anew."""
+        proofs = [row["device"] for row in self.server.touchmark("cert", "list")
+                  if row["profile"] == "cloud-proof"]
+        code = [name for name in proofs if len(name) == 48][0]
+        self.server.stop()
+        self.server.start()
+        secret = self.server.add_device(code)
+        key = Key(self.site.folder, "under-a-code")
+        answer = self.server.enroll("unlinked", key.csr(f"/CN={code}"), code, secret)
+        self.assertEqual(answer.status, 403, answer)
 
 
 class WithoutProfile(Case):

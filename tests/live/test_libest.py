@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cisco's libest: devices on our library at its estserver, and its estclient at our server. What
-they could do is written to docs/interop.md, which is committed: when it changes, this test fails
-once and leaves the new one there to be looked at.
+"""Cisco's libest: devices on our library at its estserver, our server in front of it as
+registration authority, and its estclient at our server. What they could do is written to
+docs/interop.md, which is committed: when it changes, this test fails once and leaves the new one
+there to be looked at.
 
 Debian 13 has libest. Where this machine has not, it is run in a small Debian 13 of its own.
 """
@@ -20,8 +21,9 @@ import tempfile
 import threading
 import unittest
 
-from harness import (PATIENCE, Case, Connection, Key, certificates_in, main, openssl, public_of,
-                     run, serial_of, until)
+from harness import (PATIENCE, Case, Connection, Key, certificates_in, finish, main, openssl,
+                     public_of, run, serial_of, subject_of, until)
+from ra import Ra, RaSite
 from test_device import Unit, serial
 from test_image import make_debian
 from test_interop import CMC, DOCUMENT, LIBEST, OPERATIONS
@@ -204,8 +206,9 @@ def tearDownModule():
 # ---- the document ----
 
 DEVICE, CLIENT = "our device library at `estserver`", "`estclient` at our server"
+AUTHORITY = "our server as registration authority of `estserver`"
 COLUMNS = (*OPERATIONS, "bound to TLS", "TLS 1.3")
-results = {DEVICE: {}, CLIENT: {}}  # column -> "yes", or one of CAUSES
+results = {DEVICE: {}, CLIENT: {}, AUTHORITY: {}}  # column -> "yes", or one of CAUSES
 
 
 def cause_of(said, *causes):
@@ -298,6 +301,58 @@ class Devices(unittest.TestCase):
             results[DEVICE]["TLS 1.3"] = "yes"
         except ssl.SSLError as error:
             results[DEVICE]["TLS 1.3"] = cause_of(str(error), "version")
+
+
+class Authority(unittest.TestCase):
+    """Our server, whose certificates estserver's CA signs: it is asked by simpleenroll for first
+    ones and for renewals."""
+
+    def setUp(self):
+        self.foreign = Foreign(libest, PASSWORD)
+        self.addCleanup(self.foreign.stop)
+        password = self.foreign.folder / "password"
+        password.write_text(PASSWORD + "\n")
+        password.chmod(0o600)
+        site = RaSite(self.foreign.root, None,
+                      {"url": f"https://127.0.0.1:{self.foreign.port}/.well-known/est",
+                       "anchors": self.foreign.root, "user": USER, "password_file": password},
+                      listen={"workers": 1})
+        self.addCleanup(site.remove)
+        self.ra = Ra(site)
+        self.addCleanup(self.ra.kill)
+        self.ra.start()
+
+    def check(self, pem, key, name, count):
+        path = self.ra.site.folder / f"{name}-{count}.pem"
+        path.write_text(pem)
+        openssl("verify", "-purpose", "sslclient", "-CAfile", self.foreign.root, path)
+        self.assertEqual(public_of(pem), key.public())
+        serials = self.foreign.issued()
+        self.assertEqual((len(serials), serial_of(pem)), (count, serials[-1]))
+        self.assertEqual(self.ra.issued_leaf(name)["reason"],
+                         f"issuer factory signed it as {serial_of(pem)}")
+        return path
+
+    def test_enrolls_and_renews(self):
+        name = "A0001"
+        secret = self.ra.add_device(name)
+        key, new = (Key(self.ra.site.folder, f"{name}-{i}") for i in (1, 2))
+        # The CA has the names from the request; they are to be the profile's.
+        der = key.csr(f"/CN={name}/serialNumber={name}")
+        answer = self.ra.enroll("ldevid", der, name, secret)
+        self.assertEqual(answer.status, 200, f"{answer}\n{self.ra.tail()}\n{self.foreign.log()}")
+        path = self.check(answer.pem(), key, name, 1)
+        self.assertEqual(self.ra.enroll("ldevid", der, name, secret).pem(), answer.pem())
+        renewed = self.ra.enroll("ldevid", new.csr(subject_of(answer.pem())), cert=path,
+                                 key=key.path, operation="simplereenroll")
+        self.assertEqual(renewed.status, 200, renewed)
+        self.check(renewed.pem(), new, name, 2)
+        for operation in ("simpleenroll", "simplereenroll"):
+            results[AUTHORITY][operation] = "yes"
+        self.assertEqual(certificates_in(self.ra.ask("GET", "/.well-known/est/ldevid/cacerts").body),
+                         [self.foreign.root.read_text()])
+        self.ra.stop()
+        finish(self.ra)
 
 
 class Clients(Case):

@@ -202,7 +202,7 @@ class Installed(Temporary):
 
 class Footprint(Temporary):
     def test_the_core_stays_small_and_needs_no_system(self):
-        figures = json.loads(harness.run(SOURCE / "client/footprint", "--json").stdout)
+        figures = json.loads(harness.run(SOURCE / "client/footprint", "--json", timeout=600).stdout)
         parts = figures["parts"]
         sizes = {
             "core": sum(size[0] for part, size in parts.items() if part.startswith("core")),
@@ -224,7 +224,7 @@ class Footprint(Temporary):
                              "the core has no memory of its own")
 
     def test_tables_are_markdown(self):
-        lines = harness.run(SOURCE / "client/footprint", "--markdown").stdout.decode().splitlines()
+        lines = harness.run(SOURCE / "client/footprint", "--markdown", timeout=600).stdout.decode().splitlines()
         for table in ("| Part | text |", "| RAM on Cortex-M4 |", "| Port on Linux"):
             self.assertEqual(len([line for line in lines if line.startswith(table)]), 1, table)
         self.check_document(lines)

@@ -11,6 +11,7 @@ from officers import Officer, OfficersCase
 from published import PROFILE, StatusCase
 from rotation import NEW_ROOT, OLD_ROOT, RotationCase
 
+KEY_CHANGES = 6
 BATCH = 6
 
 
@@ -52,8 +53,10 @@ class Story(OfficersCase, StatusCase, RotationCase):
 
         # Two issuing CAs: one of each tenant.
         self.timed("ceremony of a second issuing CA", lambda: self.ceremony("second", OLD_ROOT))
-        self.timed("keys add", lambda: self.add("second", "--tenant", "globex"))
-        self.timed("keys activate", lambda: self.keys("activate", "second", "--tenant", "globex"))
+        self.timed("keys add", lambda: self.two(
+            lambda: self.add("second", "--tenant", "globex")))
+        self.timed("keys activate", lambda: self.two(
+            lambda: self.keys("activate", "second", "--tenant", "globex")))
         first = self.server.enrolled("story-acme")
         other = self.server.enrolled("story-globex", label="other", tenant="globex")
         self.assertEqual(self.issuer_of(first[0]), "Test Manufacturing CA")
@@ -62,17 +65,19 @@ class Story(OfficersCase, StatusCase, RotationCase):
 
         # A new issuing key while devices enroll.
         self.ceremony("next", OLD_ROOT)
-        self.under_load("full", lambda: self.add("next", "--tenant", "acme"),
-                        lambda: self.keys("activate", "next", "--tenant", "acme"))
+        self.under_load(
+            "full", lambda: self.two(lambda: self.add("next", "--tenant", "acme")),
+            lambda: self.two(lambda: self.keys("activate", "next", "--tenant", "acme")))
         moved = self.renew(*first, "story-acme-2")
         self.assertEqual(self.issuer_of(moved[0]), "CA next")
 
         # A new root: who knows only one of both verifies old and new.
         self.ceremony("third", NEW_ROOT)
         self.timed("root rollover", lambda: (
-            self.add("third", "--old-with-new", ca / "root-2-old-with-new.pem", "--new-with-old",
-                     ca / "root-2-new-with-old.pem", "--tenant", "acme"),
-            self.keys("activate", "third", "--tenant", "acme")))
+            self.two(lambda: self.add(
+                "third", "--old-with-new", ca / "root-2-old-with-new.pem", "--new-with-old",
+                ca / "root-2-new-with-old.pem", "--tenant", "acme")),
+            self.two(lambda: self.keys("activate", "third", "--tenant", "acme"))))
         last = self.renew(*moved, "story-acme-3")
         for anchor in (ca / "root.pem", ca / "root-2.pem"):
             for cert in (first[0], last[0]):
@@ -109,9 +114,13 @@ class Story(OfficersCase, StatusCase, RotationCase):
 
         # The audit has it all, with both signatures.
         events = [leaf["event"] for leaf in self.server.leaves()]
-        self.assertEqual(events.count("act-signed"), 2)
+        self.assertEqual(events.count("act-signed"), 2 * (KEY_CHANGES + 1))
         self.assertGreaterEqual(events.count("revoked"), BATCH)
         self.assertIn("issuer", events)
+
+    def two(self, command):
+        """Keys are changed by two officers."""
+        self.agreed(command, self.alice, self.bob)
 
     def gateway_soon(self, cert, says):
         def told():

@@ -110,6 +110,37 @@ UNUSED static struct ca_keygen sample_keygen(uint64_t n, struct row_memory *memo
     return k;
 }
 
+UNUSED static struct ca_ask_row sample_ask(uint64_t n, struct row_memory *memory, size_t size) {
+    struct ca_ask_row a = {.version = 1,
+                           .tenant = "acme",
+                           .profile = "ldevid",
+                           .serial = sample_serial(n),
+                           .request = {(uint8_t)n, 8},
+                           .open = 1,
+                           .asks = 3,
+                           .unknown = 2,
+                           .asked_ms = 1700000000001,
+                           .csr = sample_octets(memory, n, size)};
+    (void)snprintf(a.device, sizeof a.device, "dev-%08llu", (unsigned long long)n);
+    return a;
+}
+
+UNUSED static struct ca_foreign_row sample_foreign(uint64_t n) {
+    return (struct ca_foreign_row){
+        .version = 1,
+        .fingerprint = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 9},
+        .serial = sample_serial(n)};
+}
+
+UNUSED static struct ca_agreed sample_agreed(uint64_t n, struct row_memory *memory, size_t size) {
+    struct ca_agreed a = {.version = 1,
+                          .value = sample_octets(memory, n, size),
+                          .since_ms = 1700000000001,
+                          .act = {(uint8_t)n, 8}};
+    (void)snprintf(a.name, sizeof a.name, "tenant:tenant-%04llu", (unsigned long long)n);
+    return a;
+}
+
 /* Row n of a table. */
 UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
                                          struct row_memory *memory) {
@@ -126,9 +157,27 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.published = sample_published(n)};
     case CA_TABLE_KEYGEN:
         return (union store_row){.keygen = sample_keygen(n, memory, 500)};
+    case CA_TABLE_ASK:
+        return (union store_row){.ask = sample_ask(n, memory, 500)};
+    case CA_TABLE_FOREIGN:
+        return (union store_row){.foreign = sample_foreign(n)};
+    case CA_TABLE_AGREED:
+        return (union store_row){.agreed = sample_agreed(n, memory, 200)};
     }
     fail_msg("there is no table %d", (int)table);
     return (union store_row){0};
+}
+
+/* The same, in a store that has certificate n: rows that lead to a certificate lead to that one. */
+UNUSED static union store_row sound_row(enum ca_table table, uint64_t n,
+                                        struct row_memory *memory) {
+    union store_row row = sample_row(table, n, memory);
+    uint8_t der[SAMPLE_DER];
+    if (table == CA_TABLE_FOREIGN) {
+        struct ca_certificate certificate = sample_certificate(n, der, sizeof der);
+        memcpy(row.foreign.fingerprint, certificate.fingerprint, CA_HASH_SIZE);
+    }
+    return row;
 }
 
 UNUSED static struct ca_change change_row(enum ca_table table, const void *row) {

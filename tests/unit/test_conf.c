@@ -68,6 +68,9 @@ static char *edited(const char *from, const char *to) {
     return text;
 }
 
+#define GOOD_URL "https://ca.example/.well-known/est"
+#define EST(url, more) "    kind: est\n    upstream: {url: '" url "', " more "}\n"
+
 /* Two officers in one line, what differs being given. */
 #define OFFICERS(a, b) "officers: [{role: officer, " a "}, {role: officer, " b "}]\ntls:\n"
 
@@ -90,6 +93,28 @@ static void refuses_what_does_not_fit(void **state) {
          ":19: labels.default: \"idevid\" is the default already"},
         {"labels:\n", "  - {name: acme, issuer: manufacturing}\nlabels:\n",
          ":14: tenants.name: \"acme\" is the name of an earlier tenant"},
+        {"    key_label: m-2026\n", "", "issuers.key_label: is missing; must be the CKA_LABEL"},
+        {"    chain: ca/root.pem\n", "", "issuers.chain: is missing; must be a path"},
+        {"    key_label: m-2026\n", "    key_label: m-2026\n    upstream: {url: 'https://a'}\n",
+         "issuers.upstream.url: is for the kind est"},
+        {"    key_label: m-2026\n", "    key_label: m-2026\n    kind: est\n",
+         "issuers.key_label: is for the kind token"},
+        {"    key_label: m-2026\n", "    kind: est\n    crl_shards: 2\n",
+         "issuers.crl_shards: is for the kind token"},
+        {"    key_label: m-2026\n", "    kind: est\n", "issuers.upstream.url: is missing"},
+        {"    key_label: m-2026\n", EST("http://a/.well-known/est", ""),
+         "issuers.upstream.url: is not allowed; must be https://HOST"},
+        {"    key_label: m-2026\n", EST(GOOD_URL, ""), "issuers.upstream.anchors: is missing"},
+        {"    key_label: m-2026\n", EST(GOOD_URL, "anchors: a, certificate: c"),
+         "issuers.upstream.certificate: certificate and key go together"},
+        {"    key_label: m-2026\n", EST(GOOD_URL, "anchors: a, user: u"),
+         "issuers.upstream.user: user and password_file go together"},
+        {"    key_label: m-2026\n", EST(GOOD_URL, "anchors: a"),
+         "issuers.upstream.certificate: is missing, and so is user"},
+        {"issuers:\n",
+         "status: {url: 'http://s', dir: /pub}\nissuers:\n  - name: e\n    certificate: c\n" EST(
+             GOOD_URL, "anchors: /a, certificate: /c, key: /pub/k"),
+         "status.dir: is public, and a secret for https://ca.example"},
         {"tenants:\n",
          "  - {name: manufacturing, key_label: k, certificate: c, chain: d}\ntenants:\n",
          ":11: issuers.name: \"manufacturing\" is the name of an earlier issuer"},
@@ -326,11 +351,66 @@ static void broker_addresses(void **state) {
     }
 }
 
+static void est_addresses(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *host, *path;
+        unsigned port;
+    } cases[] = {
+        {"https://a/.well-known/est", "a", "/.well-known/est", 443},
+        {"https://a.example:8443/.well-known/est/x-1", "a.example", "/.well-known/est/x-1", 8443},
+        {"https://[::1]:1/.well-known/est", "::1", "/.well-known/est", 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct conf_est_url url;
+        assert_int_equal(conf_est_url_parse(cases[i].text, &url), TM_OK);
+        assert_string_equal(url.host, cases[i].host);
+        assert_string_equal(url.path, cases[i].path);
+        assert_int_equal(url.port, cases[i].port);
+    }
+    static const char *const bad[] = {"",
+                                      "https://a",
+                                      "https://a/",
+                                      "https://a/est",
+                                      "http://a/.well-known/est",
+                                      "https://a/.well-known/est/",
+                                      "https://a/.well-known/est/b/c",
+                                      "https://a/.well-known/establish",
+                                      "https://a/.well-known/est?x",
+                                      "https://a/.well-known/est/.."};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct conf_est_url url = {.port = 7};
+        if (conf_est_url_parse(bad[i], &url) != TM_EPARSE || url.port != 7)
+            fail_msg("%s was taken", bad[i]);
+    }
+}
+
+static void takes_another_ca(void **state) {
+    (void)state;
+    struct conf conf;
+    char error[CONF_ERROR_MAX];
+    AUTO_MEM char *text =
+        edited("    key_label: m-2026\n", EST(GOOD_URL, "anchors: a.pem, user: ra, password_file: "
+                                                        "'credential:ca', names: request"));
+    if (load(text, &conf, error))
+        fail_msg("%s", error);
+    const struct conf_issuer *issuer = conf.issuers.items;
+    assert_true(conf_has_issuer_of(&conf, CONF_ISSUER_EST));
+    assert_false(conf_has_issuer_of(&conf, CONF_ISSUER_TOKEN));
+    assert_null(issuer->key_label);
+    assert_string_equal(issuer->upstream.anchors, "/etc/touchmark/a.pem");
+    assert_string_equal(issuer->upstream.password_file, "credential:ca");
+    assert_int_equal(issuer->upstream.names, CONF_UPSTREAM_REQUEST);
+    assert_int_equal(issuer->upstream.timeout, 10000);
+    assert_int_equal(issuer->upstream.connections, 4);
+    conf_close(&conf);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads_shortest),  cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(takes_what_fits), cmocka_unit_test(socket_path_fits),
         cmocka_unit_test(mqtt_section),    cmocka_unit_test(broker_addresses),
+        cmocka_unit_test(est_addresses),   cmocka_unit_test(takes_another_ca),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

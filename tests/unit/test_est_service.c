@@ -736,6 +736,7 @@ static const struct {
     {IPC_BAD_BODY, 400},       {IPC_TOO_LARGE, 413},      {IPC_NOT_IMPLEMENTED, 501},
     {IPC_FAILED, 500},         {IPC_CONFIRMED, 200},      {IPC_BAD_CMC, 400},
     {IPC_BAD_SIGNATURE, 401},  {IPC_BAD_CHALLENGE, 400},  {IPC_DENIED, 403},
+    {IPC_UPSTREAM_NO, 403},
 };
 
 static void every_outcome_has_its_status(void **state) {

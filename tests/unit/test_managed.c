@@ -15,8 +15,9 @@
 #include "base/auto.h"
 #include "conf/managed.h"
 
+#define BASE_START "environment: dev\ntls: {self_issue: false}\nissuers_file: issuers.yaml\n"
 #define BASE                                                                                       \
-    "environment: dev\ntls: {self_issue: false}\nissuers_file: issuers.yaml\n"                     \
+    BASE_START                                                                                     \
     "issuers:\n  - {name: a, key_label: ka, certificate: a.pem, chain: root.pem}\n"                \
     "tenants:\n  - {name: t, issuer: a}\n  - {name: u, issuer: a}\n"                               \
     "labels:\n  - {label: l, tenant: t, profile: p}\n"
@@ -103,6 +104,55 @@ static void what_does_not_fit_names_its_line(void **state) {
     }
 }
 
+/* ISSUER-3.crl is a shard's file. */
+static void a_shard_and_an_issuer_share_no_name(void **state) {
+    static const struct {
+        const char *text, *says;
+    } bad[] = {{"issuers:\n  - {name: a-1, key_label: k, certificate: b.pem, chain: r.pem}\n",
+                "issuers.yaml:2: issuers.name: \"a-1\" is the name of an issuer"},
+               {"issuers:\n  - {name: x, key_label: k, certificate: b.pem, chain: r.pem}\n"
+                "  - {name: z, key_label: k, certificate: b.pem, chain: r.pem, crl_shards: 9}\n",
+                "issuers.yaml:3: issuers.name: \"z-8\" is the name of an issuer"}};
+    static const char base[] =
+        BASE_START "issuers:\n"
+                   "  - {name: a, key_label: k, certificate: a.pem, chain: r.pem, crl_shards: 2}\n"
+                   "  - {name: z-8, key_label: k, certificate: a.pem, chain: r.pem}\n"
+                   "tenants:\n  - {name: t, issuer: a}\n"
+                   "labels:\n  - {label: l, tenant: t, profile: p}\n"
+                   "status: {url: \"http://status.example.com\"}\n";
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char error[CONF_ERROR_MAX];
+        struct conf conf;
+        if (conf_open(base, strlen(base), "/etc/tm/touchmark.yaml", &conf, error))
+            fail_msg("%s", error);
+        assert_int_equal(conf_merge(&conf, bad[i].text, strlen(bad[i].text), error), TM_EPARSE);
+        assert_non_null(strstr(error, bad[i].says));
+        conf_close(&conf);
+    }
+}
+
+static void tenants_are_assigned_and_dropped(void **state) {
+    static const char *const issuers[] = {"b", "a"};
+    char error[CONF_ERROR_MAX];
+    struct conf conf;
+    (void)state;
+    assert_int_equal(merge(B, &conf, error), TM_OK);
+    assert_int_equal(conf_assign(&conf, "x", issuers, 2), TM_ENOTFOUND);
+    assert_int_equal(conf_assign(&conf, "t", issuers, 2), TM_OK);
+    assert_string_equal(tenant(&conf, 0)->issuer, "b");
+    assert_int_equal(tenant(&conf, 0)->also.count, 1);
+    assert_string_equal(tenant(&conf, 0)->also.items[0], "a");
+    assert_string_equal(tenant(&conf, 1)->issuer, "a");
+    conf_drop_tenant(&conf, "t");
+    assert_int_equal(conf.tenants.count, 1);
+    assert_string_equal(tenant(&conf, 0)->name, "u");
+    assert_int_equal(conf.labels.count, 0);
+    conf_drop_tenant(&conf, "t");
+    assert_int_equal(conf.tenants.count, 1);
+    conf_close(&conf);
+}
+
 /* What is written is what was read, whatever octets it has. */
 static void writing_and_reading_agree(void **state) {
     (void)state;
@@ -151,6 +201,8 @@ int main(void) {
         cmocka_unit_test(issuers_are_added_and_assigned),
         cmocka_unit_test(whom_nobody_has_may_be_retired),
         cmocka_unit_test(what_does_not_fit_names_its_line),
+        cmocka_unit_test(a_shard_and_an_issuer_share_no_name),
+        cmocka_unit_test(tenants_are_assigned_and_dropped),
         cmocka_unit_test(writing_and_reading_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -464,7 +464,8 @@ static int crashes(const struct opened *o) {
 /* ---- tests ---- */
 
 static const enum ipc_role roles[] = {IPC_ROLE_FRONT,   IPC_ROLE_CORE,   IPC_ROLE_SIGNER,
-                                      IPC_ROLE_TLSCERT, IPC_ROLE_BRIDGE, IPC_ROLE_STATUS};
+                                      IPC_ROLE_TLSCERT, IPC_ROLE_BRIDGE, IPC_ROLE_STATUS,
+                                      IPC_ROLE_UPSTREAM};
 #define ROLES (sizeof roles / sizeof roles[0])
 
 static void test_every_role_lives(void **state) {
@@ -487,6 +488,9 @@ static void test_roles_do_their_work(void **state) {
     assert_works(IPC_ROLE_BRIDGE, connects_out);
     assert_works(IPC_ROLE_BRIDGE, resolves_names);
     assert_works(IPC_ROLE_BRIDGE, pairs_sockets);
+    assert_works(IPC_ROLE_UPSTREAM, connects_out);
+    assert_works(IPC_ROLE_UPSTREAM, resolves_names);
+    assert_works(IPC_ROLE_UPSTREAM, pairs_sockets);
     assert_works(IPC_ROLE_STATUS, accepts);
     assert_works(IPC_ROLE_STATUS, maps_memory_file);
     assert_works(IPC_ROLE_STATUS, replaces_file);
@@ -535,18 +539,24 @@ static void test_only_those_who_need_it_may(void **state) {
     assert_refused(IPC_ROLE_BRIDGE, accepts);
     assert_refused(IPC_ROLE_BRIDGE, renames);
     assert_refused(IPC_ROLE_BRIDGE, truncates);
+    assert_refused(IPC_ROLE_UPSTREAM, accepts);
+    assert_refused(IPC_ROLE_UPSTREAM, renames);
+    assert_refused(IPC_ROLE_UPSTREAM, truncates);
     assert_refused(IPC_ROLE_STATUS, pairs_sockets);
     assert_refused(IPC_ROLE_STATUS, truncates);
 }
 
-static void test_bridge_reads_only_what_resolves_names(void **state) {
+static void test_who_reaches_out_reads_only_what_resolves_names(void **state) {
     (void)state;
-    assert_works(IPC_ROLE_BRIDGE, opens_file);
-    assert_refused(IPC_ROLE_BRIDGE, writes_file);
-    assert_refused(IPC_ROLE_BRIDGE, truncates_file);
-    /* A kernel without Landlock is served too, and warned about. */
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0)
-        assert_refused(IPC_ROLE_BRIDGE, reads_other_file);
+    static const enum ipc_role outgoing[] = {IPC_ROLE_BRIDGE, IPC_ROLE_UPSTREAM};
+    for (size_t i = 0; i < sizeof outgoing / sizeof outgoing[0]; i++) {
+        assert_works(outgoing[i], opens_file);
+        assert_refused(outgoing[i], writes_file);
+        assert_refused(outgoing[i], truncates_file);
+        /* A kernel without Landlock is served too, and warned about. */
+        if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0)
+            assert_refused(outgoing[i], reads_other_file);
+    }
 }
 
 static void test_status_touches_only_its_folder(void **state) {
@@ -656,7 +666,7 @@ static const struct CMUnitTest filter_tests[] = {
     cmocka_unit_test(test_roles_do_their_work),
     cmocka_unit_test(test_nobody_may),
     cmocka_unit_test(test_only_those_who_need_it_may),
-    cmocka_unit_test(test_bridge_reads_only_what_resolves_names),
+    cmocka_unit_test(test_who_reaches_out_reads_only_what_resolves_names),
     cmocka_unit_test(test_status_touches_only_its_folder),
     cmocka_unit_test(test_intruders_die),
     cmocka_unit_test(test_network_signer_has_sockets),

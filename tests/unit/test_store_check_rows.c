@@ -14,7 +14,7 @@ static int setup(void **state) {
     issue_many(f, 1, 4);
     revoke_one(f, REVOKED);
     for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
-        union store_row row = sample_row(table, 1, &memory);
+        union store_row row = sound_row(table, 1, &memory);
         assert_int_equal(COMMIT(f, NULL, change_row(table, &row)), TM_OK);
     }
     return 0;
@@ -145,6 +145,22 @@ static void row_without_version(struct fixture *f) {
                &act);
 }
 
+static void put_foreign(struct fixture *f, uint64_t of, uint64_t leads_to) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    struct row_memory memory;
+    union store_row row = sound_row(CA_TABLE_FOREIGN, of, &memory);
+    row.foreign.serial = sample_serial(leads_to);
+    put_sealed(f, STORE_DB_ROW, row_key(&key, CA_TABLE_FOREIGN, &row),
+               store_row_schema(CA_TABLE_FOREIGN), &row);
+}
+static void foreign_that_leads_nowhere(struct fixture *f) {
+    put_foreign(f, 1, NOBODY);
+}
+static void foreign_that_leads_to_another(struct fixture *f) {
+    put_foreign(f, 1, 2);
+}
+
 struct damage {
     const char *name;
     void (*make)(struct fixture *f);
@@ -175,6 +191,10 @@ static const struct damage DAMAGES[] = {
     {"row of no table", row_of_no_table, "a row stands in table 127, which is none", 1},
     {"row without version", row_without_version,
      "act 01000100000000000000000000000000: it has no version", 1},
+    {"another CA's certificate leads nowhere", foreign_that_leads_nowhere,
+     "of another CA is not stored", 1},
+    {"another CA's certificate leads to another", foreign_that_leads_to_another,
+     "of another CA leads to another certificate", 1},
 };
 
 static bool says(const struct findings *found, const char *wanted) {

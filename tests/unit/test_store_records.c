@@ -39,6 +39,8 @@ static void samples_init(struct samples *s) {
         s->rows[table] = sample_row(table, 258, &s->memory[table]);
     s->rows[CA_TABLE_ACT].act.text.n = 40;
     s->rows[CA_TABLE_KEYGEN].keygen.sealed.n = 40;
+    s->rows[CA_TABLE_ASK].ask.csr.n = 40;
+    s->rows[CA_TABLE_AGREED].agreed.value.n = 40;
     s->revoked = (struct ca_revoked){.revoked_ms = -1, .not_after_ms = 1800000000000, .reason = 4};
     s->device = sample_owner(258);
     (void)strcpy(s->device.station, "st-9");
@@ -104,6 +106,9 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "9a5cbda7aa771f701e90def4878f73e0493f45a3e00cda824942aa407ee43be1",
     "ba63d6e12ffdc44952241b11b0b81398115aa37456af86238827ddcd9f27c23e",
     "5fa0287810b745a81db79243bbb6f58a3924a3aee0993cceaae0419cbec9e68b",
+    "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
+    "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
+    "712ac407e3947cc538d013064d54321f4c13c4a02d7daaab7aaa198d5f788e83",
 };
 
 /* The records above, then the tables' rows. */

@@ -133,7 +133,7 @@ static void revoked_certificates_of_format_2_are_indexed(void **state) {
     assert_string_equal(device.job, "");
     struct row_memory memory;
     for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
-        union store_row row = sample_row(table, 1, &memory);
+        union store_row row = sound_row(table, 1, &memory);
         assert_int_equal(COMMIT(f, NULL, change_row(table, &row)), TM_OK);
     }
     fixture_reopen(f);
