@@ -67,7 +67,9 @@ static void signed_done(struct ca_ticket *ticket, enum ipc_sign_status status,
         log_error("the signer's signature by the TLS key does not verify; it is restarted");
         signer->ops->distrust(signer, ticket);
     }
-    reply(q->link, q->id, !err, err ? (struct bytes){0} : signature);
+    if (err)
+        signature.n = 0;
+    reply(q->link, q->id, !err, signature);
     question_free(q);
 }
 

@@ -52,9 +52,9 @@ struct front_tls {
     struct front_tls_signer signer;
     struct front_tls_stream *now; /* whose handshake runs */
     uint64_t last_id;
-    TAILQ_HEAD(, tls_signing) signing;
+    TAILQ_HEAD(tls_signing_list, tls_signing) signing;
     size_t signing_count;
-    TAILQ_HEAD(, front_tls_stream) queued; /* want to go on; oldest first */
+    TAILQ_HEAD(front_tls_queue, front_tls_stream) queued; /* want to go on; oldest first */
 };
 
 /* The library context for TLS: see tls_library.c. One per process. TM_ENOMEM, TM_ECRYPTO (logged).
