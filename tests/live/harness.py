@@ -596,13 +596,13 @@ class Server:
             raise AssertionError(f"touchmarkd ended with {code}:\n{self.tail()}")
 
     def kill(self):
-        """Ends everything of this server, at once."""
-        for session in self.sessions:
-            for pid in in_session(session):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+        """Ends everything of this server, at once; what it had open is free then."""
+        for pid in self.leftovers():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         if self.process:
             self.process.wait(PATIENCE)
+        until("all that was killed is gone", lambda: not self.leftovers())
 
     def leftovers(self):
         return [pid for session in self.sessions for pid in in_session(session)]
