@@ -16,25 +16,9 @@ AUTO_DEFINE(json_t, json_decref)
 
 /* ---- a tenant's issuers, as text ---- */
 
-static const struct conf_issuer *issuer_named(const struct conf *conf, const char *name) {
-    const struct conf_issuer *items = conf->issuers.items;
-    for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
-static const struct conf_tenant *tenant_named(const struct conf *conf, const char *name) {
-    const struct conf_tenant *items = conf->tenants.items;
-    for (size_t i = 0; i < conf->tenants.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
 static enum tm_err add_issuer(const struct conf *conf, const char *name,
                               struct ca_assignment *assignment, char error[CONF_ERROR_MAX]) {
-    const struct conf_issuer *said = issuer_named(conf, name);
+    const struct conf_issuer *said = conf_issuer_named(conf, name);
     struct ca_assigned assigned = {0};
     struct ca_issuer issuer;
     char text[IPC_TEXT_MAX + 1] = "there is no such issuer";
@@ -62,7 +46,7 @@ static enum tm_err read_assignment(const struct conf *conf, const struct conf_te
 
 /* Would it be as before? What cannot be read was something else. */
 static bool is_unchanged(const struct conf *before, const char *tenant, struct bytes now) {
-    const struct conf_tenant *was = tenant_named(before, tenant);
+    const struct conf_tenant *was = conf_tenant_named(before, tenant);
     uint8_t memory[CA_AGREED_VALUE_MAX];
     struct buf out = BUF_ON(memory);
     char error[CONF_ERROR_MAX];

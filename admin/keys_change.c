@@ -81,22 +81,6 @@ static void remove_name(struct conf_strings *names, const char *name) {
 
 /* ---- what there is ---- */
 
-static const struct conf_issuer *issuer_named(const struct conf *conf, const char *name) {
-    const struct conf_issuer *items = conf->issuers.items;
-    for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
-static const struct conf_tenant *tenant_named(const struct conf *conf, const char *name) {
-    const struct conf_tenant *items = conf->tenants.items;
-    for (size_t i = 0; i < conf->tenants.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
 /* The file's word on a tenant, made from what holds now if there is none. */
 static enum tm_err assignment(const struct work *w, const struct conf_tenant *tenant,
                               struct conf_assignment **ret) {
@@ -128,7 +112,7 @@ static enum tm_err each_tenant(const struct work *w,
         return fault(w, TM_EDENIED, "there are several tenants: say which by --tenant");
     for (size_t i = 0; i < count; i++) {
         const struct conf_tenant *tenant =
-            w->order->tenant_count ? tenant_named(w->conf, w->order->tenants[i]) : only;
+            w->order->tenant_count ? conf_tenant_named(w->conf, w->order->tenants[i]) : only;
         struct conf_assignment *said = NULL;
         if (!tenant)
             return fault(w, TM_ENOTFOUND, "there is no tenant %s", w->order->tenants[i]);
@@ -170,7 +154,7 @@ static enum tm_err let_overlap(const struct work *w, struct conf_assignment *sai
 }
 
 static enum tm_err add(const struct work *w) {
-    if (issuer_named(w->conf, w->order->name))
+    if (conf_issuer_named(w->conf, w->order->name))
         return fault(w, TM_EEXISTS, "there is an issuer %s already", w->order->name);
     enum tm_err err = add_row(w);
     return err ? err : each_tenant(w, let_overlap);
@@ -196,7 +180,7 @@ static enum tm_err let_sign(const struct work *w, struct conf_assignment *said) 
 }
 
 static enum tm_err activate(const struct work *w) {
-    const struct conf_issuer *issuer = issuer_named(w->conf, w->order->name);
+    const struct conf_issuer *issuer = conf_issuer_named(w->conf, w->order->name);
     if (!issuer)
         return fault(w, TM_ENOTFOUND, "there is no issuer %s: keys add comes first",
                      w->order->name);
@@ -209,7 +193,7 @@ static enum tm_err activate(const struct work *w) {
 
 static enum tm_err retire(const struct work *w) {
     const struct conf_tenant *tenants = w->conf->tenants.items;
-    const struct conf_issuer *issuer = issuer_named(w->conf, w->order->name);
+    const struct conf_issuer *issuer = conf_issuer_named(w->conf, w->order->name);
     if (!issuer)
         return fault(w, TM_ENOTFOUND, "there is no issuer %s", w->order->name);
     if (issuer->retired)

@@ -6,14 +6,6 @@
 #include "conf/managed.h"
 #include "conf/options_parts.h"
 
-static struct conf_tenant *tenant_named(const struct conf *conf, const char *name) {
-    struct conf_tenant *items = conf->tenants.items;
-    for (size_t i = 0; i < conf->tenants.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
 static void free_strings(struct conf_strings *strings) {
     for (size_t i = 0; i < strings->count; i++)
         free(strings->items[i]);
@@ -38,7 +30,7 @@ static enum tm_err copy_strings(const char *const *texts, size_t count, struct c
 
 enum tm_err conf_assign(struct conf *conf, const char *tenant, const char *const *issuers,
                         size_t count) {
-    struct conf_tenant *found = tenant_named(conf, tenant);
+    struct conf_tenant *found = conf_tenant_named(conf, tenant);
     struct conf_strings also;
     if (!found || !count)
         return TM_ENOTFOUND;

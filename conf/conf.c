@@ -54,18 +54,20 @@ bool conf_is_dns_name(const char *text) {
     }
 }
 
-static bool has_issuer(const struct conf *conf, const char *name) {
+struct conf_issuer *conf_issuer_named(const struct conf *conf, const char *name) {
+    struct conf_issuer *items = conf->issuers.items;
     for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(issuer_at(conf, i)->name, name) == 0)
-            return true;
-    return false;
+        if (strcmp(items[i].name, name) == 0)
+            return &items[i];
+    return NULL;
 }
 
-static bool has_tenant(const struct conf *conf, const char *name) {
+struct conf_tenant *conf_tenant_named(const struct conf *conf, const char *name) {
+    struct conf_tenant *items = conf->tenants.items;
     for (size_t i = 0; i < conf->tenants.count; i++)
-        if (strcmp(tenant_at(conf, i)->name, name) == 0)
-            return true;
-    return false;
+        if (strcmp(items[i].name, name) == 0)
+            return &items[i];
+    return NULL;
 }
 
 bool conf_has_issuer_of(const struct conf *conf, enum conf_issuer_kind kind) {
@@ -104,11 +106,11 @@ static enum tm_err check_tenants(const struct conf_check *c) {
             if (strcmp(tenant->name, tenant_at(c->conf, j)->name) == 0)
                 return CONF_REFUSE(c, entry_path(path, "tenants", i, "name"),
                                    "\"%s\" is the name of an earlier tenant", tenant->name);
-        if (!has_issuer(c->conf, tenant->issuer))
+        if (!conf_issuer_named(c->conf, tenant->issuer))
             return CONF_REFUSE(c, entry_path(path, "tenants", i, "issuer"),
                                "\"%s\" is not the name of one of the issuers", tenant->issuer);
         for (size_t j = 0; j < tenant->also.count; j++)
-            if (!has_issuer(c->conf, tenant->also.items[j]))
+            if (!conf_issuer_named(c->conf, tenant->also.items[j]))
                 return CONF_REFUSE(c, entry_path(path, "tenants", i, "also"),
                                    "\"%.64s\" is not the name of one of the issuers",
                                    tenant->also.items[j]);
@@ -127,7 +129,7 @@ static enum tm_err check_label(const struct conf_check *c, size_t i) {
             return CONF_REFUSE(c, entry_path(path, "labels", i, "label"),
                                "\"%s\" is an EST operation and cannot be a label (RFC 7030, 3.2.2)",
                                label->label);
-    if (!has_tenant(c->conf, label->tenant))
+    if (!conf_tenant_named(c->conf, label->tenant))
         return CONF_REFUSE(c, entry_path(path, "labels", i, "tenant"),
                            "\"%s\" is not the name of one of the tenants", label->tenant);
     for (size_t j = 0; j < i; j++) {
@@ -175,7 +177,7 @@ static enum tm_err check_tls(const struct conf_check *c) {
         (void)snprintf(c->error, CONF_ERROR_MAX, "%s: out of memory", c->name);
         return tls->tenant ? TM_OK : TM_ENOMEM;
     }
-    if (!has_tenant(c->conf, tls->tenant))
+    if (!conf_tenant_named(c->conf, tls->tenant))
         return CONF_REFUSE(c, "tls.tenant", "\"%s\" is not the name of one of the tenants",
                            tls->tenant);
     return TM_OK;

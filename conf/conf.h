@@ -261,6 +261,10 @@ struct conf_est_url {
  * not judged. */
 MUST_USE enum tm_err conf_est_url_parse(const char *text, struct conf_est_url *ret);
 
+/* Borrowed from conf, and changed only while it is being loaded. NULL: there is none. */
+struct conf_issuer *conf_issuer_named(const struct conf *conf, const char *name);
+struct conf_tenant *conf_tenant_named(const struct conf *conf, const char *name);
+
 /* Is any issuer of this kind? */
 bool conf_has_issuer_of(const struct conf *conf, enum conf_issuer_kind kind);
 

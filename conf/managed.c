@@ -18,22 +18,6 @@ struct merge {
     char *error;
 };
 
-static struct conf_issuer *issuer_named(const struct conf *conf, const char *name) {
-    struct conf_issuer *items = conf->issuers.items;
-    for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
-static struct conf_tenant *tenant_named(const struct conf *conf, const char *name) {
-    struct conf_tenant *items = conf->tenants.items;
-    for (size_t i = 0; i < conf->tenants.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
 static const char *place(char ret[PLACE_MAX], const char *list, size_t i, const char *key) {
     (void)snprintf(ret, PLACE_MAX, "%s[%zu].%s", list, i, key);
     return ret;
@@ -57,7 +41,7 @@ static enum tm_err take_issuers(const struct merge *m, struct conf_managed *mana
     struct conf_issuer *added = managed->issuers.items;
     char where[PLACE_MAX];
     for (size_t i = 0; i < managed->issuers.count; i++) {
-        bool earlier = issuer_named(m->conf, added[i].name);
+        bool earlier = conf_issuer_named(m->conf, added[i].name);
         for (size_t j = 0; j < i; j++)
             earlier = earlier || strcmp(added[j].name, added[i].name) == 0;
         if (earlier)
@@ -101,15 +85,15 @@ static enum tm_err check_shards(const struct merge *m, size_t own) {
 /* The assignment's texts change places with the tenant's. */
 static enum tm_err take_tenant(const struct merge *m, size_t i, struct conf_assignment *said) {
     char where[PLACE_MAX];
-    struct conf_tenant *tenant = tenant_named(m->conf, said->name);
+    struct conf_tenant *tenant = conf_tenant_named(m->conf, said->name);
     if (!tenant)
         return refuse(m, place(where, "tenants", i, "name"),
                       "is not the name of one of the tenants", said->name);
-    if (!issuer_named(m->conf, said->issuer))
+    if (!conf_issuer_named(m->conf, said->issuer))
         return refuse(m, place(where, "tenants", i, "issuer"),
                       "is not the name of one of the issuers", said->issuer);
     for (size_t j = 0; j < said->also.count; j++)
-        if (!issuer_named(m->conf, said->also.items[j]))
+        if (!conf_issuer_named(m->conf, said->also.items[j]))
             return refuse(m, place(where, "tenants", i, "also"),
                           "is not the name of one of the issuers", said->also.items[j]);
     char *issuer = tenant->issuer;
@@ -136,7 +120,7 @@ static bool is_assigned(const struct conf *conf, const char *issuer) {
 static enum tm_err retire(const struct merge *m, const struct conf_strings *names) {
     for (size_t i = 0; i < names->count; i++) {
         char where[PLACE_MAX];
-        struct conf_issuer *issuer = issuer_named(m->conf, names->items[i]);
+        struct conf_issuer *issuer = conf_issuer_named(m->conf, names->items[i]);
         (void)snprintf(where, sizeof where, "retired[%zu]", i);
         if (!issuer)
             return refuse(m, where, "is not the name of one of the issuers", names->items[i]);

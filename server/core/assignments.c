@@ -24,14 +24,6 @@ struct work {
 
 /* ---- what the configuration says ---- */
 
-static const struct conf_issuer *conf_issuer_named(const struct conf *conf, const char *name) {
-    const struct conf_issuer *items = conf->issuers.items;
-    for (size_t i = 0; i < conf->issuers.count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
-}
-
 /* TM_ENOTFOUND: there is no such issuer. */
 static enum tm_err assigned_of(const struct work *w, const char *name,
                                const struct ca_assigned **ret) {
