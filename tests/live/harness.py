@@ -680,6 +680,13 @@ class Server:
         return path, key
 
 
+class Figures(dict):
+    """What touchmark-bench printed, by name. One that is not there shows the whole."""
+
+    def __missing__(self, name):
+        raise AssertionError(f"no figure {name!r} in:\n{self['text']}")
+
+
 class Bench:
     """touchmark-bench against a server: prepared devices, and runs in the background."""
 
@@ -724,7 +731,7 @@ class Bench:
         text, _ = process.communicate(timeout=PATIENCE)
         if process.returncode != 0:
             raise AssertionError(f"touchmark-bench ended with {process.returncode}\n{text}")
-        figures = {"text": text}
+        figures = Figures(text=text)
         section = ""
         for line in text.splitlines():
             name, _, value = line.partition(": ")

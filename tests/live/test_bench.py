@@ -2,6 +2,7 @@
 """touchmark-bench: every way to make load, its figures, its floors, and that it notices errors."""
 
 import os
+import socket
 
 from harness import BENCH, PATIENCE, SLOW, Bench, Case, main, run
 
@@ -45,7 +46,7 @@ class Load(Case):
         bench.prepare_secrets()
         before = self.issued()
         figures = bench.run("--operation", "enroll", "--credential", "secret", "--mode",
-                            "keepalive", "--threads", 8, "--count", 100)
+                            "keepalive", "--threads", 8, "--count", 100, "--seconds", PATIENCE)
         self.assertEqual((figures["errors"], figures["enrollments"].split()[0]), ("0", "16"))
         self.assertEqual(self.issued() - before, 16)
         done = run(BENCH, *bench.arguments(), "--operation", "enroll", "--credential", "secret",
@@ -75,16 +76,20 @@ class Load(Case):
     def test_errors_are_counted_by_kind(self):
         """Devices that are suspended are refused, and that is what the figures say."""
         bench = Bench(self.server, "named").prepare(8, "--transition", "suspended")
-        figures = bench.run("--count", 8, "--threads", 2)
+        figures = bench.run("--count", 8, "--threads", 2, "--seconds", PATIENCE)
         self.assertEqual(figures["errors"], "8")
         self.assertEqual(figures["errors: HTTP 403"], "8")
 
     def test_server_that_is_not_there(self):
-        figures = self.bench.run("--count", 4, "--threads", 2, "--url", "https://127.0.0.1:1/x")
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))  # held by us, and nobody listens: refused for certain
+            port = deaf.getsockname()[1]
+            figures = self.bench.run("--count", 4, "--threads", 2, "--seconds", PATIENCE, "--url",
+                                     f"https://127.0.0.1:{port}/x")
         self.assertEqual(figures["errors: no TCP connection"], "4")
 
     def test_server_that_is_not_trusted(self):
-        figures = self.bench.run("--count", 4, "--threads", 2, "--cacert",
+        figures = self.bench.run("--count", 4, "--threads", 2, "--seconds", PATIENCE, "--cacert",
                                  self.site.folder / "foreign.pem")
         self.assertEqual(figures["errors: TLS handshake failed"], "4")
 
