@@ -48,6 +48,24 @@ const char *ca_event_name(enum ca_event event) {
         return "alarm";
     case CA_EVENT_AGREED:
         return "agreed";
+    case CA_EVENT_DEVICE_CHANGED:
+        return "device-changed";
+    case CA_EVENT_PRODUCT:
+        return "product";
+    case CA_EVENT_JOB_OPENED:
+        return "job-opened";
+    case CA_EVENT_JOB_STOPPED:
+        return "job-stopped";
+    case CA_EVENT_JOB_RESUMED:
+        return "job-resumed";
+    case CA_EVENT_JOB_CLOSED:
+        return "job-closed";
+    case CA_EVENT_OPERATOR:
+        return "operator";
+    case CA_EVENT_SHIFT:
+        return "shift";
+    case CA_EVENT_UNIT:
+        return "unit";
     }
     return "unknown";
 }

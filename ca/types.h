@@ -203,7 +203,16 @@ enum ca_event {
     CA_EVENT_ISSUER,       /* an issuing CA was taken into use, or out of it */
     CA_EVENT_ALARM,        /* reason: what is wrong */
     CA_EVENT_AGREED, /* reason: what two officers agreed on, and the act; or the first of it */
-    CA_EVENT_LAST = CA_EVENT_AGREED,
+    CA_EVENT_DEVICE_CHANGED, /* what it is described by: reason says what */
+    CA_EVENT_PRODUCT,        /* a product's rules were taken into use */
+    CA_EVENT_JOB_OPENED,     /* reason: the terms, and the act by which officers agreed on them */
+    CA_EVENT_JOB_STOPPED,    /* reason: which rule, or whose words */
+    CA_EVENT_JOB_RESUMED,
+    CA_EVENT_JOB_CLOSED, /* count: units that passed */
+    CA_EVENT_OPERATOR,   /* somebody may work at stations, or may not any more: reason */
+    CA_EVENT_SHIFT,      /* somebody began or ended to work at a station: reason */
+    CA_EVENT_UNIT,       /* what came of a unit at a station: reason */
+    CA_EVENT_LAST = CA_EVENT_UNIT,
 };
 const char *ca_event_name(enum ca_event event);
 
@@ -227,6 +236,10 @@ struct ca_leaf {
     char remote[IPC_ADDRESS_MAX + 1];
     char site[IPC_NAME_MAX + 1];
     char reason[IPC_TEXT_MAX + 1];
+    /* Of what is done at a station: which one, for which job, and who works there. */
+    char station[IPC_NAME_MAX + 1];
+    char job[IPC_NAME_MAX + 1];
+    char operator_name[IPC_NAME_MAX + 1];
 };
 
 #endif

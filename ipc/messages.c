@@ -129,6 +129,22 @@ static const struct codec_field tls_answer_fields[] = {
     CODEC_BLOB(struct ipc_tls_answer, octets, IPC_SIGNATURE_MAX),
 };
 
+static const struct codec_field station_ask_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_station_ask, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_station_ask, operation, IPC_STATION_OPERATION_LAST),
+    CODEC_STRING(struct ipc_station_ask, remote),
+    CODEC_BLOB(struct ipc_station_ask, peer_leaf, IPC_CERT_MAX),
+    CODEC_BLOB(struct ipc_station_ask, json, IPC_STATION_JSON_MAX),
+};
+
+static const struct codec_field station_answer_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_station_answer, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_station_answer, outcome, IPC_OUTCOME_LAST),
+    CODEC_INT(CODEC_U32, struct ipc_station_answer, retry_after_s, 0),
+    CODEC_STRING(struct ipc_station_answer, text),
+    CODEC_BLOB(struct ipc_station_answer, json, IPC_STATION_JSON_MAX),
+};
+
 static const struct codec_field publish_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_publish, kind, IPC_PUBLISH_KIND_LAST),
     CODEC_STRING(struct ipc_publish, issuer),
@@ -263,6 +279,10 @@ const struct codec_schema ipc_tls_ask_schema =
     SCHEMA(ipc_tls_ask, IPC_TYPE_TLS_ASK, tls_ask_fields);
 const struct codec_schema ipc_tls_answer_schema =
     SCHEMA(ipc_tls_answer, IPC_TYPE_TLS_ANSWER, tls_answer_fields);
+const struct codec_schema ipc_station_ask_schema =
+    SCHEMA(ipc_station_ask, IPC_TYPE_STATION_ASK, station_ask_fields);
+const struct codec_schema ipc_station_answer_schema =
+    SCHEMA(ipc_station_answer, IPC_TYPE_STATION_ANSWER, station_answer_fields);
 const struct codec_schema ipc_publish_schema =
     SCHEMA(ipc_publish, IPC_TYPE_PUBLISH, publish_fields);
 const struct codec_schema ipc_published_schema =

@@ -52,6 +52,8 @@ enum ipc_type {
     IPC_TYPE_OCSP_DROP = 0x010d,
     IPC_TYPE_TLS_ASK = 0x010e,
     IPC_TYPE_TLS_ANSWER = 0x010f,
+    IPC_TYPE_STATION_ASK = 0x0110,
+    IPC_TYPE_STATION_ANSWER = 0x0111,
     IPC_TYPE_TICKET = 0x0201,
     IPC_TYPE_SIGNED = 0x0202,
     IPC_TYPE_KEY = 0x0203,
@@ -248,6 +250,36 @@ struct ipc_tls_answer {
     struct bytes octets; /* the signature, verified, or the DER SubjectPublicKeyInfo */
 };
 
+/* Front to core: what a station wants beside certificates (docs/stations.md). The front proves that
+ * the peer holds the key of peer_leaf, and no more. */
+#define IPC_STATION_JSON_MAX 16384 /* octets of a request or an answer */
+enum ipc_station_operation {
+    IPC_STATION_JOBS = 1, /* which jobs it may work on */
+    IPC_STATION_LOGIN,    /* somebody begins to work at it */
+    IPC_STATION_LOGOUT,
+    IPC_STATION_UNIT, /* what is known of a unit */
+    IPC_STATION_CHALLENGE,
+    IPC_STATION_VERIFY, /* the challenge, signed by the unit */
+    IPC_STATION_REPORT, /* what came of a unit */
+    IPC_STATION_STOP,
+    IPC_STATION_CLOSE,
+    IPC_STATION_OPERATION_LAST = IPC_STATION_CLOSE,
+};
+struct ipc_station_ask {
+    uint64_t id;       /* as ipc_enroll.id, one series with those */
+    uint8_t operation; /* enum ipc_station_operation */
+    char remote[IPC_ADDRESS_MAX + 1];
+    struct bytes peer_leaf; /* DER */
+    struct bytes json;      /* as it came: to be wiped, LOGIN has a secret */
+};
+struct ipc_station_answer {
+    uint64_t id;
+    uint8_t outcome;             /* enum ipc_outcome; ISSUED: it is done */
+    uint32_t retry_after_s;      /* set for BUSY, UNAVAILABLE; else 0 */
+    char text[IPC_TEXT_MAX + 1]; /* one clear sentence for the station; "" when done */
+    struct bytes json;           /* one object, UTF-8, when done */
+};
+
 /* Core to signer: sign this to-be-signed certificate. IDs rise strictly on one
  * link, so a ticket can be redeemed once. */
 struct ipc_ticket {
@@ -395,6 +427,7 @@ extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refuse
     ipc_cmc_ticket_schema, ipc_keygen_ticket_schema, ipc_status_ticket_schema, ipc_ticket_schema,
     ipc_signed_schema, ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
     ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema, ipc_upstream_ask_schema,
-    ipc_upstream_answer_schema, ipc_tls_ask_schema, ipc_tls_answer_schema, ipc_tls_ticket_schema;
+    ipc_upstream_answer_schema, ipc_tls_ask_schema, ipc_tls_answer_schema, ipc_tls_ticket_schema,
+    ipc_station_ask_schema, ipc_station_answer_schema;
 
 #endif

@@ -28,11 +28,7 @@ static const struct codec_field DEVICE_FIELDS[] = {
     CODEC_STRING(struct ca_device, batch),
     CODEC_STRING(struct ca_device, site),
     CODEC_STRING(struct ca_device, station),
-    {.name = "job",
-     .type = CODEC_STR,
-     .since = 3,
-     .offset = offsetof(struct ca_device, job),
-     .max = IPC_NAME_MAX},
+    STRING_SINCE(struct ca_device, job, 3),
     CODEC_STRING(struct ca_device, operator_name),
     CODEC_STRING(struct ca_device, firmware),
     CODEC_INT(CODEC_U32, struct ca_device, provisioning_version, 0),
@@ -114,8 +110,11 @@ static const struct codec_field LEAF_FIELDS[] = {
     CODEC_STRING(struct ca_leaf, remote),
     CODEC_STRING(struct ca_leaf, site),
     CODEC_STRING(struct ca_leaf, reason),
+    STRING_SINCE(struct ca_leaf, station, 2),
+    STRING_SINCE(struct ca_leaf, job, 2),
+    STRING_SINCE(struct ca_leaf, operator_name, 2),
 };
-SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, 1, struct ca_leaf, LEAF_FIELDS);
+SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, 2, struct ca_leaf, LEAF_FIELDS);
 
 static const struct codec_field FORMAT_FIELDS[] = {
     CODEC_INT(CODEC_U32, struct store_format, format, 0),

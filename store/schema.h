@@ -14,6 +14,13 @@
                                         .fields = (rows),                                          \
                                         .field_count = sizeof(rows) / sizeof((rows)[0])}
 
+/* A string that version `v` of the schema added. */
+#define STRING_SINCE(t, f, v)                                                                      \
+    {                                                                                              \
+        .name = #f, .type = CODEC_STR, .since = (v), .offset = offsetof(t, f),                     \
+        .max = sizeof(((t *)0)->f) - 1                                                             \
+    }
+
 #define SERIAL(t, f) CODEC_OCTETS(t, f.octets), CODEC_INT(CODEC_U8, t, f.n, CA_SERIAL_MAX)
 
 #endif

@@ -183,6 +183,9 @@ json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf) {
     set_text(object, "operation", operation_name(leaf->operation));
     set_text(object, "remote", leaf->remote);
     set_text(object, "site", leaf->site);
+    set_text(object, "station", leaf->station);
+    set_text(object, "job", leaf->job);
+    set_text(object, "operator", leaf->operator_name);
     set_text(object, "reason", leaf->reason);
     if (leaf->count)
         (void)json_object_set_new(object, "count", json_integer(leaf->count));
