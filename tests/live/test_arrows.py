@@ -14,6 +14,7 @@ ARROWS = {
     "base": set(),
     "ipc": {"base"},
     "pki": {"base"},
+    "audit": {"base", "pki"},
     "est/wire": {"base", "pki"},
     "est/service": {"base", "ipc", "pki", "est/wire"},
     "mqtt/wire": {"base", "pki"},
@@ -50,7 +51,7 @@ LIBRARIES = {
     r"pb_.*\.h": r"^mqtt/wire/",
     r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port|bench)/",
     r"seccomp\.h": r"^server/",
-    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/",
+    r"openssl/.*": r"^(audit/crypto\.|ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/",
     r"jansson\.h": r"^(server|admin|mqtt/bridge|client/(agent|port))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
