@@ -21,7 +21,7 @@ ARROWS = {
     "conf": {"base"},
     "ca": {"base", "ipc", "pki", "est/wire", "conf"},
     "store": {"base", "ipc", "ca"},
-    "pkcs11": {"base", "ipc", "pki", "est/wire", "ca"},
+    "pkcs11": {"base", "audit", "ipc", "pki", "est/wire", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf", "ca"},
     "mqtt/bridge": {"base", "ipc", "mqtt/wire"},
     "client": {"base", "pki", "est/wire"},
@@ -30,7 +30,7 @@ ARROWS = {
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
-    "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
+    "server": {"base", "audit", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
                "mqtt/bridge"},
 }
 # The offline commands work on token and store without a server: these files of admin/ alone may
