@@ -94,6 +94,8 @@ union store_row {
     struct ca_ask_row ask;
     struct ca_foreign_row foreign;
     struct ca_agreed agreed;
+    struct ca_checkpoint checkpoint;
+    struct ca_cosignature cosignature;
 };
 
 /* NULL: there is no such table. */

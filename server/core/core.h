@@ -257,6 +257,7 @@ struct core_admin;
 struct core_assignments;
 struct core_ceilings;
 struct core_restored;
+struct core_checkpoint;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
@@ -266,6 +267,7 @@ struct core_admin_config {
     const struct core_assignments *assignments;
     const struct core_ceilings *ceilings;
     struct core_restored *restored;
+    struct core_checkpoint *checkpoint; /* NULL: no checkpoints are signed */
     const struct core_signer *signer;
     const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;
