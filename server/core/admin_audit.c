@@ -42,9 +42,10 @@ static json_t *witnesses_json(const struct core_admin_config *config) {
 void admin_checkpoint(struct client *client, const struct ipc_admin_request *q) {
     const struct core_admin_config *config = &client->admin->config;
     char vkey[AUDIT_VKEY_MAX];
-    (void)q;
     if (!has_checkpoints(client))
         return;
+    if (q->all)
+        core_checkpoint_hurry(config->checkpoint);
     json_t *object = json_object();
     audit_vkey_write(&config->setup->audit.key, vkey);
     (void)json_object_set_new(object, "key", json_string(vkey));

@@ -46,6 +46,9 @@ void core_checkpoint_free(struct core_checkpoint *checkpoint);
 /* Signs when it is time. Call it every 100 ms; not while the store is held. */
 void core_checkpoint_tick(struct core_checkpoint *checkpoint);
 
+/* The next tick signs, if the log grew. */
+void core_checkpoint_hurry(struct core_checkpoint *checkpoint);
+
 /* The newest signed note, and the newest that a witness cosigned; empty: none. Valid until the next
  * tick, or the next thing brought from a witness. */
 struct bytes core_checkpoint_signed(const struct core_checkpoint *checkpoint);

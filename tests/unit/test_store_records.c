@@ -169,6 +169,8 @@ static void every_flipped_bit_is_noticed(void **state) {
         struct buf value = BUF_ON(octets);
         const struct kind kind = kind_at(i);
         const struct codec_schema *schema = kind.schema;
+        if (!schema)
+            continue;
         assert_int_equal(
             store_seal(*state, key, schema, (const uint8_t *)&samples + kind.offset, &value),
             TM_OK);
