@@ -30,6 +30,7 @@ ARROWS = {
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
+    "auditor": {"base", "audit", "ca", "store"},
     "server": {"base", "audit", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
                "mqtt/bridge"},
 }
@@ -52,7 +53,7 @@ LIBRARIES = {
     r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port|bench)/",
     r"seccomp\.h": r"^server/",
     r"openssl/.*": r"^(audit/crypto\.|ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/",
-    r"jansson\.h": r"^(server|admin|mqtt/bridge|client/(agent|port))/",
+    r"jansson\.h": r"^(server|admin|auditor|mqtt/bridge|client/(agent|port))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
