@@ -31,6 +31,7 @@ ARROWS = {
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
     "auditor": {"base", "audit", "ca", "store"},
+    "witness": {"base", "audit"},
     "server": {"base", "audit", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
                "mqtt/bridge"},
 }
@@ -41,7 +42,7 @@ OFFLINE_FILES = re.compile(r"^admin/(audit|ceremony|cloud_export|keys|profile|st
 
 # Foreign headers and the one place that knows them.
 LIBRARIES = {
-    r"microhttpd\.h": r"^server/(front|status)/",
+    r"microhttpd\.h": r"^(server/(front|status)|witness)/",
     r"lmdb\.h": r"^store/",
     r"libp11\.h": r"^pkcs11/",
     r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench|client/port)/",
