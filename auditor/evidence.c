@@ -128,7 +128,8 @@ static void take_cosigned(struct auditor *a) {
     (void)snprintf(path, sizeof path, "%.4000s/cosigned", a->dir);
     if (!auditor_read(path, AUDIT_NOTE_MAX, NULL, &octets))
         return;
-    if (open_checkpoint(a, file, octets, &note, &checkpoint)) {
+    /* Of one that the export does not reach back to, nothing follows. */
+    if (open_checkpoint(a, file, octets, &note, &checkpoint) && checkpoint.size >= a->from) {
         size_t count = count_cosigned(a, file, &note);
         a->cosigned = count > a->cosigned ? count : a->cosigned;
         add(a, file, &checkpoint);
