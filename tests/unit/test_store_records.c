@@ -103,7 +103,8 @@ static const struct kind KINDS[] = {
      "34f9ca475a87c6cc496cdaf13a3cda7c3728e32a41af9ab68ffb6c38c85612ea"},
     {&store_revoked_schema, offsetof(struct samples, revoked),
      "28de999f1494b1a37fb82aac01d8c19a8d19f4ba61a85c88633cf4bdfc3e236f"},
-    {&store_tile_schema, offsetof(struct samples, tile), "07a351a2cb7163d48cbf2e5edd037b4f560e087de0d1fefe317122b0dc288a91"},
+    {&store_tile_schema, offsetof(struct samples, tile),
+     "07a351a2cb7163d48cbf2e5edd037b4f560e087de0d1fefe317122b0dc288a91"},
 };
 #define RECORD_COUNT (sizeof KINDS / sizeof KINDS[0])
 #define KIND_COUNT (RECORD_COUNT + CA_TABLE_LAST)
