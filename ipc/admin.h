@@ -49,8 +49,8 @@ enum ipc_admin_verb {
     IPC_ADMIN_RELOAD,      /* touchmarkd reads its configuration again */
     IPC_ADMIN_CLOUD_PROOF, /* issuer, state: the cloud, data: the code that it gave, seconds: as
                               for ACT_PROPOSE; or serial: the ID of the act that it became */
-    IPC_ADMIN_STORE_ACCEPT, /* a store that is older than what was published from it; seconds: as
-                               for ACT_PROPOSE; reason */
+    IPC_ADMIN_STORE_ACCEPT,  /* a store that is older than what was published from it; seconds: as
+                                for ACT_PROPOSE; reason */
     IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: rows to add or to leave as they are */
     IPC_ADMIN_DEVICE_EXPORT, /* tenant, cursor, limit: whole records */
     IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */
@@ -63,10 +63,12 @@ enum ipc_admin_verb {
     IPC_ADMIN_JOB_CLOSE,     /* tenant, job, reason */
     IPC_ADMIN_OPERATOR_PUT,  /* tenant, officer: the name; data: salted hash; or state: removed */
     IPC_ADMIN_STATION_LIST,  /* tenant: stations, their jobs, who works there */
-    IPC_ADMIN_CHECKPOINT,    /* the newest signed checkpoint and its cosignatures */
-    IPC_ADMIN_PROVE,         /* cursor: a leaf, or from_ms: an earlier size; a proof */
-    IPC_ADMIN_COSIGN,        /* data: a witness's cosignature */
-    IPC_ADMIN_AUDIT_EXPORT,  /* cursor: first leaf; leaves as the tree hashes them */
+    IPC_ADMIN_CHECKPOINT,    /* the newest signed checkpoint, and the newest cosigned one; all: and
+                                sign one soon */
+    IPC_ADMIN_PROVE,         /* cursor: a leaf; or state: "growth", cursor: an earlier size */
+    IPC_ADMIN_COSIGN,        /* data: a checkpoint with a witness's cosignature */
+    IPC_ADMIN_AUDIT_EXPORT,  /* state: "leaf", cursor: the first; "tile", cursor: size/level/index;
+                                "device", "certificate", "intent", cursor: where to go on */
     IPC_ADMIN_REPORT,        /* the health of certificates */
     IPC_ADMIN_EVENTS,        /* officer: the consumer's name, cursor: first leaf that it has not */
     IPC_ADMIN_VERB_LAST = IPC_ADMIN_EVENTS,
