@@ -18,7 +18,7 @@ enum ca_job_status {
     CA_JOB_PROPOSED = 1, /* terms that officers have not agreed on yet; `name` is their hash */
     CA_JOB_OPEN,
     CA_JOB_STOPPED, /* nothing is issued until it is resumed */
-    CA_JOB_CLOSING, /* counts matched; its units leave quarantine, up to `cursor` */
+    CA_JOB_CLOSING, /* counts matched; its units leave quarantine */
     CA_JOB_CLOSED,
     CA_JOB_STATUS_LAST = CA_JOB_CLOSED,
 };
@@ -78,7 +78,6 @@ struct ca_job {
     int64_t opened_ms;
     int64_t changed_ms;
     uint8_t act[CA_HASH_SIZE / 2]; /* by which its terms hold; zero: there were no officers */
-    char cursor[IPC_NAME_MAX + 1]; /* CLOSING: the last unit that is settled */
     char closer[IPC_TEXT_MAX + 1]; /* who closed it */
 };
 

@@ -40,6 +40,9 @@ void ca_request_leaf(const struct ca_request *r, enum ca_event event, struct ca_
     TEXT_SET(ret->actor, r->who.actor);
     TEXT_SET(ret->remote, r->message.remote);
     TEXT_SET(ret->site, r->device.site);
+    TEXT_SET(ret->station, r->granted.station);
+    TEXT_SET(ret->job, r->granted.job);
+    TEXT_SET(ret->operator_name, r->granted.operator_name);
 }
 
 static void refused_durable(struct ca_batch *batch, enum tm_err result) {
@@ -52,6 +55,7 @@ static void refused_durable(struct ca_batch *batch, enum tm_err result) {
 void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal) {
     if (refusal != &r->end)
         r->end = *refusal;
+    ca_grant_refused(r, r->end.outcome);
     if (!ca_refusal_admit(r->service, r->now_ms)) {
         if (r->cmc)
             r->cmc->unsigned_answer = true;

@@ -47,7 +47,6 @@ static const struct codec_field JOB_FIELDS[] = {
     CODEC_INT(CODEC_I64, struct ca_job, opened_ms, 0),
     CODEC_INT(CODEC_I64, struct ca_job, changed_ms, 0),
     CODEC_OCTETS(struct ca_job, act),
-    CODEC_STRING(struct ca_job, cursor),
     CODEC_STRING(struct ca_job, closer),
 };
 _Static_assert(CA_RULE_COUNT == CA_RULE_ERRORS + 1, "every rule has its field");

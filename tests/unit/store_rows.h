@@ -173,7 +173,6 @@ UNUSED static struct ca_job sample_job(uint64_t n) {
                        .opened_ms = 1700000000003,
                        .changed_ms = 1700000000004,
                        .act = {(uint8_t)n, 7},
-                       .cursor = "GW0007",
                        .closer = "uid:1000"};
     (void)snprintf(j.name, sizeof j.name, "job-%04llu", (unsigned long long)n);
     return j;
