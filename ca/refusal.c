@@ -146,6 +146,11 @@ void ca_service_refused_admin(struct ca_service *service, const char *actor, con
         service->refusals_counted++;
 }
 
+void ca_service_refused_leaf(struct ca_service *service, const struct ca_leaf *leaf) {
+    if (ca_refusal_admit(service, leaf->time_ms) && !submit_lone(service, leaf))
+        service->refusals_counted++;
+}
+
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused) {
     int64_t now_ms = service->config->now_ms();
     service->counts.outcomes[refused->outcome]++;

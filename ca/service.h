@@ -89,6 +89,8 @@ void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth,
                       struct ipc_offer *ret);
 /* Records a refusal that a face made itself. */
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused);
+/* Records one that somebody else made, as CA_EVENT_REFUSED. */
+void ca_service_refused_leaf(struct ca_service *service, const struct ca_leaf *leaf);
 /* Records a refusal at the administration socket. */
 void ca_service_refused_admin(struct ca_service *service, const char *actor, const char *text);
 
