@@ -9,21 +9,26 @@
 #ifndef TOUCHMARK_CA_ROWS_H
 #define TOUCHMARK_CA_ROWS_H
 
-#include "ca/types.h"
+#include "ca/job_rows.h"
 
 /* Values are stored: never renumber. */
 enum ca_table {
-    CA_TABLE_PENDING = 1,     /* struct ca_pending, by tenant, device and profile */
-    CA_TABLE_ACT,             /* struct ca_act, by its ID */
-    CA_TABLE_PROFILE,         /* struct ca_profile_row, by name */
-    CA_TABLE_ISSUER,          /* struct ca_issuer_row, by name */
-    CA_TABLE_PUBLISHED,       /* struct ca_published, by issuer and object */
-    CA_TABLE_KEYGEN,          /* struct ca_keygen, by tenant, device and profile */
-    CA_TABLE_ASK,             /* struct ca_ask_row, by tenant, device and profile */
-    CA_TABLE_FOREIGN,         /* struct ca_foreign_row, by fingerprint */
-    CA_TABLE_AGREED,          /* struct ca_agreed, by name */
-    CA_TABLE_CHECKPOINT = 16, /* struct ca_checkpoint, by name */
-    CA_TABLE_COSIGNATURE,     /* struct ca_cosignature, by witness */
+    CA_TABLE_PENDING = 1, /* struct ca_pending, by tenant, device and profile */
+    CA_TABLE_ACT,         /* struct ca_act, by its ID */
+    CA_TABLE_PROFILE,     /* struct ca_profile_row, by name */
+    CA_TABLE_ISSUER,      /* struct ca_issuer_row, by name */
+    CA_TABLE_PUBLISHED,   /* struct ca_published, by issuer and object */
+    CA_TABLE_KEYGEN,      /* struct ca_keygen, by tenant, device and profile */
+    CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
+    CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
+    CA_TABLE_AGREED,      /* struct ca_agreed, by name */
+    CA_TABLE_JOB = 11,    /* struct ca_job, by tenant and name */
+    CA_TABLE_JOB_IDS,     /* struct ca_job_ids, by tenant, hash and last ID */
+    CA_TABLE_UNIT,        /* struct ca_unit, by tenant, job and device */
+    CA_TABLE_OPERATOR,    /* struct ca_operator, by tenant and name */
+    CA_TABLE_SHIFT,       /* struct ca_shift, by tenant and station */
+    CA_TABLE_CHECKPOINT,  /* struct ca_checkpoint, by name */
+    CA_TABLE_COSIGNATURE, /* struct ca_cosignature, by witness */
     CA_TABLE_LAST = CA_TABLE_COSIGNATURE,
 };
 

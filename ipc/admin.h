@@ -56,12 +56,15 @@ enum ipc_admin_verb {
     IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */
     IPC_ADMIN_PRODUCTS,      /* the products in use, with their hashes */
     IPC_ADMIN_JOB_LIST,      /* tenant, cursor, limit */
-    IPC_ADMIN_JOB_SHOW,      /* tenant, job; units from cursor on */
-    IPC_ADMIN_JOB_OPEN,      /* tenant, data: the job; seconds: as for ACT_PROPOSE */
+    IPC_ADMIN_JOB_SHOW,      /* tenant, job; state: units, which are listed from cursor on */
+    IPC_ADMIN_JOB_OPEN,      /* tenant, data: the job (YAML); cursor: hash of its list of IDs, in
+                                hex, or none; seconds: as for ACT_PROPOSE. state: ids, data: a part
+                                of the list with that hash */
     IPC_ADMIN_JOB_STOP,      /* tenant, job, reason */
-    IPC_ADMIN_JOB_RESUME,    /* tenant, job, reason */
-    IPC_ADMIN_JOB_CLOSE,     /* tenant, job, reason */
-    IPC_ADMIN_OPERATOR_PUT,  /* tenant, officer: the name; data: salted hash; or state: removed */
+    IPC_ADMIN_JOB_RESUME,    /* tenant, job, reason; seconds: as for ACT_PROPOSE */
+    IPC_ADMIN_JOB_CLOSE,     /* tenant, job, data: JSON object of passed, failed, scrapped */
+    IPC_ADMIN_OPERATOR_PUT,  /* tenant, officer: the name; data: salt and hash; or state: removed;
+                                or state: list, cursor, limit */
     IPC_ADMIN_STATION_LIST,  /* tenant: stations, their jobs, who works there */
     IPC_ADMIN_CHECKPOINT,    /* the newest signed checkpoint, and the newest cosigned one; all: and
                                 sign one soon */
