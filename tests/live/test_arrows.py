@@ -28,6 +28,7 @@ ARROWS = {
     "client/agent": {"base", "pki", "conf", "client", "client/port"},
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
+    "client/station/wire": {"base", "est/wire"},
     "admin": {"base", "ipc", "conf"},
     "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
                "mqtt/bridge"},
@@ -50,8 +51,8 @@ LIBRARIES = {
     r"pb_.*\.h": r"^mqtt/wire/",
     r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port|bench)/",
     r"seccomp\.h": r"^server/",
-    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/",
-    r"jansson\.h": r"^(server|admin|mqtt/bridge|client/(agent|port))/",
+    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|dut|fleet|station))/",
+    r"jansson\.h": r"^(server|admin|mqtt/bridge|client/(agent|dut|port|station))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
