@@ -29,6 +29,8 @@ ARROWS = {
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "client/station/wire": {"base", "est/wire"},
+    "client/station": {"base", "pki", "est/wire", "conf", "client", "client/port", "client/agent",
+                       "client/station/wire"},
     "client/dut": {"base", "pki", "client/port", "client/station/wire"},
     "admin": {"base", "ipc", "conf"},
     "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
