@@ -220,8 +220,6 @@ static enum tm_err erase_all(struct work *w, const char *ending) {
 }
 
 static enum tm_err erase(struct work *w) {
-    if (strcmp(w->question->device, w->unit->id) != 0)
-        return refuse(w, WIRE_BAD_REQUEST, "that is another unit's ID");
     if (is_locked(w->unit))
         return refuse(w, WIRE_IS_LOCKED, "a unit that is locked keeps what it has");
     enum tm_err err = erase_all(w, ".crt");
@@ -235,6 +233,18 @@ static enum tm_err (*const operations[WIRE_OP_COUNT])(struct work *) = {
     [WIRE_INSTALL] = install, [WIRE_READ] = read_back, [WIRE_SIGN] = sign,
     [WIRE_TEST] = test,       [WIRE_LOCK] = lock,      [WIRE_ERASE] = erase,
 };
+
+/* What the question says of the unit's ID; "": nothing. */
+static const char *named(const struct wire_question *question) {
+    return question->op == WIRE_CSR ? question->subject : question->device;
+}
+
+static enum tm_err operate(struct work *w) {
+    const char *id = named(w->question);
+    if (id[0] && strcmp(id, w->unit->id) != 0)
+        return refuse(w, WIRE_OTHER_DEVICE, w->unit->id);
+    return operations[w->question->op](w);
+}
 
 /* ---- power ---- */
 
@@ -286,7 +296,7 @@ static enum tm_err answer_question(struct unit *unit, const struct faults *fault
                      .question = question,
                      .answer = {.id = question->id, .ok = true},
                      .room = BUF_ON(octets)};
-    enum tm_err err = operations[question->op](&w);
+    enum tm_err err = operate(&w);
     if (err && err != TM_ECLOSED)
         err = refuse(&w, WIRE_FAILED, tm_err_name(err));
     if (!err)

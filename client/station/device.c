@@ -41,7 +41,6 @@ static enum outcome rework(const struct station_call *call, struct run *run, str
     struct journal_record record = {.time_ms = clock_wall_ms(), .step = STEP_REWORK};
     const struct history_unit *unit;
     struct wire_answer answer;
-    TEXT_SET(question.device, call->id);
     TEXT_SET(record.unit, call->id);
     enum outcome outcome = find(call, run, &unit, why);
     if (outcome == OUTCOME_DONE)
@@ -49,7 +48,7 @@ static enum outcome rework(const struct station_call *call, struct run *run, str
     if (outcome == OUTCOME_DONE)
         outcome = run_record(run, &record, why);
     if (outcome == OUTCOME_DONE)
-        outcome = dut_ask(&run->dut, &question, DUT_NO_ERROR, &answer, why);
+        outcome = dut_ask(&run->dut, &question, &answer, why);
     if (outcome != OUTCOME_DONE)
         return outcome;
     record.mark = MARK_DONE;

@@ -64,10 +64,10 @@ static enum outcome hello_until(struct dut *dut, int64_t until_ms, struct wire_a
                                 struct why *why) {
     struct wire_question question = {.op = WIRE_HELLO};
     enum outcome outcome;
-    do {
-        serial_number(&dut->serial, &question);
+    serial_number(&dut->serial, &question);
+    do
         outcome = try_once(dut, &question, ret, why);
-    } while (outcome == OUTCOME_LINE && clock_mono_ms() < until_ms);
+    while (outcome == OUTCOME_LINE && clock_mono_ms() < until_ms);
     if (outcome == OUTCOME_DONE && !ret->ok)
         return because(OUTCOME_FAILED, why, "hello: %s", wire_error_words[ret->error]);
     if (outcome == OUTCOME_DONE && ret->protocol != WIRE_PROTOCOL)
@@ -143,6 +143,16 @@ static enum outcome ask_until(struct dut *dut, const struct wire_question *quest
     return outcome;
 }
 
+/* What the unit itself says of an ID that is not its own. */
+static enum outcome says_no(const struct dut *dut, const struct wire_question *question,
+                            const struct wire_answer *answer, struct why *why) {
+    if (answer->error == WIRE_OTHER_DEVICE)
+        return because(OUTCOME_WRONG_UNIT, why, "the unit on the station is not %s: %s", dut->id,
+                       answer->text);
+    return because(OUTCOME_FAILED, why, "%s: the unit says %s: %s", wire_op_words[question->op],
+                   wire_error_words[answer->error], answer->text);
+}
+
 static enum outcome ask_while_busy(struct dut *dut, struct wire_question *question,
                                    struct wire_answer *ret, struct why *why) {
     int64_t until_ms = clock_mono_ms() + dut->manifest->timeouts.line;
@@ -157,13 +167,13 @@ static enum outcome ask_while_busy(struct dut *dut, struct wire_question *questi
     }
 }
 
-enum outcome dut_ask(struct dut *dut, struct wire_question *question, unsigned known_error,
-                     struct wire_answer *ret, struct why *ret_why) {
+enum outcome dut_ask(struct dut *dut, struct wire_question *question, struct wire_answer *ret,
+                     struct why *ret_why) {
+    TEXT_SET(question->device, dut->id);
     enum outcome outcome = changes_the_unit(question->op) ? dut_check(dut, ret_why) : OUTCOME_DONE;
     if (outcome == OUTCOME_DONE)
         outcome = ask_while_busy(dut, question, ret, ret_why);
-    if (outcome == OUTCOME_DONE && !ret->ok && ret->error != known_error)
-        return because(OUTCOME_FAILED, ret_why, "%s: the unit says %s: %s",
-                       wire_op_words[question->op], wire_error_words[ret->error], ret->text);
+    if (outcome == OUTCOME_DONE && !ret->ok)
+        return says_no(dut, question, ret, ret_why);
     return outcome;
 }

@@ -36,10 +36,9 @@ enum outcome dut_await(struct dut *dut, const char *id, struct why *ret_why);
 /* Is it still, and did it not start again? Sets `state`. */
 enum outcome dut_check(struct dut *dut, struct why *ret_why);
 
-/* A question to this unit; the answer borrows from dut->room until the next one. An answer that is
- * not `ok` is OUTCOME_FAILED, unless it is the one error that the caller knows what to do about. */
-#define DUT_NO_ERROR ((unsigned)-1)
-enum outcome dut_ask(struct dut *dut, struct wire_question *question, unsigned known_error,
-                     struct wire_answer *ret, struct why *ret_why);
+/* A question to this unit, whose ID goes into it; the answer borrows from dut->room until the next
+ * one. An answer that is not `ok` is OUTCOME_FAILED. */
+enum outcome dut_ask(struct dut *dut, struct wire_question *question, struct wire_answer *ret,
+                     struct why *ret_why);
 
 #endif

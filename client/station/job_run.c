@@ -82,5 +82,5 @@ enum station_exit station_job_run(const struct station_call *call) {
 }
 
 enum station_exit station_job_resume(const struct station_call *call) {
-    return job_with_run(call, false, resume_it);
+    return job_with_run(call, true, resume_it);
 }

@@ -100,6 +100,18 @@ static void begin_record(struct steps *s, enum journal_step step, bool with_labe
     }
 }
 
+/* What is not right about a unit may be that it is another one, or that it started again. */
+static enum outcome blame(struct steps *s, enum outcome outcome) {
+    struct why why;
+    if (outcome != OUTCOME_FAILED && outcome != OUTCOME_REFUSED)
+        return outcome;
+    enum outcome still = dut_check(&s->run->dut, &why);
+    if (still != OUTCOME_WRONG_UNIT && still != OUTCOME_RESTARTED)
+        return outcome;
+    *s->why = why;
+    return still;
+}
+
 static enum outcome make_step(struct steps *s, const struct row *row, bool with_label) {
     if (run_is_stopped(s->run))
         return because(OUTCOME_INTERRUPTED, s->why, "interrupted");
@@ -107,7 +119,7 @@ static enum outcome make_step(struct steps *s, const struct row *row, bool with_
     enum outcome outcome = record(s, MARK_BEGIN, 0);
     double start = takt_now();
     if (outcome == OUTCOME_DONE)
-        outcome = row->run(s);
+        outcome = blame(s, row->run(s));
     double seconds = takt_now() - start;
     if (outcome == OUTCOME_DONE)
         outcome = record(s, MARK_DONE, seconds);

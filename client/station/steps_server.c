@@ -47,8 +47,11 @@ static enum outcome judge_certificate(struct steps *s, struct bytes issued,
 enum outcome step_enroll(struct steps *s) {
     struct buf issued = BUF_ON(s->certificate);
     struct bytes certificate;
-    enum outcome outcome = station_server_enroll(s->run->server, steps_label(s)->label,
-                                                 (struct bytes){s->csr, s->csr_n}, &issued, s->why);
+    enum outcome outcome = dut_check(&s->run->dut, s->why); /* whose key and request these are */
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    outcome = station_server_enroll(s->run->server, steps_label(s)->label,
+                                    (struct bytes){s->csr, s->csr_n}, &issued, s->why);
     if (outcome != OUTCOME_DONE)
         return judge_refusal(s, outcome);
     outcome = judge_certificate(s, buf_bytes(&issued), &certificate);
@@ -86,7 +89,7 @@ static enum outcome sign(struct steps *s, const uint8_t *challenge, struct wire_
         return outcome;
     TEXT_SET(question.slot, steps_label(s)->profile);
     question.data = buf_bytes(&data);
-    return dut_ask(&s->run->dut, &question, DUT_NO_ERROR, ret, s->why);
+    return dut_ask(&s->run->dut, &question, ret, s->why);
 }
 
 enum outcome step_verify(struct steps *s) {

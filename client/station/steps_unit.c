@@ -14,7 +14,7 @@ static struct wire_question question_of(const struct steps *s, enum wire_op op) 
 }
 
 static enum outcome ask(struct steps *s, struct wire_question *question, struct wire_answer *ret) {
-    return dut_ask(&s->run->dut, question, DUT_NO_ERROR, ret, s->why);
+    return dut_ask(&s->run->dut, question, ret, s->why);
 }
 
 enum outcome step_probe(struct steps *s) {

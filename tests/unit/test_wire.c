@@ -38,7 +38,7 @@ static void questions_come_over(void **state) {
             assert_int_equal(heard.key, WIRE_ED25519);
         if (op == WIRE_CSR)
             assert_string_equal(heard.subject, asked.subject);
-        if (op == WIRE_ERASE)
+        if (op == WIRE_ERASE || op == WIRE_LOCK || op == WIRE_INSTALL || op == WIRE_KEYGEN)
             assert_string_equal(heard.device, asked.device);
         if (op == WIRE_SIGN)
             assert_bytes_equal(heard.data, asked.data);
@@ -143,8 +143,9 @@ static void a_unit_says_what_it_does_not_understand(void **state) {
         {"{\"id\":4,\"op\":\"hello\",\"more\":1}", true, WIRE_BAD_REQUEST},
         {"{\"id\":4,\"op\":\"read\",\"slot\":\"../key\"}", true, WIRE_BAD_REQUEST},
         {"{\"id\":4,\"op\":\"read\",\"slot\":\".key\"}", true, WIRE_BAD_REQUEST},
-        {"{\"id\":4,\"op\":\"keygen\",\"slot\":\"a\",\"key\":\"p512\"}", true, WIRE_BAD_REQUEST},
-        {"{\"id\":4,\"op\":\"install\",\"slot\":\"a\",\"certificate\":\"AAEC\","
+        {"{\"id\":4,\"op\":\"keygen\",\"device\":\"b\",\"slot\":\"a\",\"key\":\"p512\"}", true,
+         WIRE_BAD_REQUEST},
+        {"{\"id\":4,\"op\":\"install\",\"device\":\"b\",\"slot\":\"a\",\"certificate\":\"AAEC\","
          "\"chain\":[\"AAEC\",\"AAEC\",\"AAEC\",\"AAEC\",\"AAEC\"]}",
          true, WIRE_BAD_REQUEST},
     };

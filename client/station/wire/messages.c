@@ -12,9 +12,9 @@ const char *const wire_op_words[] = {"hello", "keygen", "csr",  "install", "read
                                      "sign",  "test",   "lock", "erase",   NULL};
 const char *const wire_key_words[] = {"p256", "p384", "ed25519", "rsa2048", NULL};
 const char *const wire_state_words[] = {"blank", "keyed", "installed", "locked", NULL};
-const char *const wire_error_words[] = {"unknown-op",     "bad-request",  "no-key",
-                                        "no-certificate", "key-mismatch", "locked",
-                                        "busy",           "failed",       NULL};
+const char *const wire_error_words[] = {"unknown-op",   "bad-request", "no-key", "no-certificate",
+                                        "key-mismatch", "locked",      "busy",   "failed",
+                                        "other-device", NULL};
 
 /* ---- tables ---- */
 
@@ -31,6 +31,7 @@ static const struct member id_and_op[] = {
     {.key = NULL},
 };
 static const struct member keygen_question[] = {
+    {QUESTION(device, MEMBER_ID)},
     {QUESTION(slot, MEMBER_NAME)},
     {QUESTION(key, MEMBER_WORD), .words = wire_key_words},
     {.key = NULL},
@@ -41,6 +42,7 @@ static const struct member csr_question[] = {
     {.key = NULL},
 };
 static const struct member install_question[] = {
+    {QUESTION(device, MEMBER_ID)},
     {QUESTION(slot, MEMBER_NAME)},
     {QUESTION(certificate, MEMBER_OCTETS)},
     {QUESTION(chain, MEMBER_CHAIN), .count = offsetof(struct wire_question, chain_n)},
@@ -52,7 +54,7 @@ static const struct member sign_question[] = {
     {QUESTION(data, MEMBER_OCTETS)},
     {.key = NULL},
 };
-static const struct member erase_question[] = {{QUESTION(device, MEMBER_ID)}, {.key = NULL}};
+static const struct member device_question[] = {{QUESTION(device, MEMBER_ID)}, {.key = NULL}};
 
 static const struct member id_and_ok[] = {
     {ANSWER(id, MEMBER_INTEGER)},
@@ -86,8 +88,8 @@ static const struct {
     [WIRE_HELLO] = {none, hello_answer},        [WIRE_KEYGEN] = {keygen_question, keygen_answer},
     [WIRE_CSR] = {csr_question, csr_answer},    [WIRE_INSTALL] = {install_question, none},
     [WIRE_READ] = {read_question, read_answer}, [WIRE_SIGN] = {sign_question, sign_answer},
-    [WIRE_TEST] = {none, test_answer},          [WIRE_LOCK] = {none, none},
-    [WIRE_ERASE] = {erase_question, none},
+    [WIRE_TEST] = {none, test_answer},          [WIRE_LOCK] = {device_question, none},
+    [WIRE_ERASE] = {device_question, none},
 };
 
 /* ---- writing ---- */

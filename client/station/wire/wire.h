@@ -42,7 +42,8 @@ enum wire_error {
     WIRE_KEY_MISMATCH,
     WIRE_IS_LOCKED,
     WIRE_BUSY,
-    WIRE_FAILED
+    WIRE_FAILED,
+    WIRE_OTHER_DEVICE
 };
 
 /* Words as they stand on the line, NULL-terminated, in the order of the enums. */
