@@ -170,8 +170,10 @@ static struct bytes names_of(const struct ca_request *r) {
  * is code and issuer; of the server's own, whose key may stay on its token for years while its
  * names change, its names count, too. */
 static bool make_key(struct ca_request *r) {
-    /* An authority stays the same when its own certificate is renewed. */
-    struct bytes identity = r->proof ? bytes_str(r->label->tenant->issuer->name)
+    /* An authority stays the same when its own certificate is renewed, and a job at all its
+     * stations. */
+    struct bytes identity = r->proof            ? bytes_str(r->label->tenant->issuer->name)
+                            : r->granted.job[0] ? bytes_str(r->granted.job)
                             : r->who.credential & CA_CRED_RA      ? bytes_str(r->who.authority)
                             : r->who.credential & ~CA_CRED_SECRET ? BYTES_OF(r->who.fingerprint)
                                                                   : BYTES_OF(r->device.secret.salt);
@@ -215,7 +217,7 @@ static const struct ca_cert_ref *find_repeat(struct ca_request *r) {
         /* Where a second certificate is never made, by policy or because the secret is used up, the
          * first is the answer for ever: a device whose answer got lost must not be. */
         bool once = (r->who.credential & CA_CRED_SECRET) && r->now_ms < ref->not_after_ms;
-        if (once || profile->existing == CA_EXISTING_REFUSE ||
+        if (once || profile->existing == CA_EXISTING_REFUSE || r->granted.job[0] ||
             (r->now_ms - ref->issued_ms <= profile->retry_window && r->now_ms < ref->not_after_ms))
             return ref;
     }
@@ -330,6 +332,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     if (before)
         return repeat(r, before, ret);
     if (!store_stands(r, ret) || !profile_stands(r->label->profile, ret))
+        return CA_DECIDE_REFUSE;
+    if (!ca_grant_permits(r, ret))
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;

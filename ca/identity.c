@@ -12,6 +12,7 @@
 #include "ca/lifecycle.h"
 
 #include "ca/cmc.h"
+#include "ca/issued.h"
 #include "ca/registry.h"
 #include "pki/name.h"
 
@@ -40,27 +41,10 @@ static bool fingerprint_leaf(struct ca_request *r) {
     return true;
 }
 
-static enum tm_err find_by_serial(struct ca_request *r, const struct ca_serial *serial) {
-    struct buf der = BUF_ON(r->own_der);
-    enum tm_err err =
-        r->service->store->ops->certificate(r->service->store, serial, &r->who.own, &der);
-    if (err)
-        return err;
-    return memcmp(r->who.own.fingerprint, r->who.fingerprint, CA_HASH_SIZE) == 0 ? TM_OK
-                                                                                 : TM_ENOTFOUND;
-}
-
 /* TM_OK: the leaf is one that was issued here, or that another CA signed for this one. */
 static enum tm_err find_own(struct ca_request *r, const struct pki_cert *leaf) {
-    struct ca_serial serial;
-    struct ca_foreign_row row = {0};
-    enum tm_err err =
-        ca_serial_read(leaf->serial, &serial) ? find_by_serial(r, &serial) : TM_ENOTFOUND;
-    if (err != TM_ENOTFOUND)
-        return err;
-    memcpy(row.fingerprint, r->who.fingerprint, CA_HASH_SIZE);
-    err = r->service->store->ops->row(r->service->store, CA_TABLE_FOREIGN, &row, NULL);
-    return err ? err : find_by_serial(r, &row.serial);
+    struct buf der = BUF_ON(r->own_der);
+    return ca_issued_find(r->service->store, leaf, r->who.fingerprint, &r->who.own, &der);
 }
 
 static enum verdict judge_own_validity(struct ca_request *r, struct ca_refusal *ret) {
@@ -96,19 +80,18 @@ static bool named_device(struct bytes subject, char ret[IPC_NAME_MAX + 1]) {
 
 /* ---- registration authorities (RFC 7030, 3.7; RFC 6402, 2.10) ---- */
 
-/* Its device is one of the tenant's authorities, and the certificate is for that. */
-static bool is_authority(const struct ca_request *r, const struct pki_cert *leaf) {
+/* Its device is one of the tenant's authorities, which may ask for any device. */
+static bool is_named(const struct ca_request *r) {
     const struct conf_strings *names = &r->label->tenant->authorities;
-    enum pki_oid purposes[PKI_EKU_MAX];
-    size_t count = 0;
-    bool named = false, purposed = false;
     for (size_t i = 0; i < names->count; i++)
-        named |= strcmp(names->items[i], r->who.own.device) == 0;
-    if (!named || pki_cert_eku(leaf, purposes, &count))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        purposed |= purposes[i] == PKI_OID_KP_CMC_RA;
-    return purposed;
+        if (strcmp(names->items[i], r->who.own.device) == 0)
+            return true;
+    return false;
+}
+
+/* The certificate is for that, and others than those that are named may ask for what jobs have. */
+static bool is_authority(const struct ca_request *r, const struct pki_cert *leaf) {
+    return (r->service->config->jobs || is_named(r)) && ca_is_authority(leaf);
 }
 
 /* What it asks is for itself when its subject says so, or when this is no label for others. */
@@ -146,8 +129,10 @@ static enum verdict judge_authority(struct ca_request *r, const char *device,
                         "for, as serialNumber or CN");
     if (ret->outcome)
         return REFUSED;
-    r->who.credential |= CA_CRED_RA;
     TEXT_SET(r->who.authority, own->device);
+    if (!is_named(r) && !ca_grant_find(r, own->device, ret))
+        return REFUSED;
+    r->who.credential |= CA_CRED_RA;
     return GOOD;
 }
 
@@ -332,7 +317,7 @@ static bool enough(const struct ca_request *r, struct ca_refusal *ret) {
 
 static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
     enum tm_err err = load_device(r, r->who.device);
-    bool may_register = r->message.origin == IPC_ORIGIN_LOCAL ||
+    bool may_register = r->message.origin == IPC_ORIGIN_LOCAL || r->granted.job[0] ||
                         (r->who.credential & CA_CRED_FOREIGN && r->label->tenant->register_unknown);
     if (err == TM_ENOTFOUND && may_register) {
         memset(&r->device, 0, sizeof r->device);
@@ -340,7 +325,7 @@ static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
         TEXT_SET(r->device.id, r->who.device);
         r->device.state = r->message.origin == IPC_ORIGIN_LOCAL ? CA_ACTIVATED : CA_REGISTERED;
         r->device.created_ms = r->now_ms;
-        return true;
+        return ca_grant_fits_device(r, ret);
     }
     if (err == TM_ENOTFOUND) {
         return ca_refuse(ret, IPC_UNKNOWN_DEVICE, "device %s is not registered", r->who.device);
@@ -355,11 +340,12 @@ static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
         return ca_refuse(ret, IPC_WRONG_STATE, "device %s is %s and gets no certificate",
                          r->who.device, ca_state_name((enum ca_state)r->device.state));
     }
-    return true;
+    return ca_grant_fits_device(r, ret);
 }
 
 bool ca_identify(struct ca_request *r, struct ca_refusal *ret) {
     memset(&r->who, 0, sizeof r->who);
+    memset(&r->granted, 0, sizeof r->granted);
     memset(&r->device, 0, sizeof r->device);
     if (r->message.origin == IPC_ORIGIN_LOCAL) {
         TEXT_SET(r->who.actor, r->by);

@@ -185,6 +185,7 @@ static bool fill_intent(struct ca_request *r) {
     intent->from_state = r->device.state;
     intent->to_state = profile->next_state ? (uint8_t)profile->next_state : r->device.state;
     intent->created_ms = r->now_ms;
+    TEXT_SET(intent->job, r->granted.job);
     int64_t from = r->service->serials_from_ms;
     return !ca_serial_make(r->now_ms > from ? r->now_ms : from, &intent->serial);
 }
@@ -219,6 +220,10 @@ void ca_issue(struct ca_request *r) {
     }
     if (!r->device.version)
         add_device(r);
+    if (!ca_grant_spend(r, &r->end)) {
+        ca_request_refuse(r, &r->end);
+        return;
+    }
     if (r->label->tenant->issuer->remote && !ca_remote_prepare(r, &r->end)) {
         ca_request_refuse(r, &r->end);
         return;

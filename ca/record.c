@@ -46,6 +46,14 @@ void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t no
     batch->changes[0] = (struct ca_change){.kind = CA_END_INTENT, .u.serial = intent->serial};
     batch->changes[1] = (struct ca_change){.kind = CA_PUT_CERT, .u.certificate = certificate};
     batch->changes[2] = (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = leaf};
+    if (!intent->job[0])
+        return;
+    TEXT_SET(leaf->job, intent->job);
+    batch->changes[batch->count++] = (struct ca_change){.kind = CA_SPEND_GRANT,
+                                                        .u.grant = {.tenant = intent->tenant,
+                                                                    .job = intent->job,
+                                                                    .profile = intent->profile,
+                                                                    .certificates = -1}};
 }
 
 /* r->end says what to answer afterwards. */

@@ -40,6 +40,9 @@ void ca_request_leaf(const struct ca_request *r, enum ca_event event, struct ca_
     TEXT_SET(ret->actor, r->who.actor);
     TEXT_SET(ret->remote, r->message.remote);
     TEXT_SET(ret->site, r->device.site);
+    TEXT_SET(ret->station, r->granted.station);
+    TEXT_SET(ret->job, r->granted.job);
+    TEXT_SET(ret->operator_name, r->granted.operator_name);
 }
 
 static void refused_durable(struct ca_batch *batch, enum tm_err result) {
@@ -52,6 +55,7 @@ static void refused_durable(struct ca_batch *batch, enum tm_err result) {
 void ca_request_refuse(struct ca_request *r, const struct ca_refusal *refusal) {
     if (refusal != &r->end)
         r->end = *refusal;
+    ca_grant_refused(r, r->end.outcome);
     if (!ca_refusal_admit(r->service, r->now_ms)) {
         if (r->cmc)
             r->cmc->unsigned_answer = true;
@@ -139,6 +143,11 @@ void ca_service_refused_admin(struct ca_service *service, const char *actor, con
     TEXT_SET(leaf.actor, actor);
     TEXT_SET(leaf.reason, text);
     if (ca_refusal_admit(service, now_ms) && !submit_lone(service, &leaf))
+        service->refusals_counted++;
+}
+
+void ca_service_refused_leaf(struct ca_service *service, const struct ca_leaf *leaf) {
+    if (ca_refusal_admit(service, leaf->time_ms) && !submit_lone(service, leaf))
         service->refusals_counted++;
 }
 

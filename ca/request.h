@@ -7,6 +7,7 @@
  *   service.c   the device lock, the steps, replies
  *   identity.c  who asks: credentials to a device
  *   decide.c    may it have what it asks: repeat, issue or refusal
+ *   grant.c     what a station may have: the job, its terms, its quota; quarantine
  *   approval.c  what officers said of it, and waiting for them
  *   server_names.c  what the server may call itself
  *   delegate.c  certificates for keys of the own token, and for one that nobody keeps
@@ -42,6 +43,20 @@ struct ca_identity {
     struct ca_certificate own;         /* a certificate issued here; der in own_der */
 };
 
+/* A request of a station: the job that it is for, and what it costs. */
+struct ca_granted {
+    char station[IPC_NAME_MAX + 1]; /* "": no station asks */
+    char job[IPC_NAME_MAX + 1];     /* "": it has none for this */
+    char operator_name[IPC_NAME_MAX + 1];
+    char product[IPC_NAME_MAX + 1];
+    char batch[IPC_NAME_MAX + 1];
+    char site[IPC_NAME_MAX + 1];
+    uint32_t terms;
+    bool unknown; /* no job of the station has the ID */
+    bool begins;  /* the unit is not known yet */
+    struct ca_unit unit;
+};
+
 struct ca_cmc;
 struct ca_generated;
 struct ca_remote;
@@ -70,6 +85,8 @@ struct ca_request {
     const struct ca_label *label;
     int64_t now_ms;
     struct ca_identity who;
+    struct ca_granted granted;
+    bool paced;              /* the job's rate has let it pass */
     struct ca_device device; /* as stored; then as it will be stored */
     bool secret_checked;
     struct pki_csr csr;
@@ -132,6 +149,19 @@ enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_WAIT, CA_DECIDE_
 /* On REPEAT r->certificate holds the certificate; on REFUSE `ret` says why. */
 MUST_USE enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret);
 
+/* grant.c */
+/* The job for which the station asks for who.device: fills granted. */
+MUST_USE bool ca_grant_find(struct ca_request *r, const char *station, struct ca_refusal *ret);
+/* The device becomes one of the job's, in r->device. */
+MUST_USE bool ca_grant_fits_device(struct ca_request *r, struct ca_refusal *ret);
+/* May one more be issued now: by rate and quota; or, for who asks itself, out of quarantine? */
+MUST_USE bool ca_grant_permits(struct ca_request *r, struct ca_refusal *ret);
+/* Adds to r->batch, which makes the intent, what it costs. */
+MUST_USE bool ca_grant_spend(struct ca_request *r, struct ca_refusal *ret);
+/* What came of it, for the rules that stop a job. */
+void ca_grant_refused(struct ca_request *r, enum ipc_outcome outcome);
+void ca_grant_went_well(struct ca_request *r);
+
 /* delegate.c: fills csr.spki from the token's word, or with a new key's. */
 MUST_USE bool ca_delegate_fits(struct ca_request *r, struct ca_refusal *ret);
 MUST_USE bool ca_proof_fits(struct ca_request *r, struct ca_refusal *ret);
@@ -159,7 +189,8 @@ void ca_sign_failed(struct ca_request *r, enum ipc_sign_status status);
 void ca_record(struct ca_request *r);
 /* Ends the intent without one; r->end says what to answer afterwards. */
 void ca_burn(struct ca_request *r);
-/* The three changes that end an intent as a burned serial. The leaf may be filled beforehand. */
+/* The changes that end an intent as a burned serial and give its job back what it cost. The leaf
+ * may be filled beforehand. */
 void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t now_ms,
                   const char *reason, struct ca_certificate *certificate, struct ca_leaf *leaf,
                   struct ca_batch *batch);

@@ -14,6 +14,11 @@ _Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their 
 _Static_assert(offsetof(struct ca_ask_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_foreign_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_agreed, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_job, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_job_ids, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_unit, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_operator, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_shift, version) == 0, "rows begin with their version");
 
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
@@ -39,6 +44,20 @@ static enum tm_err put_device(struct buf *out, const char *tenant, const char *d
     return put_names(out, names, 3);
 }
 
+static enum tm_err put_pair(struct buf *out, const char *tenant, const char *name) {
+    return put_names(out, (const char *const[]){tenant, name}, 2);
+}
+
+/* Tenant, NUL, the list's hash, last ID. */
+static enum tm_err put_ids(struct buf *out, const struct ca_job_ids *ids) {
+    if (!ids->tenant[0])
+        return TM_EINVAL;
+    buf_put(out, bytes_str(ids->tenant));
+    buf_put_u8(out, 0);
+    buf_put(out, BYTES_OF(ids->list));
+    return put_octets(out, bytes_str(ids->last));
+}
+
 enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_pending *pending = row;
     const struct ca_act *act = row;
@@ -49,6 +68,10 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_ask_row *ask = row;
     const struct ca_foreign_row *foreign = row;
     const struct ca_agreed *agreed = row;
+    const struct ca_job *job = row;
+    const struct ca_unit *unit = row;
+    const struct ca_operator *person = row;
+    const struct ca_shift *shift = row;
     switch (table) {
     case CA_TABLE_PENDING:
         return put_device(out, pending->tenant, pending->device, pending->profile);
@@ -68,6 +91,16 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_octets(out, BYTES_OF(foreign->fingerprint));
     case CA_TABLE_AGREED:
         return put_names(out, (const char *const[]){agreed->name}, 1);
+    case CA_TABLE_JOB:
+        return put_pair(out, job->tenant, job->name);
+    case CA_TABLE_JOB_IDS:
+        return put_ids(out, row);
+    case CA_TABLE_UNIT:
+        return put_device(out, unit->tenant, unit->job, unit->device);
+    case CA_TABLE_OPERATOR:
+        return put_pair(out, person->tenant, person->name);
+    case CA_TABLE_SHIFT:
+        return put_pair(out, shift->tenant, shift->station);
     }
     return TM_EINVAL;
 }
@@ -92,6 +125,16 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_foreign_row);
     case CA_TABLE_AGREED:
         return sizeof(struct ca_agreed);
+    case CA_TABLE_JOB:
+        return sizeof(struct ca_job);
+    case CA_TABLE_JOB_IDS:
+        return sizeof(struct ca_job_ids);
+    case CA_TABLE_UNIT:
+        return sizeof(struct ca_unit);
+    case CA_TABLE_OPERATOR:
+        return sizeof(struct ca_operator);
+    case CA_TABLE_SHIFT:
+        return sizeof(struct ca_shift);
     }
     return 0;
 }

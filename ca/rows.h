@@ -9,7 +9,7 @@
 #ifndef TOUCHMARK_CA_ROWS_H
 #define TOUCHMARK_CA_ROWS_H
 
-#include "ca/types.h"
+#include "ca/job_rows.h"
 
 /* Values are stored: never renumber. */
 enum ca_table {
@@ -22,7 +22,12 @@ enum ca_table {
     CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
     CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
     CA_TABLE_AGREED,      /* struct ca_agreed, by name */
-    CA_TABLE_LAST = CA_TABLE_AGREED,
+    CA_TABLE_JOB = 11,    /* struct ca_job, by tenant and name */
+    CA_TABLE_JOB_IDS,     /* struct ca_job_ids, by tenant, hash and last ID */
+    CA_TABLE_UNIT,        /* struct ca_unit, by tenant, job and device */
+    CA_TABLE_OPERATOR,    /* struct ca_operator, by tenant and name */
+    CA_TABLE_SHIFT,       /* struct ca_shift, by tenant and station */
+    CA_TABLE_LAST = CA_TABLE_SHIFT,
 };
 
 #define CA_ROW_KEY_MAX 240      /* octets */

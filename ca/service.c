@@ -216,6 +216,8 @@ void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *
     if (r->cmc && ca_cmc_answer(r, outcome, text))
         return;
     struct ca_request *waiting = r->waiting;
+    if (outcome == IPC_ISSUED || outcome == IPC_REPEATED)
+        ca_grant_went_well(r);
     r->service->counts.outcomes[outcome]++;
     leave_device(r);
     answer(r, outcome, text, certificate);

@@ -8,6 +8,7 @@
 #define TOUCHMARK_CA_SERVICE_H
 
 #include "ca/issuer.h"
+#include "ca/jobs.h"
 #include "ca/profile.h"
 #include "ca/signer.h"
 #include "ca/store.h"
@@ -39,6 +40,7 @@ struct ca_service_config {
     size_t queue;                     /* requests under way at once */
     struct ca_wrap *wrap; /* seals secrets' MAC keys, and private keys that are made here; NULL: CMC
                              takes no one-time secrets, and no profile may make keys */
+    struct ca_jobs *jobs; /* what stations may have; NULL: there are no stations */
     struct ca_upstream *upstream; /* asks other CAs; NULL: no issuer's key is elsewhere */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
@@ -87,6 +89,8 @@ void ca_service_birth(struct ca_service *service, const struct ipc_birth *birth,
                       struct ipc_offer *ret);
 /* Records a refusal that a face made itself. */
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused);
+/* Records one that somebody else made, as CA_EVENT_REFUSED. */
+void ca_service_refused_leaf(struct ca_service *service, const struct ca_leaf *leaf);
 /* Records a refusal at the administration socket. */
 void ca_service_refused_admin(struct ca_service *service, const char *actor, const char *text);
 

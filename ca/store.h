@@ -29,6 +29,23 @@ enum ca_change_kind {
                            none, and else leaves its version as it is: who changes the row need not
                            race with issuance, for CA_PUT_ROW keeps what is counted in the stored
                            row. Not in one batch with another change of that row */
+    CA_SPEND_GRANT, /* [the job is there; to spend: it is open, has these terms and quota left of
+                       the profile] counts on a job's row and leaves its version as it is:
+                       CA_PUT_ROW keeps what is counted, as with CA_COUNT_USE. Not in one batch
+                       with another change of that row */
+};
+
+/* What is counted on a job. None falls below zero. */
+struct ca_grant {
+    const char *tenant;
+    const char *job;
+    uint32_t terms;      /* when something is spent or begun */
+    const char *profile; /* of `certificates`; NULL: none */
+    int certificates;    /* 1: spend one; -1: it came to nothing, which fails never */
+    int begun;           /* units */
+    int passed;
+    int failed;
+    int scrapped;
 };
 
 struct ca_change {
@@ -58,6 +75,7 @@ struct ca_change {
             enum ca_use use;
             uint32_t count; /* how many more, at least one */
         } use;
+        struct ca_grant grant;
     } u;
 };
 

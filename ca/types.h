@@ -139,6 +139,7 @@ struct ca_intent {
     uint8_t from_state;
     uint8_t to_state;
     int64_t created_ms;
+    char job[IPC_NAME_MAX + 1]; /* whose quota it has spent; "": none */
 };
 
 #define CA_TRANSACTION_ID_MAX 20

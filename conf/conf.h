@@ -119,6 +119,7 @@ struct conf_core {
     int64_t request_timeout;      /* waiting for the signer, then 503 */
     uint64_t refusals_per_second; /* refusal leaves written one by one; above it they are counted */
     char *admin_socket;
+    int64_t shift;       /* how long an operator stays logged in at a station */
     char *wrap_key;      /* file with the key that seals MAC keys of one-time secrets; NULL: none */
     char *proof_profile; /* of certificates that prove to a cloud whose a CA is; NULL: none */
 };

@@ -103,6 +103,8 @@ static enum tm_err plan_change(const struct store_writing *w, const struct ca_ba
         return store_plan_end_row(w, change, plan);
     case CA_COUNT_USE:
         return store_plan_use(w, batch, index, plan);
+    case CA_SPEND_GRANT:
+        return store_plan_grant(w, &change->u.grant, plan);
     }
     return TM_ELIMIT;
 }

@@ -63,7 +63,8 @@ MUST_USE enum tm_err store_batch_apply(struct store_writing *writing,
  * device, a request that waits for an officer. Of the others may
  *
  * - what ends an intent, with all that its certificate brings along (a sealed key, a response),
- *   removes a row, changes a certificate's status, or withdraws a device: it must never be stuck;
+ *   removes a row, changes a certificate's status, or withdraws a device, or stops a job: it must
+ * never be stuck;
  * - a device's confirmation: it adds one audit leaf, happens once for each certificate, and a
  *   device that may not confirm asks again and again;
  * - what is published (numbers must rise durably before anything is signed), which rewrites a row

@@ -43,6 +43,12 @@ enum tm_err store_plan_row(const struct store_writing *w, const struct ca_change
         return err;
     if (version_of(row) == 0 || version_of(row) - 1 != old.version)
         return TM_ECONFLICT;
+    struct ca_job job;
+    if (table == CA_TABLE_JOB && old.version) {
+        job = *(const struct ca_job *)row;
+        store_keep_counts(&old.job, &job);
+        row = &job;
+    }
     struct ca_issuer_row issuer;
     if (table == CA_TABLE_ISSUER && old.version) { /* what was counted meanwhile stays counted */
         issuer = *(const struct ca_issuer_row *)row;

@@ -25,6 +25,11 @@ static bool begins(const struct ca_change *change) {
     }
 }
 
+static bool job_stopped(enum ca_table table, const void *row) {
+    const struct ca_job *job = row;
+    return table == CA_TABLE_JOB && job->status == CA_JOB_STOPPED;
+}
+
 static bool row_goes_on(enum ca_table table) {
     return table == CA_TABLE_ACT || table == CA_TABLE_ISSUER || table == CA_TABLE_PUBLISHED;
 }
@@ -39,7 +44,8 @@ static bool must_fit(const struct ca_change *change) {
     case CA_PUT_DEVICE:
         return device_withdrawn(change->u.device);
     case CA_PUT_ROW:
-        return row_goes_on(change->u.row.table);
+        return row_goes_on(change->u.row.table) ||
+               job_stopped(change->u.row.table, change->u.row.row);
     default:
         return false;
     }

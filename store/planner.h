@@ -2,7 +2,7 @@
 /*
  * Planning's inside, shared by its parts: batch.c plans devices, keys and the audit log and
  * carries plans out; batch_certificate.c plans intents, certificates and the index of the revoked;
- * batch_row.c administrative rows. Internal to store/.
+ * batch_row.c administrative rows; batch_job.c what is counted on jobs. Internal to store/.
  */
 #ifndef TOUCHMARK_STORE_PLANNER_H
 #define TOUCHMARK_STORE_PLANNER_H
@@ -46,5 +46,9 @@ MUST_USE enum tm_err store_plan_end_row(const struct store_writing *w,
  * an earlier one counted. */
 MUST_USE enum tm_err store_plan_use(const struct store_writing *w, const struct ca_batch *batch,
                                     size_t index, struct store_plan *plan);
+MUST_USE enum tm_err store_plan_grant(const struct store_writing *w, const struct ca_grant *grant,
+                                      struct store_plan *plan);
+/* What a job's row keeps of the stored one when it is replaced. */
+void store_keep_counts(const struct ca_job *stored, struct ca_job *ret_job);
 
 #endif

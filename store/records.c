@@ -82,8 +82,9 @@ static const struct codec_field INTENT_FIELDS[] = {
     CODEC_INT(CODEC_U8, struct ca_intent, from_state, CA_STATE_LAST),
     CODEC_INT(CODEC_U8, struct ca_intent, to_state, CA_STATE_LAST),
     CODEC_INT(CODEC_I64, struct ca_intent, created_ms, 0),
+    STRING_SINCE(struct ca_intent, job, 2),
 };
-SCHEMA(store_intent_schema, "intent", STORE_TYPE_INTENT, 1, struct ca_intent, INTENT_FIELDS);
+SCHEMA(store_intent_schema, "intent", STORE_TYPE_INTENT, 2, struct ca_intent, INTENT_FIELDS);
 
 static const struct codec_field OWNER_FIELDS[] = {
     CODEC_STRING(struct store_owner, tenant),

@@ -41,6 +41,11 @@ enum store_type {
     STORE_TYPE_ASK,
     STORE_TYPE_FOREIGN,
     STORE_TYPE_AGREED,
+    STORE_TYPE_JOB = 0x1015,
+    STORE_TYPE_JOB_IDS,
+    STORE_TYPE_UNIT,
+    STORE_TYPE_OPERATOR,
+    STORE_TYPE_SHIFT,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -86,6 +91,11 @@ union store_row {
     struct ca_ask_row ask;
     struct ca_foreign_row foreign;
     struct ca_agreed agreed;
+    struct ca_job job;
+    struct ca_job_ids job_ids;
+    struct ca_unit unit;
+    struct ca_operator person;
+    struct ca_shift shift;
 };
 
 /* NULL: there is no such table. */

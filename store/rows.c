@@ -161,6 +161,16 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &FOREIGN_SCHEMA;
     case CA_TABLE_AGREED:
         return &AGREED_SCHEMA;
+    case CA_TABLE_JOB:
+        return &store_job_schema;
+    case CA_TABLE_JOB_IDS:
+        return &store_job_ids_schema;
+    case CA_TABLE_UNIT:
+        return &store_unit_schema;
+    case CA_TABLE_OPERATOR:
+        return &store_operator_schema;
+    case CA_TABLE_SHIFT:
+        return &store_shift_schema;
     }
     return NULL;
 }

@@ -21,6 +21,10 @@
         .max = sizeof(((t *)0)->f) - 1                                                             \
     }
 
+/* Those of rows_job.c. */
+extern const struct codec_schema store_job_schema, store_job_ids_schema, store_unit_schema,
+    store_operator_schema, store_shift_schema;
+
 #define SERIAL(t, f) CODEC_OCTETS(t, f.octets), CODEC_INT(CODEC_U8, t, f.n, CA_SERIAL_MAX)
 
 #endif

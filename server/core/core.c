@@ -18,6 +18,7 @@
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
 #include "server/core/restored.h"
+#include "server/core/station.h"
 #include "server/core/tls_key.h"
 #include "server/core/worker.h"
 #include "store/store.h"
@@ -43,6 +44,8 @@ struct core {
     struct ca_store *store;
     struct ca_wrap *wrap; /* NULL: none is configured */
     struct ca_service *service;
+    struct ca_jobs *jobs;
+    struct core_station *station;
     struct ca_registry registry;
     struct core_worker *worker; /* of the publisher */
     struct core_worker *walker; /* of acts: revocation does not wait for a filter */
@@ -110,6 +113,11 @@ static void signer_alarm(void *arg, const char *text) {
     core_alarm_raise(&core->alarm, text);
 }
 
+static void job_alarm(void *arg, const char *text) {
+    struct core *core = arg;
+    core_alarm_raise(&core->alarm, text);
+}
+
 static bool ask_reload(void *arg) {
     struct core *core = arg;
     const struct ipc_control control = {.verb = IPC_CONTROL_RELOAD};
@@ -141,6 +149,8 @@ static void tick(void *arg) {
     core_signer_tick(core->signer);
     core_upstream_tick(core->upstream);
     core_events_tick(core->events);
+    if (!core->draining)
+        ca_jobs_tick(core->jobs);
     if (!core->draining && !core->restored.held) {
         core_publish_tick(core->publish);
         core_ocsp_tick(core->ocsp);
@@ -276,6 +286,7 @@ static enum tm_err open_faces(struct core *core) {
                                              .publish = core->publish,
                                              .ocsp = core->ocsp,
                                              .tls = core->tls,
+                                             .station = core->station,
                                              .queue = core->role->conf->core.queue};
     return core_faces_new(&config, &core->faces);
 }
@@ -292,9 +303,32 @@ static bool reserved(void *arg, const char *device) {
     return core_cloud_reserves(core->acts.cloud, device);
 }
 
+static enum tm_err open_jobs(struct core *core) {
+    const struct ca_jobs_config config = {.store = core->store,
+                                          .registry = &core->registry,
+                                          .now_ms = clock_wall_ms,
+                                          .alarm = job_alarm,
+                                          .arg = core};
+    enum tm_err err = ca_jobs_new(&config, &core->jobs);
+    return err ? err : ca_jobs_load(core->jobs);
+}
+
+static enum tm_err open_station(struct core *core) {
+    const struct core_station_config config = {.loop = core->role->loop,
+                                               .store = core->store,
+                                               .service = core->service,
+                                               .jobs = core->jobs,
+                                               .setup = &core->setup,
+                                               .shift_ms = core->role->conf->core.shift,
+                                               .now_ms = clock_wall_ms};
+    return core_station_new(&config, &core->station);
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
     enum tm_err err = open_upstream(core);
+    if (!err)
+        err = open_jobs(core);
     if (err)
         return err;
     core->config =
@@ -304,6 +338,7 @@ static enum tm_err open_service(struct core *core) {
                                    .server_names = conf->tls.names,
                                    .queue = conf->core.queue,
                                    .wrap = core->wrap,
+                                   .jobs = core->jobs,
                                    .upstream = core_upstream_interface(core->upstream),
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
@@ -332,6 +367,8 @@ static enum tm_err open_service(struct core *core) {
     if (!err)
         err = core_worker_new(core->role->loop, &core->walker);
     if (!err)
+        err = open_station(core);
+    if (!err)
         err = open_status(core);
     if (!err && core->setup.has_tls_key)
         err = core_tls_new(core->signer, &core->tls);
@@ -349,6 +386,7 @@ static enum tm_err open_admin(struct core *core) {
         .registry = &core->registry,
         .service = core->service,
         .acts = &core->acts,
+        .jobs = core->jobs,
         .setup = &core->setup,
         .assignments = &core->assignments,
         .ceilings = &core->ceilings,
@@ -486,6 +524,7 @@ void core_stop(struct role *role) {
         _exit(0); /* given up after the drain timeout: recovery settles what is open */
     core_worker_free(core->worker);
     core_worker_free(core->walker);
+    core_station_stop(core->station);
     core_publish_stop(core->publish);
     core_acts_stop(&core->acts);
     store_close(core->store);
@@ -498,7 +537,9 @@ void core_stop(struct role *role) {
     core_tls_free(core->tls);
     core_publish_free(core->publish);
     core_acts_free(&core->acts);
+    core_station_free(core->station);
     ca_service_free(core->service);
+    ca_jobs_free(core->jobs);
     ca_wrap_free(core->wrap);
     core_restored_free(&core->restored);
     core_assignments_free(&core->assignments);

@@ -22,6 +22,7 @@
  *   signer_link.h  one of these links
  *   alarm.h        what is wrong, in the audit
  *   breaker.h      when a token that failed is asked again
+ *   station.h      what stations ask for beside certificates
  *   upstream_link.c  ca/upstream.h over the link to the upstream process
  *   acts.h         acts that take two officers, and who carries them out
  *   cloud.h        proofs for clouds that a CA's key is ours
@@ -218,6 +219,7 @@ struct core_faces;
 struct core_publish;
 struct core_ocsp;
 struct core_tls;
+struct core_station;
 struct core_faces_config {
     struct loop *loop;
     const struct core_setup *setup;
@@ -226,6 +228,7 @@ struct core_faces_config {
     struct core_publish *publish; /* NULL: there is no status service */
     struct core_ocsp *ocsp;       /* NULL: as before */
     struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
+    struct core_station *station;
     size_t queue;
 };
 MUST_USE enum tm_err core_faces_new(const struct core_faces_config *config,
@@ -247,6 +250,7 @@ struct core_admin_config {
     const struct ca_registry *registry;
     struct ca_service *service;
     struct core_acts *acts;
+    struct ca_jobs *jobs;
     const struct core_setup *setup;
     const struct core_assignments *assignments;
     const struct core_ceilings *ceilings;

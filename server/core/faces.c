@@ -8,6 +8,7 @@
 #include "server/core/core.h"
 #include "server/core/ocsp.h"
 #include "server/core/publish.h"
+#include "server/core/station.h"
 #include "server/core/tls_key.h"
 
 struct face {
@@ -26,6 +27,7 @@ struct core_faces {
     struct core_publish *publish;
     struct core_ocsp *ocsp;
     struct core_tls *tls;
+    struct core_station *station;
     size_t queue;
     struct face *first;
 };
@@ -56,6 +58,7 @@ static void face_free(struct face *face) {
     core_publish_unlink(face->faces->publish, face->link);
     core_ocsp_unlink(face->faces->ocsp, face->link);
     core_tls_unlink(face->faces->tls, face->link);
+    core_station_unlink(face->faces->station, face->link);
     ipc_link_close(face->link);
     free(face);
 }
@@ -132,6 +135,14 @@ static bool take_tls_ask(const struct face *face, struct bytes message) {
            core_tls_asked(face->faces->tls, face->role, face->link, &ask);
 }
 
+static bool take_station_ask(const struct face *face, struct bytes message) {
+    struct ipc_station_ask ask;
+    if (face->role != IPC_ROLE_FRONT || codec_decode(&ipc_station_ask_schema, message, &ask))
+        return false;
+    core_station_asked(face->faces->station, face->link, &ask);
+    return true;
+}
+
 static bool take(struct face *face, struct bytes message) {
     switch (codec_peek(message)) {
     case IPC_TYPE_ENROLL:
@@ -148,6 +159,8 @@ static bool take(struct face *face, struct bytes message) {
         return take_ocsp_ask(face, message);
     case IPC_TYPE_TLS_ASK:
         return take_tls_ask(face, message);
+    case IPC_TYPE_STATION_ASK:
+        return take_station_ask(face, message);
     default:
         return false;
     }
@@ -177,9 +190,9 @@ enum tm_err core_faces_new(const struct core_faces_config *config, struct core_f
     struct core_faces *faces = calloc(1, sizeof *faces);
     if (!faces)
         return TM_ENOMEM;
-    *faces = (struct core_faces){config->loop,   config->setup,   config->service,
-                                 config->events, config->publish, config->ocsp,
-                                 config->tls,    config->queue,   NULL};
+    *faces = (struct core_faces){config->loop,    config->setup, config->service, config->events,
+                                 config->publish, config->ocsp,  config->tls,     config->station,
+                                 config->queue,   NULL};
     *ret_faces = faces;
     return TM_OK;
 }

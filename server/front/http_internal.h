@@ -7,6 +7,7 @@
 
 #include "server/front/http.h"
 #include "server/front/quiet.h"
+#include "server/front/station.h"
 #include "server/front/upstream.h"
 
 /* A request while libmicrohttpd reads, keeps and answers it: one at a time per connection. The
@@ -17,7 +18,9 @@ struct front_request {
     const char *method, *path;
     const char *content_type, *authorization, *user_agent;
     bool has_query;
-    bool http10; /* its answer says HTTP/1.0 as well */
+    bool is_station;   /* its path is one of stations */
+    uint8_t operation; /* of a station, enum ipc_station_operation; 0: none */
+    bool http10;       /* its answer says HTTP/1.0 as well */
     bool chunked;
     int64_t content_length; /* 0 = no body, -1 = unknown */
     uint8_t *body;

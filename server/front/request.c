@@ -80,9 +80,25 @@ static void record(struct front_request *request, struct ipc_refused *refused,
     front_upstream_refused(request->conn->http->upstream, refused);
 }
 
+/* The same of a station's request. */
+static enum tm_err judge_station(struct front_request *request, int64_t content_length,
+                                 enum MHD_Result *ret_result) {
+    struct front_http *http = request->conn->http;
+    struct est_response response = new_response(http);
+    struct est_request described;
+    describe(request, true, &described);
+    enum tm_err err = front_station_head(&described, request->operation, content_length,
+                                         http->max_body, &response);
+    if (err)
+        *ret_result = respond(request, &response);
+    return err;
+}
+
 /* TM_OK: go on; otherwise the refusal was queued, or that failed: *ret_result. */
 static enum tm_err judge_head(struct front_request *request, int64_t content_length,
                               enum MHD_Result *ret_result) {
+    if (request->is_station)
+        return judge_station(request, content_length, ret_result);
     struct front_http *http = request->conn->http;
     struct est_response response = new_response(http);
     struct ipc_refused refused = {.outcome = 0};
@@ -123,6 +139,7 @@ static void begin(struct front_request *request, const char *method, const char 
                                       .method = method,
                                       .path = path,
                                       .has_query = has_query};
+    request->is_station = front_station_path(path, &request->operation);
     (void)MHD_get_connection_values(conn->mhd, MHD_HEADER_KIND, take_header, request);
     if (request->chunked)
         request->content_length = -1;
@@ -196,14 +213,20 @@ static void refuse_too_large(struct front_request *request, const struct ipc_enr
     est_service_reply(http->service, &reply, request->user_agent, response);
 }
 
-/* EST_ASK_CORE: `ret_enroll` borrows from the scratch, which wipe_scratch ends. */
+/* EST_ASK_CORE: `ret_question` borrows from the scratch, which wipe_scratch ends. */
 static enum est_next consult(struct front_request *request, struct est_response *response,
-                             struct ipc_enroll *ret_enroll) {
+                             struct front_question *ret_question) {
     struct front_http *http = request->conn->http;
+    struct ipc_enroll *ret_enroll = &ret_question->u.enroll;
     struct buf scratch = BUF_ON(http->scratch);
     struct ipc_refused refused = {.outcome = 0};
     struct est_request described;
-    describe(request, request->content_length != 0, &described);
+    ret_question->is_station = request->is_station;
+    describe(request, request->is_station || request->content_length != 0, &described);
+    if (request->is_station) {
+        front_station_ask(&described, request->operation, &ret_question->u.station);
+        return EST_ASK_CORE;
+    }
     enum est_next next =
         est_service_request(http->service, &described, &scratch, ret_enroll, response, &refused);
     if (next == EST_RESPOND)
@@ -216,20 +239,28 @@ static void wipe_scratch(void *arg) {
     bytes_wipe(http->scratch, sizeof http->scratch);
 }
 
-static enum MHD_Result ask_core(struct front_request *request, const struct ipc_enroll *enroll,
+static void say_unavailable(const struct front_request *request, struct est_response *response) {
+    if (request->is_station)
+        front_station_unavailable(response);
+    else
+        est_service_unavailable(request->conn->http->service, response);
+}
+
+static enum MHD_Result ask_core(struct front_request *request,
+                                const struct front_question *question,
                                 struct est_response *response) {
     struct front_http *http = request->conn->http;
-    enum tm_err err = front_upstream_ask(http->upstream, &request->call, enroll);
+    enum tm_err err = front_upstream_ask(http->upstream, &request->call, question);
     if (!err) {
         sleep_until_reply(request);
         return MHD_YES;
     }
-    if (err == TM_ELIMIT) {
-        refuse_too_large(request, enroll, response);
+    if (err == TM_ELIMIT && !request->is_station) {
+        refuse_too_large(request, &question->u.enroll, response);
     } else {
         front_quiet_log(&http->quiet, LOG_LEVEL_WARN, request->call.id, "cannot ask the core: %s",
                         tm_err_name(err));
-        est_service_unavailable(http->service, response);
+        say_unavailable(request, response);
     }
     return respond(request, response);
 }
@@ -241,12 +272,14 @@ enum MHD_Result front_request_complete(struct front_request *request) {
         return result;
     if (request->content_length == 0 && judge_head(request, 0, &result))
         return result;
+    if (request->is_station && judge_head(request, (int64_t)request->body_n, &result))
+        return result; /* of a body whose length was not said */
     struct est_response response = new_response(http);
-    struct ipc_enroll enroll;
-    if (consult(request, &response, &enroll) == EST_RESPOND)
+    struct front_question question;
+    if (consult(request, &response, &question) == EST_RESPOND)
         result = respond(request, &response);
     else
-        result = ask_core(request, &enroll, &response);
+        result = ask_core(request, &question, &response);
     wipe_scratch(http);
     return result;
 }
@@ -266,6 +299,8 @@ void front_request_end(struct front_request *request) {
              request->status);
     front_upstream_forget(request->conn->http->upstream, &request->call);
     wipe_authorization(request);
+    if (request->is_station && request->body) /* it may have an operator's secret */
+        bytes_wipe(request->body, request->body_cap);
     free(request->body);
     *request = (struct front_request){.conn = request->conn};
 }
@@ -290,18 +325,27 @@ static void take_reply(void *arg, struct front_call *call, const struct ipc_repl
         bytes_wipe(http->body, sizeof http->body);
 }
 
-static void give_up(void *arg, struct front_call *call) {
+static void take_station(void *arg, struct front_call *call,
+                         const struct ipc_station_answer *answer) {
     struct front_http *http = arg;
     struct est_response response = new_response(http);
-    est_service_unavailable(http->service, &response);
+    front_station_answer(answer, &response);
     respond_late(request_of(call), &response);
 }
 
-static enum tm_err ask_again(void *arg, struct front_call *call, struct ipc_enroll *ret_enroll) {
+static void give_up(void *arg, struct front_call *call) {
+    struct front_http *http = arg;
+    struct est_response response = new_response(http);
+    say_unavailable(request_of(call), &response);
+    respond_late(request_of(call), &response);
+}
+
+static enum tm_err ask_again(void *arg, struct front_call *call,
+                             struct front_question *ret_question) {
     struct front_http *http = arg;
     struct front_request *request = request_of(call);
     struct est_response response = new_response(http);
-    if (consult(request, &response, ret_enroll) == EST_ASK_CORE)
+    if (consult(request, &response, ret_question) == EST_ASK_CORE)
         return TM_OK;
     wipe_scratch(http);
     front_upstream_forget(http->upstream, call);
@@ -322,6 +366,7 @@ static void take_tls(void *arg, const struct ipc_tls_answer *answer) {
 const struct front_upstream_events front_request_events = {.again = ask_again,
                                                            .sent = wipe_scratch,
                                                            .reply = take_reply,
+                                                           .station = take_station,
                                                            .late = give_up,
                                                            .catalog = take_catalog,
                                                            .tls = take_tls};

@@ -95,6 +95,21 @@ static void take_reply(struct front_upstream *upstream, struct bytes message) {
     upstream->events->reply(upstream->arg, call, &reply);
 }
 
+static void take_station(struct front_upstream *upstream, struct bytes message) {
+    struct ipc_station_answer answer;
+    if (codec_decode(&ipc_station_answer_schema, message, &answer)) {
+        log_error("the core sent an answer to a station that cannot be read");
+        return;
+    }
+    struct front_call *call = find(upstream, answer.id);
+    if (!call) {
+        log_line(LOG_LEVEL_DEBUG, answer.id, "nobody waits for this answer any more");
+        return;
+    }
+    front_upstream_forget(upstream, call);
+    upstream->events->station(upstream->arg, call, &answer);
+}
+
 static void take_catalog(struct front_upstream *upstream, struct bytes message) {
     struct ipc_catalog entry;
     if (codec_decode(&ipc_catalog_schema, message, &entry))
@@ -119,6 +134,9 @@ static void on_message(void *arg, struct ipc_link *link, struct bytes message, i
     case IPC_TYPE_REPLY:
         take_reply(arg, message);
         break;
+    case IPC_TYPE_STATION_ANSWER:
+        take_station(arg, message);
+        break;
     case IPC_TYPE_CATALOG:
         take_catalog(arg, message);
         break;
@@ -140,10 +158,14 @@ static void on_closed(void *arg, struct ipc_link *link) {
 static const struct ipc_link_events link_events = {.message = on_message, .closed = on_closed};
 
 /* TM_ECLOSED is no failure of the call: it waits for the next link. */
-static enum tm_err send_enroll(struct front_upstream *upstream, const struct ipc_enroll *enroll) {
+static enum tm_err send_question(struct front_upstream *upstream,
+                                 const struct front_question *question) {
     if (!upstream->link)
         return TM_OK;
-    enum tm_err err = ipc_link_send(upstream->link, &ipc_enroll_schema, enroll);
+    enum tm_err err =
+        question->is_station
+            ? ipc_link_send(upstream->link, &ipc_station_ask_schema, &question->u.station)
+            : ipc_link_send(upstream->link, &ipc_enroll_schema, &question->u.enroll);
     if (err)
         return err == TM_ECLOSED ? TM_OK : err;
     crash_point("front.request_sent");
@@ -151,10 +173,10 @@ static enum tm_err send_enroll(struct front_upstream *upstream, const struct ipc
 }
 
 static void send_again(struct front_upstream *upstream, struct front_call *call) {
-    struct ipc_enroll enroll;
-    if (upstream->events->again(upstream->arg, call, &enroll))
+    struct front_question question;
+    if (upstream->events->again(upstream->arg, call, &question))
         return;
-    enum tm_err err = send_enroll(upstream, &enroll);
+    enum tm_err err = send_question(upstream, &question);
     upstream->events->sent(upstream->arg);
     if (err) {
         log_line(LOG_LEVEL_WARN, call->id, "cannot send the request again: %s", tm_err_name(err));
@@ -186,10 +208,10 @@ void front_upstream_link(struct front_upstream *upstream, int fd) {
 }
 
 enum tm_err front_upstream_ask(struct front_upstream *upstream, struct front_call *call,
-                               const struct ipc_enroll *enroll) {
+                               const struct front_question *question) {
     if (upstream->calls >= upstream->calls_max)
         return TM_EFULL;
-    enum tm_err err = send_enroll(upstream, enroll);
+    enum tm_err err = send_question(upstream, question);
     if (err)
         return err;
     LIST_INSERT_HEAD(bucket(upstream, call->id), call, entry);

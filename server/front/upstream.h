@@ -25,12 +25,22 @@ struct front_call {
     struct front_deadline deadline;
 };
 
+/* What the core is asked. */
+struct front_question {
+    bool is_station;
+    union {
+        struct ipc_enroll enroll;
+        struct ipc_station_ask station;
+    } u;
+};
+
 struct front_upstream_events {
-    /* The request of `call` once more, for a new link: TM_OK when ret_enroll is to be sent.
+    /* The request of `call` once more, for a new link: TM_OK when ret_question is to be sent.
      * Anything else: the call was answered otherwise and waits no longer. */
-    enum tm_err (*again)(void *arg, struct front_call *call, struct ipc_enroll *ret_enroll);
+    enum tm_err (*again)(void *arg, struct front_call *call, struct front_question *ret_question);
     void (*sent)(void *arg); /* what _again lent may go */
     void (*reply)(void *arg, struct front_call *call, const struct ipc_reply *reply);
+    void (*station)(void *arg, struct front_call *call, const struct ipc_station_answer *answer);
     void (*late)(void *arg, struct front_call *call); /* reply_timeout passed */
     void (*catalog)(void *arg, const struct ipc_catalog *entry);
     void (*tls)(void *arg, const struct ipc_tls_answer *answer);
@@ -46,10 +56,10 @@ void front_upstream_free(struct front_upstream *upstream); /* NULL-safe; no call
 /* Takes fd over as the link; an older one is closed. */
 void front_upstream_link(struct front_upstream *upstream, int fd);
 
-/* Sends `enroll` (nothing of it is kept) and lets `call`, with its ID, wait. Without a link it
+/* Sends `question` (nothing of it is kept) and lets `call`, with its ID, wait. Without a link it
  * waits for one. TM_EFULL: too much is waiting; TM_ELIMIT: it does not fit a message. */
 MUST_USE enum tm_err front_upstream_ask(struct front_upstream *upstream, struct front_call *call,
-                                        const struct ipc_enroll *enroll);
+                                        const struct front_question *question);
 void front_upstream_forget(struct front_upstream *upstream, struct front_call *call);
 
 /* Without a link nothing is sent: whoever asks does so again when there is one. */

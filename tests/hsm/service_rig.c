@@ -123,6 +123,19 @@ static const char sealed_yaml[] = KEYGEN_YAML
     "keys: [p256, p384]\nkey_usage: [digitalSignature, keyAgreement]\nserver_keygen: encrypted\n";
 static const char rsa_yaml[] =
     KEYGEN_YAML "keys: [rsa2048]\nkey_usage: [digitalSignature, keyEncipherment]\n";
+/* A station's own certificate, and what stations have issued. */
+static const char station_yaml[] =
+    "kind: ldevid\nkeys: [p256]\nsubject:\n  - {type: CN, value: \"{id}\"}\n"
+    "key_usage: [digitalSignature]\next_key_usage: [clientAuth, cmcRA]\nvalidity: 365d\n"
+    "credentials: [secret]\nlink: 'off'\nstates: [registered, activated]\n"
+    "next_state: activated\nexisting: supersede\nreenroll: true\n";
+static const char factory_yaml[] =
+    "kind: idevid\nkeys: [p256]\nsubject:\n  - {type: CN, value: \"{id}\"}\n"
+    "  - {type: serialNumber, value: \"{id}\"}\n"
+    "key_usage: [digitalSignature]\next_key_usage: [clientAuth]\n"
+    "not_after: 99991231235959Z\ncredentials: [ra]\nlink: 'off'\n"
+    "states: [registered, provisioning]\nnext_state: manufactured\n"
+    "existing: refuse\nreenroll: false\n";
 static const char ldevid_yaml[] = LDEVID_YAML "link: optional\n";
 static const char strict_yaml[] = LDEVID_YAML "link: required\n";
 
@@ -137,16 +150,18 @@ static void load_profile(struct rig *rig, size_t i, const char *path, const char
 
 static void make_labels(struct rig *rig) {
     struct core_setup *s = &rig->setup;
-    s->profiles = calloc(6, sizeof *s->profiles);
+    s->profiles = calloc(8, sizeof *s->profiles);
     s->tenants = calloc(2, sizeof *s->tenants);
     s->anchors = calloc(2, sizeof *s->anchors);
-    s->labels = calloc(7, sizeof *s->labels);
+    s->labels = calloc(9, sizeof *s->labels);
     load_profile(rig, 0, "idevid.yaml", idevid_yaml);
     load_profile(rig, 1, "ldevid.yaml", ldevid_yaml);
     load_profile(rig, 2, "strict.yaml", strict_yaml);
     load_profile(rig, 3, "keygen.yaml", keygen_yaml);
     load_profile(rig, 4, "sealed.yaml", sealed_yaml);
     load_profile(rig, 5, "rsa.yaml", rsa_yaml);
+    load_profile(rig, 6, "station.yaml", station_yaml);
+    load_profile(rig, 7, "factory.yaml", factory_yaml);
     s->tenants[0] = (struct ca_tenant){.name = "acme", .issuer = &s->issuers[0]};
     s->tenants[1] = (struct ca_tenant){.name = "other", .issuer = &s->issuers[0]};
     s->tenant_count = 2;
@@ -157,7 +172,9 @@ static void make_labels(struct rig *rig) {
     s->labels[4] = (struct ca_label){"keygen", &s->tenants[0], &s->profiles[3], false};
     s->labels[5] = (struct ca_label){"sealed", &s->tenants[0], &s->profiles[4], false};
     s->labels[6] = (struct ca_label){"rsa", &s->tenants[0], &s->profiles[5], false};
-    s->label_count = 7;
+    s->labels[7] = (struct ca_label){"station", &s->tenants[0], &s->profiles[6], false};
+    s->labels[8] = (struct ca_label){"factory", &s->tenants[0], &s->profiles[7], false};
+    s->label_count = 9;
 }
 
 /* ---- the signer ---- */
@@ -248,6 +265,11 @@ static bool flag_set(void *arg) {
     return *(bool *)arg;
 }
 
+static void count_alarm(void *arg, const char *text) {
+    assert_true(text[0]);
+    ((struct rig *)arg)->alarms++;
+}
+
 void rig_open(struct rig *rig) {
     char text[IPC_TEXT_MAX + 1];
     memset(rig, 0, sizeof *rig);
@@ -273,9 +295,19 @@ void rig_open(struct rig *rig) {
     char key_path[192];
     (void)snprintf(key_path, sizeof key_path, "%s/wrap.key", rig->hsm.folder);
     assert_int_equal(ca_wrap_open(key_path, &rig->wrap, text), TM_OK);
+    rig->registry =
+        (struct ca_registry){.store = rig->store, .wrap = rig->wrap, .now_ms = rig_now_ms};
+    const struct ca_jobs_config jobs = {.store = rig->store,
+                                        .registry = &rig->registry,
+                                        .now_ms = rig_now_ms,
+                                        .alarm = count_alarm,
+                                        .arg = rig};
+    assert_int_equal(ca_jobs_new(&jobs, &rig->jobs), TM_OK);
+    assert_int_equal(ca_jobs_load(rig->jobs), TM_OK);
     rig->config = (struct ca_service_config){.labels = rig->setup.labels,
                                              .label_count = rig->setup.label_count,
                                              .wrap = rig->wrap,
+                                             .jobs = rig->jobs,
                                              .queue = 256,
                                              .refusals_per_second = 1000,
                                              .request_timeout_ms = 60000,
@@ -283,8 +315,6 @@ void rig_open(struct rig *rig) {
     assert_int_equal(ca_service_new(&rig->config, rig->store,
                                     core_signer_interface(rig->signer_link), &rig->service),
                      TM_OK);
-    rig->registry =
-        (struct ca_registry){.store = rig->store, .wrap = rig->wrap, .now_ms = rig_now_ms};
     rig_signer_start(rig);
     bool ready = false;
     assert_int_equal(ca_service_recover(rig->service, set_flag, &ready), TM_OK);
@@ -297,6 +327,7 @@ void rig_close(struct rig *rig) {
     hsm_signer_close(rig->signer);
     core_signer_free(rig->signer_link);
     ca_service_free(rig->service);
+    ca_jobs_free(rig->jobs);
     ca_wrap_free(rig->wrap);
     core_setup_free(&rig->setup);
     loop_free(rig->loop);

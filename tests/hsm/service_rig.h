@@ -27,13 +27,16 @@ struct rig {
     struct ca_service *service;
     struct ca_registry registry;
     struct ca_wrap *wrap;
+    struct ca_jobs *jobs;
+    unsigned alarms; /* of jobs */
     unsigned distrusted;
 };
 
 /* One tenant "acme" with labels idevid, ldevid (default) and strict (PoP linking required); another
  * tenant "other" with label elsewhere. Beside them labels whose keys are made by the server: keygen
  * (existing ones are superseded), sealed (encrypted only; its certificates agree on keys), and rsa,
- * whose certificates encipher keys. The service's wall clock is rig_now_ms, which the test
+ * whose certificates encipher keys; and of stations: station, their own, and factory, which takes
+ * registration authorities alone. The service's wall clock is rig_now_ms, which the test
  * moves. */
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);

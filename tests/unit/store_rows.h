@@ -141,6 +141,99 @@ UNUSED static struct ca_agreed sample_agreed(uint64_t n, struct row_memory *memo
     return a;
 }
 
+UNUSED static struct ca_job sample_job(uint64_t n) {
+    struct ca_job j = {.version = 1,
+                       .tenant = "acme",
+                       .of = "line-4",
+                       .status = CA_JOB_OPEN,
+                       .terms = 3,
+                       .product = "gw-100",
+                       .batch = "2026-03",
+                       .site = "plant-2",
+                       .profile_count = 2,
+                       .profiles = {{"idevid", 100, 7}, {"ldevid", 50, 6}},
+                       .first = "GW0001",
+                       .last = "GW0100",
+                       .listed = 5,
+                       .list = {(uint8_t)n, 6},
+                       .from_ms = 1700000000001,
+                       .until_ms = 1700000000002,
+                       .network_count = 1,
+                       .networks = {{"192.0.2.0/24"}},
+                       .station_count = 2,
+                       .stations = {{"st-1"}, {"st-2"}},
+                       .rate = 60,
+                       .operator_required = 1,
+                       .limits = {1, 2, 3, 4, 5},
+                       .reason = "because",
+                       .begun = 9,
+                       .passed = 4,
+                       .failed = 3,
+                       .scrapped = 2,
+                       .opened_ms = 1700000000003,
+                       .changed_ms = 1700000000004,
+                       .act = {(uint8_t)n, 7},
+                       .closer = "uid:1000"};
+    (void)snprintf(j.name, sizeof j.name, "job-%04llu", (unsigned long long)n);
+    return j;
+}
+
+UNUSED static struct ca_job_ids sample_job_ids(uint64_t n, struct row_memory *memory, size_t size) {
+    struct ca_job_ids i = {
+        .version = 1, .tenant = "acme", .list = {9, 8}, .ids = sample_octets(memory, n, size)};
+    (void)snprintf(i.last, sizeof i.last, "dev-%08llu", (unsigned long long)n);
+    return i;
+}
+
+UNUSED static struct ca_unit sample_unit(uint64_t n) {
+    struct ca_unit u = {.version = 1,
+                        .tenant = "acme",
+                        .job = "job-0001",
+                        .result = CA_UNIT_FAILED,
+                        .locked = 1,
+                        .station = "st-1",
+                        .operator_name = "Ada",
+                        .begun_ms = 1700000000001,
+                        .reported_ms = 1700000000002,
+                        .challenge_ms = 1700000000003,
+                        .proof_count = 1,
+                        .proofs = {{"idevid", sample_serial(n)}}};
+    (void)snprintf(u.device, sizeof u.device, "dev-%08llu", (unsigned long long)n);
+    return u;
+}
+
+UNUSED static struct ca_operator sample_operator(uint64_t n) {
+    struct ca_operator o = {.version = 1,
+                            .tenant = "acme",
+                            .kdf = 1,
+                            .salt = {(uint8_t)n, 1},
+                            .hash = {(uint8_t)n, 2},
+                            .created_ms = 1700000000001};
+    (void)snprintf(o.name, sizeof o.name, "op-%04llu", (unsigned long long)n);
+    return o;
+}
+
+UNUSED static struct ca_shift sample_shift(uint64_t n) {
+    struct ca_shift s = {.version = 1,
+                         .tenant = "acme",
+                         .operator_name = "Ada",
+                         .operator_version = 3,
+                         .since_ms = 1700000000001,
+                         .until_ms = 1700000000002,
+                         .failures = 2,
+                         .retry_ms = 1700000000003};
+    (void)snprintf(s.station, sizeof s.station, "st-%04llu", (unsigned long long)n);
+    return s;
+}
+
+/* The table after this one: their numbers have gaps. */
+UNUSED static enum ca_table next_table(enum ca_table table) {
+    do
+        table++;
+    while (table <= CA_TABLE_LAST && !ca_row_size(table));
+    return table;
+}
+
 /* Row n of a table. */
 UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
                                          struct row_memory *memory) {
@@ -163,6 +256,16 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.foreign = sample_foreign(n)};
     case CA_TABLE_AGREED:
         return (union store_row){.agreed = sample_agreed(n, memory, 200)};
+    case CA_TABLE_JOB:
+        return (union store_row){.job = sample_job(n)};
+    case CA_TABLE_JOB_IDS:
+        return (union store_row){.job_ids = sample_job_ids(n, memory, 200)};
+    case CA_TABLE_UNIT:
+        return (union store_row){.unit = sample_unit(n)};
+    case CA_TABLE_OPERATOR:
+        return (union store_row){.person = sample_operator(n)};
+    case CA_TABLE_SHIFT:
+        return (union store_row){.shift = sample_shift(n)};
     }
     fail_msg("there is no table %d", (int)table);
     return (union store_row){0};
@@ -185,6 +288,9 @@ UNUSED static struct ca_change change_row(enum ca_table table, const void *row) 
 }
 UNUSED static struct ca_change change_end_row(enum ca_table table, const void *row) {
     return (struct ca_change){.kind = CA_END_ROW, .u.row = {table, row}};
+}
+UNUSED static struct ca_change change_grant(struct ca_grant grant) {
+    return (struct ca_change){.kind = CA_SPEND_GRANT, .u.grant = grant};
 }
 UNUSED static struct ca_change change_use(const char *issuer, enum ca_use use, uint32_t count) {
     return (struct ca_change){.kind = CA_COUNT_USE, .u.use = {issuer, use, count}};

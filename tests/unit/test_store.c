@@ -391,7 +391,7 @@ static void values_out_of_bounds_are_refused(void **state) {
     struct ca_serial none = {.n = 0}, long_one = {.n = CA_SERIAL_MAX + 1};
     uint8_t octets[IPC_CERT_MAX + 1];
     struct ca_certificate large = sample_certificate(1, octets, sizeof octets);
-    struct ca_change unknown = {.kind = CA_COUNT_USE + 1};
+    struct ca_change unknown = {.kind = CA_SPEND_GRANT + 1};
     size_t failed = 99;
     assert_int_equal(COMMIT(f, &failed, change_leaf(&good), change_leaf(&bad)), TM_ELIMIT);
     assert_int_equal(failed, 1);

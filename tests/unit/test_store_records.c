@@ -35,12 +35,13 @@ struct samples {
 
 static void samples_init(struct samples *s) {
     memset(s, 0, sizeof *s);
-    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++)
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table = next_table(table))
         s->rows[table] = sample_row(table, 258, &s->memory[table]);
     s->rows[CA_TABLE_ACT].act.text.n = 40;
     s->rows[CA_TABLE_KEYGEN].keygen.sealed.n = 40;
     s->rows[CA_TABLE_ASK].ask.csr.n = 40;
     s->rows[CA_TABLE_AGREED].agreed.value.n = 40;
+    s->rows[CA_TABLE_JOB_IDS].job_ids.ids.n = 40;
     s->revoked = (struct ca_revoked){.revoked_ms = -1, .not_after_ms = 1800000000000, .reason = 4};
     s->device = sample_owner(258);
     (void)strcpy(s->device.station, "st-9");
@@ -57,6 +58,7 @@ static void samples_init(struct samples *s) {
     s->certificate.certificate.revoked_reason = 1;
     s->certificate.leaf = 0x0102030405060708;
     s->intent = sample_intent(258);
+    (void)strcpy(s->intent.job, "job-1");
     s->owner = (struct store_owner){"acme", "dev-1"};
     s->leaf = sample_leaf(CA_EVENT_ISSUED, &s->certificate.certificate);
     s->leaf.outcome = IPC_BAD_SECRET;
@@ -80,11 +82,11 @@ static const struct kind KINDS[] = {
     {&store_certificate_schema, offsetof(struct samples, certificate),
      "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
     {&store_intent_schema, offsetof(struct samples, intent),
-     "9c35506e3df4ef3284ce062440e60f0a2abaaec99b18b5914b7129d21ccec43f"},
+     "20ac1c030e5be2d4cbf78a91a0632b9e23cc1c312b57a240380fb5a37684f2ed"},
     {&store_owner_schema, offsetof(struct samples, owner),
      "5e8cfa0b548c8c795333d2240ed6a0996942db8770d061f66070b966f09a87e9"},
     {&store_leaf_schema, offsetof(struct samples, leaf),
-     "6790e78e8bec9fcf66fdf2864685a4241127ef0de8f5b43105ef9709b5dffc24"},
+     "46bf64c6dc3243a7981dce19bbb4e64e6443dd848d8203d962d7698dcb23f03f"},
     {&store_format_schema, offsetof(struct samples, format),
      "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
     {&store_frontier_schema, offsetof(struct samples, frontier),
@@ -109,6 +111,11 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
     "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
     "712ac407e3947cc538d013064d54321f4c13c4a02d7daaab7aaa198d5f788e83",
+    [CA_TABLE_JOB - 1] = "c8f1701a8f3a262926d8fa275107683644edaaf5293d995006beb2481b7b83b3",
+    [CA_TABLE_JOB_IDS - 1] = "ff0091aec29cb7a7eddb09f40eb709d7688fd0301b4080c6f62e92ccbf81b61d",
+    [CA_TABLE_UNIT - 1] = "8a7a7e1ae6fa6454afd7b68b22891ffa7764c531d1917bb8b733049e2b7038af",
+    [CA_TABLE_OPERATOR - 1] = "1924a32a9914be165828eb27a859cfd7447673768cb8d74625d5f0312bbfbdaf",
+    [CA_TABLE_SHIFT - 1] = "2839f4d21a80a419e1fafb4407dcc546acc21f7e305cc155a313a42ebe9b3163",
 };
 
 /* The records above, then the tables' rows. */
@@ -130,6 +137,8 @@ static void every_record_comes_back_whole(void **state) {
         struct buf value = BUF_ON(octets);
         const struct kind kind = kind_at(i);
         const struct codec_schema *schema = kind.schema;
+        if (!schema) /* a number that no table has */
+            continue;
         const uint8_t *record = (const uint8_t *)&samples + kind.offset;
         assert_int_equal(store_seal(*state, key, schema, record, &value), TM_OK);
         assert_int_equal(store_unseal(*state, key, buf_bytes(&value), schema, &decoded), TM_OK);
@@ -156,6 +165,8 @@ static void every_flipped_bit_is_noticed(void **state) {
         struct buf value = BUF_ON(octets);
         const struct kind kind = kind_at(i);
         const struct codec_schema *schema = kind.schema;
+        if (!schema) /* a number that no table has */
+            continue;
         assert_int_equal(
             store_seal(*state, key, schema, (const uint8_t *)&samples + kind.offset, &value),
             TM_OK);

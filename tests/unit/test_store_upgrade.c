@@ -132,7 +132,8 @@ static void revoked_certificates_of_format_2_are_indexed(void **state) {
     assert_int_equal(f->store->ops->device(f->store, "acme", device.id, &device), TM_OK);
     assert_string_equal(device.job, "");
     struct row_memory memory;
-    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST;
+         table = next_table(table)) {
         union store_row row = sound_row(table, 1, &memory);
         assert_int_equal(COMMIT(f, NULL, change_row(table, &row)), TM_OK);
     }
