@@ -58,6 +58,11 @@ enum admin_field_id {
     ADMIN_ACT_OPTION, /* an act's ID as an option */
     ADMIN_OUT,
     ADMIN_PROOF,
+    ADMIN_JOB_NAME, /* as an argument */
+    ADMIN_OPERATOR, /* the same */
+    ADMIN_IDS,
+    ADMIN_COUNTS,
+    ADMIN_SECRET,
     ADMIN_FIELD_COUNT,
 };
 
@@ -79,6 +84,9 @@ struct admin_call {
     const char *code;      /* that a cloud gave, NULL: none given */
     const char *out;       /* folder, NULL: none given */
     const char *proof;     /* file, NULL: none given */
+    const char *ids;       /* file, NULL: none given */
+    const char *counts;    /* NULL: none given */
+    const char *secret;    /* file, NULL: none given */
     bool text;
     bool preview;
     uint32_t limit; /* rows in all, 0 = all there are */
@@ -134,6 +142,14 @@ int admin_store_accept(struct admin_call *call);
 /* Registering an issuer with a cloud. */
 int admin_cloud_proof(struct admin_call *call);
 int admin_cloud_export(struct admin_call *call);
+/* Production jobs and who works at stations. */
+int admin_job_open(struct admin_call *call);
+int admin_job_resume(struct admin_call *call);
+int admin_job_units(struct admin_call *call);
+int admin_job_close(struct admin_call *call);
+int admin_operator_add(struct admin_call *call);
+int admin_operator_remove(struct admin_call *call);
+int admin_operator_list(struct admin_call *call);
 /* Acts that take two officers. */
 int admin_act_show(struct admin_call *call);
 int admin_act_sign(struct admin_call *call);

@@ -49,6 +49,12 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_ACT_OPTION] = {"act", 0, "ID", "What came of this act"},
     [ADMIN_OUT] = {"out", 0, "DIR", "Folder for the files; it is made if it is not there"},
     [ADMIN_PROOF] = {"proof", 0, "FILE", "PEM file that cloud proof printed, to put into them"},
+    [ADMIN_JOB_NAME] = {"JOB", 0, NULL, NULL},
+    [ADMIN_OPERATOR] = {"NAME", 0, NULL, NULL},
+    [ADMIN_IDS] = {"ids", 0, "FILE", "Device IDs of the job, one in a line, instead of a range"},
+    [ADMIN_COUNTS] = {"counts", 0, "P,F,S", "How many units passed, failed and were scrapped"},
+    [ADMIN_SECRET] = {"secret", 0, "FILE",
+                      "Read the secret from here (-: standard input) instead of making one"},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
 };
@@ -69,6 +75,8 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_LIMIT] = {.type = CONF_UINT, .min = 1, .max = UINT32_MAX},
     [ADMIN_STATION] = {.type = CONF_NAME},
     [ADMIN_JOB] = {.type = CONF_NAME},
+    [ADMIN_JOB_NAME] = {.type = CONF_NAME},
+    [ADMIN_OPERATOR] = {.type = CONF_NAME},
     [ADMIN_PROFILE] = {.type = CONF_NAME},
     [ADMIN_ISSUER] = {.type = CONF_NAME},
     [ADMIN_SINCE] = {.type = CONF_TIME},
@@ -116,12 +124,14 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
     case ADMIN_STATION:
         return request->station;
     case ADMIN_JOB:
+    case ADMIN_JOB_NAME:
         return request->job;
     case ADMIN_PROFILE:
         return request->profile;
     case ADMIN_ISSUER:
         return request->issuer;
     case ADMIN_OFFICER:
+    case ADMIN_OPERATOR:
         return request->officer;
     case ADMIN_STATE:
     case ADMIN_CLOUD:
@@ -230,6 +240,15 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         return TM_OK;
     case ADMIN_PROOF:
         call->proof = text;
+        return TM_OK;
+    case ADMIN_IDS:
+        call->ids = text;
+        return TM_OK;
+    case ADMIN_COUNTS:
+        call->counts = text;
+        return TM_OK;
+    case ADMIN_SECRET:
+        call->secret = text;
         return TM_OK;
     case ADMIN_REQUEST:
     case ADMIN_ACT:

@@ -80,8 +80,8 @@ void ca_job_describe(const struct ca_job *job, ca_job_fact_fn *fact, void *arg) 
     const struct teller t = {fact, arg};
     tell(&t, "terms", "%" PRIu32, job->terms);
     tell(&t, "product", "%s", job->product[0] ? job->product : "any");
-    tell(&t, "batch", "%s", job->batch);
-    tell(&t, "site", "%s", job->site);
+    tell(&t, "batch", "%s", job->batch[0] ? job->batch : "none");
+    tell(&t, "site", "%s", job->site[0] ? job->site : "none");
     tell_profiles(&t, job);
     tell_ids(&t, job);
     tell_time(&t, "from", job->from_ms);

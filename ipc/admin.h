@@ -49,19 +49,22 @@ enum ipc_admin_verb {
     IPC_ADMIN_RELOAD,      /* touchmarkd reads its configuration again */
     IPC_ADMIN_CLOUD_PROOF, /* issuer, state: the cloud, data: the code that it gave, seconds: as
                               for ACT_PROPOSE; or serial: the ID of the act that it became */
-    IPC_ADMIN_STORE_ACCEPT, /* a store that is older than what was published from it; seconds: as
-                               for ACT_PROPOSE; reason */
+    IPC_ADMIN_STORE_ACCEPT,  /* a store that is older than what was published from it; seconds: as
+                                for ACT_PROPOSE; reason */
     IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: rows to add or to leave as they are */
     IPC_ADMIN_DEVICE_EXPORT, /* tenant, cursor, limit: whole records */
     IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */
     IPC_ADMIN_PRODUCTS,      /* the products in use, with their hashes */
     IPC_ADMIN_JOB_LIST,      /* tenant, cursor, limit */
-    IPC_ADMIN_JOB_SHOW,      /* tenant, job; units from cursor on */
-    IPC_ADMIN_JOB_OPEN,      /* tenant, data: the job; seconds: as for ACT_PROPOSE */
+    IPC_ADMIN_JOB_SHOW,      /* tenant, job; state: units, which are listed from cursor on */
+    IPC_ADMIN_JOB_OPEN,      /* tenant, data: the job (YAML); cursor: hash of its list of IDs, in
+                                hex, or none; seconds: as for ACT_PROPOSE. state: ids, data: a part
+                                of the list with that hash */
     IPC_ADMIN_JOB_STOP,      /* tenant, job, reason */
-    IPC_ADMIN_JOB_RESUME,    /* tenant, job, reason */
-    IPC_ADMIN_JOB_CLOSE,     /* tenant, job, reason */
-    IPC_ADMIN_OPERATOR_PUT,  /* tenant, officer: the name; data: salted hash; or state: removed */
+    IPC_ADMIN_JOB_RESUME,    /* tenant, job, reason; seconds: as for ACT_PROPOSE */
+    IPC_ADMIN_JOB_CLOSE,     /* tenant, job, data: JSON object of passed, failed, scrapped */
+    IPC_ADMIN_OPERATOR_PUT,  /* tenant, officer: the name; data: salt and hash; or state: removed;
+                                or state: list, cursor, limit */
     IPC_ADMIN_STATION_LIST,  /* tenant: stations, their jobs, who works there */
     IPC_ADMIN_CHECKPOINT,    /* the newest signed checkpoint and its cosignatures */
     IPC_ADMIN_PROVE,         /* cursor: a leaf, or from_ms: an earlier size; a proof */

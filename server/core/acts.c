@@ -30,8 +30,9 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
     if (!err)
         err = core_agreed_act_add(config->store, ret->acts, &core_assignment_kind,
                                   &ret->issuer_change);
-    return err ? err
-               : core_agreed_act_add(config->store, ret->acts, &core_ceiling_kind, &ret->ceiling);
+    if (!err)
+        err = core_agreed_act_add(config->store, ret->acts, &core_ceiling_kind, &ret->ceiling);
+    return err ? err : core_job_acts_add(config->jobs, ret->acts, &ret->jobs);
 }
 
 void core_acts_stop(struct core_acts *acts) {

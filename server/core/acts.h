@@ -6,6 +6,7 @@
 #include "server/core/agreed.h"
 #include "server/core/cloud.h"
 #include "server/core/core.h"
+#include "server/core/job_acts.h"
 #include "server/core/profiles.h"
 #include "server/core/revoke.h"
 
@@ -16,6 +17,7 @@ struct core_acts {
     struct core_profile_act profile_apply;
     struct core_agreed_act issuer_change;
     struct core_agreed_act ceiling;
+    struct core_job_acts jobs;
 };
 struct core_acts_config {
     struct loop *loop;
@@ -23,6 +25,7 @@ struct core_acts_config {
     struct core_worker *worker;
     const struct ca_registry *registry;
     struct ca_service *service;
+    struct ca_jobs *jobs;
     const struct core_setup *setup; /* the officers */
     const char *environment;
     int64_t (*now_ms)(void);

@@ -83,6 +83,14 @@ static const struct {
     [IPC_ADMIN_PENDING_LIST] = {admin_pending_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PENDING_DECIDE] = {admin_pending_decide, CONF_ROLE_OFFICER},
     [IPC_ADMIN_STORE_ACCEPT] = {admin_store_accept, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_JOB_LIST] = {admin_job_list, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_JOB_SHOW] = {admin_job_show, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_JOB_OPEN] = {admin_job_open, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_JOB_STOP] = {admin_job_stop, CONF_ROLE_OPERATOR},
+    [IPC_ADMIN_JOB_RESUME] = {admin_job_resume, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_JOB_CLOSE] = {admin_job_close, CONF_ROLE_OPERATOR},
+    [IPC_ADMIN_STATION_LIST] = {admin_station_list, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_OPERATOR_PUT] = {admin_operator_put, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},
 };
 

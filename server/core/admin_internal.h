@@ -8,6 +8,8 @@
  *   admin_registry.c   devices, secrets, single revocations
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
+ *   admin_jobs.c       production jobs
+ *   admin_stations.c   stations and operators
  *   admin_pending.c    requests that wait for an officer
  *   admin_cloud.c      proofs for clouds
  *   admin_profiles.c   profiles
@@ -100,6 +102,9 @@ admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
 admin_handler_fn admin_cloud_proof, admin_store_accept;
 admin_handler_fn admin_profiles;
+admin_handler_fn admin_job_list, admin_job_show, admin_job_open, admin_job_stop, admin_job_resume,
+    admin_job_close;
+admin_handler_fn admin_station_list, admin_operator_put;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

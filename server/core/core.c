@@ -265,6 +265,7 @@ static enum tm_err open_acts(struct core *core) {
                                             .worker = core->walker,
                                             .registry = &core->registry,
                                             .service = core->service,
+                                            .jobs = core->jobs,
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};

@@ -22,6 +22,7 @@
  *   signer_link.h  one of these links
  *   alarm.h        what is wrong, in the audit
  *   breaker.h      when a token that failed is asked again
+ *   job_acts.h     what of production jobs takes two officers
  *   station.h      what stations ask for beside certificates
  *   upstream_link.c  ca/upstream.h over the link to the upstream process
  *   acts.h         acts that take two officers, and who carries them out

@@ -1,201 +1,119 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A factory line: touchmark-station in a folder of its own, and simulated units on its serial line,
-for tests that use them as people on the line do."""
+"""Stations of tests: sites that have profiles for them, jobs, and the HTTPS operations of
+docs/stations.md."""
 
-import contextlib
+import base64
 import hashlib
 import json
-import socket
-import subprocess
 
-from agents import yaml
-from harness import BUILD, PATIENCE, SANITIZER_SPEAKS, openssl, until
+from harness import WELL_KNOWN, Key, body_of, openssl
+from ra import RA_PROFILE
 
-STATION = BUILD / "client" / "station" / "touchmark-station"
-DUT = BUILD / "client" / "dut" / "touchmark-dut"
-(DONE, FAILED, CONFIG, WRONG_UNIT, STOPPED, JOURNAL, LINE, DIFFERS, INTERRUPTED) = range(9)
-USAGE, AGAIN, DENIED = 64, 75, 77
+PATH = "/touchmark/v1/station"
+UNTIL = "2100-01-01T00:00:00Z"
 
 
-class Dut:
-    """touchmark-dut, and what is in the flash of its units."""
+def add_profiles(site):
+    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for."""
+    folder = site.folder / "profiles"
+    idevid = (folder / "idevid.yaml").read_text()
+    own = "credentials: [secret, foreign]"
+    assert own in idevid
+    (folder / "factory.yaml").write_text(idevid.replace(own, "credentials: [ra]"))
+    (folder / "station.yaml").write_text(RA_PROFILE)
+    write = site.write_config
 
-    def __init__(self, folder, *options):
-        self.folder = folder
-        self.flash, self.link, self.log = folder / "flash", folder / "line", folder / "dut.log"
-        self.options = [str(x) for x in options]
-        self.process = self.control = None
+    def write_config():
+        write()
+        with site.config.open("a") as config:
+            for name in ("factory", "station"):
+                config.write(f"  - label: {name}\n    tenant: acme\n    profile: {name}\n")
+    site.write_config = write_config
 
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [DUT, "--flash", self.flash, "--link", self.link, "--control",
-                 self.folder / "control", *self.options], stdout=log, stderr=log)
-        self.control = socket.socket(socket.AF_UNIX)
-        self.control.settimeout(PATIENCE)
 
-        def connected():
-            with contextlib.suppress(OSError):
-                self.control.connect(str(self.folder / "control"))
-                return True
-            assert self.process.poll() is None, self.log.read_text()
-            return False
-        until("the simulator listens", connected)
-        return self
-
-    def tell(self, *commands):
-        for command in commands:
-            self.control.sendall(command.encode() + b"\n")
-            answer = b""
-            while not answer.endswith(b"\n"):
-                octets = self.control.recv(200)
-                assert octets, f"the simulator ended: {self.log.read_text()[-2000:]}"
-                answer += octets
-            assert answer == b"ok\n", (command, answer)
-
-    def plug(self, unit, *faults):
-        """Puts in this unit, whose faults are these and no other."""
-        self.tell("clear", f"plug {unit}", *(f"fault {fault}" for fault in faults))
-
-    def stop(self):
-        if self.control:
-            self.control.close()
-        if self.process:
-            self.process.terminate()
-            code = self.process.wait(PATIENCE)
-            found = SANITIZER_SPEAKS.search(self.log.read_bytes())
-            assert code == 0 and not found, self.log.read_text()[-8000:]
-            self.process = None
-
-    # ---- flash ----
-
-    def units(self):
-        return sorted(p.name for p in self.flash.iterdir()) if self.flash.exists() else []
-
-    def is_locked(self, unit):
-        return (self.flash / unit / "locked").exists()
-
-    def certificate(self, unit, slot="idevid"):
-        """PEM; None: it has none."""
-        path = self.flash / unit / f"{slot}.crt"
-        return openssl("x509", "-inform", "DER", "-in", path).decode() if path.exists() else None
-
-    def fingerprint(self, unit, slot="idevid"):
-        path = self.flash / unit / f"{slot}.crt"
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
-
-    def boots(self, unit):
-        return int((self.flash / unit / "boot").read_text())
+def job_text(name, stations, first, last, quota=10, **more):
+    """A job's file; what is None is left out."""
+    lines = {"job": name, "product": "gw-100", "batch": "b7", "site": "plant-2",
+             "profiles": [{"profile": "factory", "quota": quota}],
+             "ids": {"first": first, "last": last}, "until": UNTIL,
+             "stations": stations, "operator": False, **more}
+    return "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items() if v is not None)
 
 
 class Station:
-    """One station in a folder of its own."""
+    """Its key and certificate: whoever has a copy of them is it."""
 
-    def __init__(self, folder, name, port, root, dut, env, secret=None, **values):
-        self.folder, self.name, self.dut, self.env = folder, name, dut, env
-        self.config, self.jobs = folder / "station.yaml", folder / "jobs"
-        self.log = folder / "station.log"
-        self.process = None
-        self.secrets = [secret] if secret else []
-        if secret:
-            bootstrap = folder / "bootstrap"
-            bootstrap.touch(mode=0o600)
-            bootstrap.write_text(secret + "\n")
-        self.values = {"station": name, "server": f"https://127.0.0.1:{port}", "anchors": root,
-                       "bootstrap": "bootstrap", "state": "state", "jobs": "jobs",
-                       "serial": dut.link, "log_level": "info",
-                       "requests": {"timeout": "60s", "connect_timeout": "60s"}, **values}
-        self.configure()
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+        certificate, key = server.enrolled(name, label="station")
+        self.credentials = {"cert": certificate, "key": key.path}
 
-    def configure(self, **values):
-        self.values.update(values)
-        self.config.write_text(yaml(self.values))
+    def enroll(self, der, label="factory", connection=None):
+        if connection:
+            return connection.ask("POST", f"{WELL_KNOWN}/{label}/simpleenroll", body_of(der),
+                                  {"Content-Type": "application/pkcs10"})
+        return self.server.enroll(label, der, **self.credentials)
 
-    def command(self, *words):
-        return [str(x) for x in (STATION, "--conf", self.config, *words)]
+    def ask(self, operation, **members):
+        body = json.dumps(members).encode()
+        return self.server.ask("POST", f"{PATH}/{operation}", body,
+                               {"Content-Type": "application/json"}, **self.credentials)
 
-    def keep(self, text):
-        with open(self.log, "a", encoding="utf-8") as log:
-            log.write(text)
+    def good(self, operation, **members):
+        answer = self.ask(operation, **members)
+        if answer.status != 200:
+            raise AssertionError(f"{operation}: {answer}")
+        return json.loads(answer.body)
 
-    def run(self, *words, ids=(), fds=(), **env):
-        """To its end; returns the exit code. What it said is in self.said."""
-        done = subprocess.run(self.command(*words), capture_output=True, text=True,
-                              input="".join(f"{x}\n" for x in ids), pass_fds=fds,
-                              env={**self.env, **env}, timeout=PATIENCE)
-        self.said, self.out = done.stdout + done.stderr, done.stdout
-        self.keep(self.said)
-        return done.returncode
 
-    def manifest(self, job, **values):
-        """As somebody would write it by hand, or change it after job fetch."""
-        self.jobs.mkdir(mode=0o700, exist_ok=True)
-        path = self.jobs / f"{job}.yaml"
-        path.write_text(yaml({"job": job, **values}) if not path.exists() else
-                        path.read_text() + yaml(values))
+class Unit:
+    """A device on a station: a key, and its certificate when it has one."""
+
+    def __init__(self, server, name, key=None):
+        self.server, self.name = server, name
+        folder = server.site.folder
+        self.key, self.der = (key, key.csr(f"/CN={name}")) if key else \
+            Key.with_csr(folder, f"unit-{name}-{len(list(folder.glob('unit-*')))}", f"/CN={name}")
+        self.certificate = None
+
+    def enroll(self, station, label="factory"):
+        answer = station.enroll(self.der, label)
+        if answer.status == 200:
+            self.certificate = answer.pem()
+        return answer
+
+    def path(self):
+        path = self.key.path.with_suffix(".pem")
+        path.write_text(self.certificate)
         return path
 
-    def journal(self, job):
-        """The records, in order."""
-        path = self.jobs / f"{job}.journal"
-        return [json.loads(line.split(" ", 1)[1]) for line in path.read_text().splitlines()]
+    def sign(self, challenge, name=None):
+        """Over a challenge, as docs/stations.md has it; base64."""
+        der = openssl("x509", "-in", self.path(), "-outform", "DER")
+        octets = (b"touchmark unit 1\0" + (name or self.name).encode() + b"\0"
+                  + hashlib.sha256(der).digest() + base64.b64decode(challenge))
+        made = openssl("dgst", "-sha256", "-sign", self.key.path, stdin=octets)
+        return base64.b64encode(made).decode()
 
-    def results(self, job):
-        """What the journal says at last of each unit."""
-        found = {}
-        for record in self.journal(job)[1:]:
-            unit = found.setdefault(record["unit"], {"result": "begun"})
-            if record["mark"] in ("failed", "scrapped"):
-                unit["result"] = record["mark"]
-            elif record["step"] == "report" and record["mark"] == "done":
-                unit["result"] = "passed"
-            elif record["step"] == "enroll" and record["mark"] == "done":
-                unit.setdefault("certificates", []).append(record["fingerprint"])
-        return found
+    def pass_through(self, station, job):
+        """All that a station does after the certificate is there."""
+        challenge = station.good("challenge", job=job, device=self.name)["challenge"]
+        station.good("verify", job=job, device=self.name, profile="factory", challenge=challenge,
+                     signature=self.sign(challenge))
+        return station.good("report", job=job, device=self.name, result="passed", reason="",
+                            locked=True, seconds={"keygen": 0.5, "csr": 1})
 
 
-class Line:
-    """A run of a job: somebody puts units on the station, scans them and reads what it says."""
+class Jobs:
+    """What an operator does on the administration socket."""
 
-    def __init__(self, station, *words, **env):
-        self.station = station
-        self.process = subprocess.Popen(station.command("job", *words), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, env={**station.env, **env})
-        self.said = []
+    def __init__(self, server):
+        self.server = server
 
-    def scan(self, unit):
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(f"{unit}\n")
-            self.process.stdin.flush()
+    def open(self, text, ids=None):
+        path = self.server.site.folder / "job.yaml"
+        path.write_text(text)
+        return self.server.touchmark("job", "open", path, *(["--ids", ids] if ids else []))[-1]
 
-    def line(self):
-        """The next line about a unit; None at the end."""
-        for text in self.process.stdout:
-            self.station.keep(text)
-            self.said.append(text.rstrip("\n"))
-            if not text.startswith("{"):
-                return text.rstrip("\n")
-        return None
-
-    def unit(self, unit, *faults):
-        """Puts it on the station, scans it and returns what is said of it."""
-        self.station.dut.plug(unit, *faults)
-        self.scan(unit)
-        return self.line()
-
-    def end(self):
-        """No more units; returns the exit code."""
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        while self.line() is not None:
-            pass
-        self.process.stdout.close()
-        return self.process.wait(PATIENCE)
-
-    def kill(self):
-        self.process.kill()
-        return self.end()
-
-    def text(self):
-        return "\n".join(self.said)
+    def show(self, name):
+        return self.server.touchmark("job", "show", name)[-1]

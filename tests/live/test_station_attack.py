@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What somebody gets who has stolen a station's key: at most the rest of its open batch, and nothing
+of use in the field. The numbers are printed."""
+
+import json
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import Case, Key, main, until
+from stations import Jobs, Station, Unit, add_profiles, job_text
+
+QUOTA = 10
+
+
+class Attacks(Case):
+    gains = []  # (attack, tried, certificates, what else)
+
+    @classmethod
+    def prepare(cls, site):
+        add_profiles(site)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.jobs = Jobs(cls.server)
+
+    @classmethod
+    def tearDownClass(cls):
+        print("\nWith a stolen station key:", file=sys.stderr)
+        for attack, tried, got, words in cls.gains:
+            print(f"  {attack}: {got} certificates of {tried} tries{words}", file=sys.stderr)
+        super().tearDownClass()
+
+    def gained(self, attack, answers, most, words=""):
+        got = sum(a.status == 200 for a in answers)
+        self.gains.append((attack, len(answers), got, words))
+        self.assertLessEqual(got, most, attack)
+        return got
+
+    def bench(self, letter, **more):
+        """A station of its own with an open job: (station, job's name, ID of a number)."""
+        station = Station(self.server, f"ST-{letter}")
+        job = f"job-{letter}"
+
+        def name(n):
+            return f"{letter}{n:05}"
+        self.jobs.open(job_text(job, [station.name], name(1), name(200), **{"quota": QUOTA, **more}))
+        return station, job, name
+
+    def status(self, job):
+        return self.jobs.show(job)["status"]
+
+    def issued(self, job):
+        return int(self.jobs.show(job)["issued"]["factory"].split()[0])
+
+    def test_without_a_job(self):
+        station = Station(self.server, "ST-0")
+        answers = [Unit(self.server, f"Z{n:05}").enroll(station) for n in range(3)]
+        self.gained("no open job", answers, 0)
+        self.assertIn("no job of station ST-0", answers[0].text)
+        leaf = [x for x in self.server.leaves() if x["event"] == "refused"][-1]
+        self.assertEqual(leaf["station"], "ST-0")
+
+    def test_ids_outside_the_grant(self):
+        station, job, name = self.bench("A")
+        ids = ["B00001", "A00000", "A00201", "A0001", "A000011", "a00001", "A0000x"]
+        answers = [Unit(self.server, x).enroll(station) for x in ids]
+        self.assertEqual({a.status for a in answers}, {403})
+        while self.status(job) == "open" and len(answers) < 50:
+            answers.append(Unit(self.server, "C00001").enroll(station))
+        self.gained("IDs outside the grant", answers, 0, f"; the job stopped after {len(answers)}")
+        self.assertIn("unknown_ids", self.jobs.show(job)["reason"])
+        late = Unit(self.server, name(1)).enroll(station)
+        self.assertEqual(late.status, 403)
+        self.assertIn("stopped", late.text)
+        self.assertTrue([x for x in self.server.leaves()
+                         if x["event"] == "job-stopped" and x["job"] == job])
+
+    def test_over_quota_by_many_at_once(self):
+        station, job, name = self.bench("B", stop={"errors": 0})
+        with ThreadPoolExecutor(8) as pool:
+            units = list(pool.map(lambda n: Unit(self.server, name(n)), range(1, 101)))
+        with ThreadPoolExecutor(100) as pool:
+            answers = list(pool.map(lambda u: u.enroll(station), units))
+        got = self.gained(f"100 at once at a quota of {QUOTA}", answers, QUOTA)
+        self.assertEqual(got, QUOTA)
+        self.assertEqual({a.status for a in answers}, {200, 403})
+        self.assertEqual(self.issued(job), QUOTA)
+
+    def test_copies(self):
+        station, job, name = self.bench("C")
+        unit = Unit(self.server, name(1))
+        self.assertEqual(unit.enroll(station).status, 200)
+        self.assertEqual(unit.enroll(station).pem(), unit.certificate)  # a retry is none
+        answers = []
+        while self.status(job) == "open" and len(answers) < 50:
+            answers.append(Unit(self.server, name(1)).enroll(station))
+        self.gained("duplicate ID", answers, 0, f"; the job stopped after {len(answers)}")
+        self.assertEqual({a.status for a in answers}, {409})
+        self.assertEqual(self.issued(job), 1)
+
+    def test_one_key_for_many(self):
+        station, job, name = self.bench("D")
+        key = Key(self.site.folder, "shared")
+        first = Unit(self.server, name(1), key).enroll(station)
+        self.assertEqual(first.status, 200)
+        answers = []
+        while self.status(job) == "open" and len(answers) < 50:
+            answers.append(Unit(self.server, name(2 + len(answers)), key).enroll(station))
+        self.gained("the same key for more IDs", answers, 0,
+                    f"; the job stopped after {len(answers)}")
+        self.assertEqual({a.status for a in answers}, {409})
+
+    def test_outside_window_network_and_profile(self):
+        gone = {"from": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
+        cases = {"E": ("outside the window", gone, "factory"),
+                 "F": ("outside the network", {"networks": ["192.0.2.0/24"]}, "factory"),
+                 "G": ("another profile", {}, "idevid")}
+        for letter, (words, more, label) in cases.items():
+            station, _, name = self.bench(letter, **more)
+            answers = [Unit(self.server, name(n)).enroll(station, label) for n in range(1, 4)]
+            self.gained(words, answers, 0)
+            self.assertEqual({a.status for a in answers}, {403})
+            self.check_sentence(answers[0])
+        station, _, name = self.bench("H", networks=["127.0.0.0/8", "2001:db8::/32"])
+        self.assertEqual(Unit(self.server, name(1)).enroll(station).status, 200)
+
+    def test_nobody_works_there(self):
+        station, job, name = self.bench("I", operator=True)
+        made = self.server.touchmark("operator", "add", "ada")[-1]
+        answers = [Unit(self.server, name(n)).enroll(station) for n in range(1, 4)]
+        self.gained("no operator", answers, 0)
+        self.assertEqual({a.status for a in answers}, {401})
+        wrong = [station.ask("login", operator="ada", secret="not this one") for _ in range(4)]
+        self.assertEqual([a.status for a in wrong], [401, 401, 401, 429])
+        self.assertGreaterEqual(int(wrong[-1].headers["Retry-After"]), 1)
+        until("the right one is taken", lambda: station.ask(
+            "login", operator="ada", secret=made["secret"]).status == 200)
+        self.assertEqual(station.good("jobs")["operator"], "ada")
+        unit = Unit(self.server, name(5))
+        self.assertEqual(unit.enroll(station).status, 200)
+        self.assertEqual(self.server.device(name(5))["operator"], "ada")
+        self.server.touchmark("operator", "remove", "ada")
+        self.assertEqual(Unit(self.server, name(6)).enroll(station).status, 401)
+        log = self.server.log.read_text(errors="replace")
+        self.assertNotIn(made["secret"], log + json.dumps(self.server.leaves()))
+
+    def test_replayed_challenge(self):
+        station, job, name = self.bench("J")
+        a, b = Unit(self.server, name(1)), Unit(self.server, name(2))
+        for unit in (a, b):
+            self.assertEqual(unit.enroll(station).status, 200)
+
+        def verify(unit, challenge, signature):
+            return station.ask("verify", job=job, device=unit.name, profile="factory",
+                               challenge=challenge, signature=signature)
+
+        def fresh(unit):
+            return station.good("challenge", job=job, device=unit.name)["challenge"]
+        mine = fresh(a)
+        signature = a.sign(mine)
+        refused = [verify(b, mine, a.sign(mine)), verify(b, mine, b.sign(mine)),
+                   verify(b, fresh(b), a.sign(mine)), verify(a, mine, b.sign(mine, a.name)),
+                   verify(a, mine, signature[:-4] + "AAA=")]
+        self.assertEqual({x.status for x in refused}, {409})
+        passed = {"result": "passed", "reason": "", "locked": True, "seconds": {}}
+        self.assertEqual(station.ask("report", job=job, device=a.name, **passed).status, 409)
+        self.assertEqual(verify(a, mine, signature).status, 200)
+        self.assertEqual(verify(a, mine, signature).status, 200)  # its answer got lost
+        newer = fresh(a)
+        self.assertEqual(verify(a, newer, a.sign(newer)).status, 200)
+        self.assertEqual(verify(a, mine, signature).status, 409)
+        self.gains.append(("replayed challenges", len(refused) + 1, 0, ", and no unit verified"))
+        self.assertEqual(station.good("report", job=job, device=a.name, **passed)["result"], "passed")
+        self.assertEqual(station.ask("report", job=job, device=b.name, **passed).status, 409)
+
+    def test_minted_at_home(self):
+        """IDevIDs up to the quota, and none of them gets an LDevID before the counts agree."""
+        station, job, name = self.bench("K", quota=3)
+        honest, home = Unit(self.server, name(1)), Unit(self.server, name(2))
+        answers = [honest.enroll(station), home.enroll(station)]
+        self.assertEqual({a.status for a in answers}, {200})
+        self.assertEqual(honest.pass_through(station, job)["result"], "passed")
+        own = Key(self.site.folder, "home-ldevid")
+
+        def ldevid(unit):
+            return self.server.enroll("ldevid", own.csr(f"/CN={unit.name}"), cert=unit.path(),
+                                      key=unit.key.path)
+        refused = [ldevid(home), ldevid(honest)]
+        self.gained("an LDevID for what was minted at home", refused, 0)
+        self.assertEqual({a.status for a in refused}, {403})
+        self.assertIn("quarantine until job", refused[0].text)
+        counts = {"passed": 1, "failed": 0, "scrapped": 0}
+        answer = station.ask("close", job=job, **counts)
+        self.assertEqual(answer.status, 409)
+        self.assertIn("1 without a result", answer.text)
+        with self.assertRaisesRegex(AssertionError, "1 without a result"):
+            self.server.touchmark("job", "close", job, "--counts", "1,0,0")
+        station.good("report", job=job, device=home.name, result="scrapped", reason="not on the line",
+                     locked=False, seconds={})
+        self.assertEqual(station.good("close", job=job, passed=1, failed=0, scrapped=1),
+                         {"status": "closed"})
+        until("the job is closed", lambda: self.status(job) == "closed")
+        self.assertEqual(self.server.device(honest.name)["state"], "stocked")
+        self.assertEqual(self.server.device(home.name)["state"], "retired")
+        self.assertEqual(self.server.device(home.name)["certificates"][0]["status"], "revoked")
+        self.gained("the same after the job is closed", [ldevid(home)], 0)
+        self.assertEqual(ldevid(honest).status, 200)
+        self.assertEqual(Unit(self.server, name(3)).enroll(station).status, 403)
+
+    def test_the_rest_of_the_batch(self):
+        """All that it can get: what the job has left, minus nothing."""
+        station, job, name = self.bench("L", quota=4)
+        self.assertEqual(Unit(self.server, name(1)).enroll(station).status, 200)
+        answers = [Unit(self.server, name(n)).enroll(station) for n in range(2, 9)]
+        got = self.gained("the rest of a batch of 4 with 1 used", answers, 3, ", in quarantine")
+        self.assertEqual(got, 3)
+
+    def test_requests_that_are_none(self):
+        station, job, name = self.bench("M")
+        kind = {"Content-Type": "application/json"}
+        path = "/touchmark/v1/station/jobs"
+        ask = self.server.ask
+        self.assertEqual(ask("POST", path, b"{}", kind).status, 401)
+        self.assertEqual(ask("GET", path, **station.credentials).status, 405)
+        self.assertEqual(ask("POST", path, b"{}", **station.credentials).status, 415)
+        self.assertEqual(ask("POST", path + "?x", b"{}", kind, **station.credentials).status, 404)
+        self.assertEqual(ask("POST", path + "x", b"{}", kind, **station.credentials).status, 404)
+        self.assertEqual(ask("POST", path, b" " * 16385, kind, **station.credentials).status, 413)
+        for body in (b"[]", b"{", b'{"a":1}', b'{"job":"x","job":"y"}', b"\xff"):
+            self.assertEqual(ask("POST", path, body, kind, **station.credentials).status, 400, body)
+        for members in ({"job": job}, {"job": job, "device": 1}, {"job": job, "device": "x", "y": 0}):
+            self.assertEqual(station.ask("unit", **members).status, 400, members)
+        self.assertEqual(station.ask("unit", job=job, device=name(1)).status, 404)
+        self.assertEqual(station.ask("unit", job="nothing", device=name(1)).status, 404)
+        other = Station(self.server, "ST-N")
+        self.assertEqual(other.ask("unit", job=job, device=name(1)).status, 403)
+        certificate, key = self.server.enrolled("no-station")
+        self.assertEqual(ask("POST", path, b"{}", kind, cert=certificate, key=key.path).status, 403)
+        [own] = station.good("jobs")["jobs"]
+        self.assertEqual((own["job"], own["first"], own["labels"]),
+                         (job, name(1), [{"label": "factory", "profile": "factory",
+                                          "quota": QUOTA, "used": 0}]))
+
+    def test_zz_a_stop_outlives_a_killed_core(self):
+        station, job, name = self.bench("P")
+        self.assertEqual(station.good("stop", job=job, reason="smoke"), {"status": "stopped"})
+        [core] = self.server.pids("core")
+        os.kill(core, signal.SIGKILL)
+        until("another core", lambda: self.server.pids("core") not in ([], [core]))
+        answers = []
+        until("an answer", lambda: answers.append(Unit(self.server, name(1)).enroll(station))
+              or answers[-1].status != 503)
+        self.assertEqual(answers[-1].status, 403)
+        self.assertIn("stopped: smoke", answers[-1].text)
+        self.server.touchmark("job", "resume", job, "--reason", "no fire")
+        self.assertEqual(Unit(self.server, name(1)).enroll(station).status, 200)
+
+    def test_a_list_of_ids(self):
+        station = Station(self.server, "ST-Q")
+        path = self.site.folder / "ids.txt"
+        ids = [f"Q{n * 7:06}" for n in range(3000)]
+        path.write_text("\n".join(reversed(ids)) + "\n")
+        self.jobs.open(job_text("job-Q", [station.name], None, None, ids=None), path)
+        self.assertEqual(self.jobs.show("job-Q")["ids"].split()[0], "3000")
+        for ident in (ids[0], ids[1500], ids[-1]):
+            self.assertEqual(Unit(self.server, ident).enroll(station).status, 200)
+        for ident in ("Q000001", "Q999999", "P000000"):
+            self.assertEqual(Unit(self.server, ident).enroll(station).status, 403)
+
+
+if __name__ == "__main__":
+    main()
