@@ -2,7 +2,6 @@
 """A factory line against the real server: one unit with the seconds of its steps, and a whole job
 with all that goes wrong on a line. In the end journal, registry and the units' own flash agree."""
 
-import os
 import sys
 
 from floor import DONE, FAILED, WRONG_UNIT, Dut, Line, Station
@@ -109,8 +108,9 @@ class Factory(Case):
         def name(n):
             return f"all-{n:04}"
         self.fetch("all", UNITS)
-        line, failed = Line(self.station, "run", "all"), []
+        line, failed, runs = Line(self.station, "run", "all"), [], set()
         for n in range(1, UNITS + 1):
+            runs.add(line)
             line, said = self.one_of_many(line, "all", n, name)
             if " failed at " in said:
                 failed.append(name(n))
@@ -118,6 +118,11 @@ class Factory(Case):
             else:
                 self.assertRegex(said, rf"^{name(n)} passed in ")
         code = line.end()
+        said = "\n".join(x.text() for x in runs | {line})
+        self.assertGreaterEqual(said.count(" is on the station, not "), UNITS // 20)
+        self.assertGreaterEqual(said.count(" was begun"), UNITS // 20)
+        self.assertGreaterEqual(said.count("the line is gone"), UNITS // 20)
+        self.assertGreater(sum(self.dut.boots(name(n)) > 1 for n in range(1, UNITS, 10)), UNITS // 20)
         print(line.text()[-1200:], file=sys.stderr)
         self.assertIn(code, (FAILED, WRONG_UNIT, DONE))
         self.expect(DONE, "job", "report", "all")
