@@ -89,11 +89,7 @@ static const struct kind KINDS[] = {
     {&store_owner_schema, offsetof(struct samples, owner),
      "5e8cfa0b548c8c795333d2240ed6a0996942db8770d061f66070b966f09a87e9"},
     {&store_leaf_schema, offsetof(struct samples, leaf),
-<<<<<<< HEAD
-     "46bf64c6dc3243a7981dce19bbb4e64e6443dd848d8203d962d7698dcb23f03f"},
-=======
      "223b9090df4fdea97ddd49f2ff6b6f86f91723aab7b2e403b4c9f0ca43b37d4a"},
->>>>>>> six
     {&store_format_schema, offsetof(struct samples, format),
      "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
     {&store_frontier_schema, offsetof(struct samples, frontier),
