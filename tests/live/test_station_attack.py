@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import Case, Key, main, until
+from officers import Officer, OfficersCase
 from stations import Jobs, Station, Unit, add_profiles, job_text
 
 QUOTA = 10
@@ -269,6 +270,71 @@ class Attacks(Case):
             self.assertEqual(Unit(self.server, ident).enroll(station).status, 200)
         for ident in ("Q000001", "Q999999", "P000000"):
             self.assertEqual(Unit(self.server, ident).enroll(station).status, 403)
+
+
+class Agreed(OfficersCase):
+    """Where there are officers, opening a job, changing it and resuming it takes two of them."""
+
+    @classmethod
+    def appoint(cls, site):
+        add_profiles(site)
+        cls.alice = Officer(site, "alice", "daemon", kind="p256")
+        cls.bob = Officer(site, "bob", "bin", kind="ed25519")
+
+    def test_a_jobs_life(self):
+        station = Station(self.server, "ST-1")
+        path = self.site.folder / "job.yaml"
+
+        def propose(quota):
+            path.write_text(job_text("line-4", [station.name], "GW0001", "GW0100", quota))
+            return self.alice.good("job", "open", path)
+
+        def asked(n):
+            return Unit(self.server, f"GW{n:04}").enroll(station)
+        act = propose(2)
+        self.assertEqual(act["kind"], "job-open")
+        for term in ("job: line-4", "ids: GW0001 to GW0100", "quota-1: 2 factory", "terms: 1",
+                     "stations: ST-1", "networks: any", "operator: not required", "rate: any",
+                     "stop: duplicate_ids 5, duplicate_keys 3, unknown_ids 10"):
+            self.assertIn(f"parameter {term}", act["text"])
+        self.assertEqual(asked(1).status, 403)
+        self.alice.sign(act)
+        self.assertEqual(asked(1).status, 403)
+        self.signed_by_second(act)
+        self.assertEqual([asked(n).status for n in (1, 2, 3)], [200, 200, 403])
+        act = propose(3)
+        self.assertEqual(act["kind"], "job-change")
+        other = propose(50)
+        self.signed_by(act, self.alice, self.bob)
+        self.assertEqual([asked(n).status for n in (3, 4)], [200, 403])
+        self.alice.sign(other)  # proposed for terms that are no more
+        self.bob.sign(other)
+        until("it failed", lambda: self.act(self.bob, other["id"])["status"] == "failed")
+        self.assertIn("has changed since", self.act(self.bob, other["id"])["result"])
+        self.server.touchmark("job", "stop", "line-4", "--reason", "odd")  # an operator alone
+        act = self.bob.good("job", "resume", "line-4", "--reason", "seen")
+        self.assertIn("parameter stopped: odd", act["text"])
+        self.assertIn("the role officer; yours is operator", self.refused_to_operator())
+        self.signed_by(act, self.alice, self.bob)
+        job = self.alice.good("job", "show", "line-4")
+        self.assertEqual((job["status"], job["terms"], job["act"]), ("open", "3", act["id"]))
+        leaves = [x for x in self.server.leaves() if x.get("job") == "line-4"
+                  and x["event"].startswith("job-")]
+        self.assertEqual([x["event"] for x in leaves],
+                         ["job-opened", "job-opened", "job-stopped", "job-resumed"])
+        self.assertRegex(leaves[0]["actor"], r"^act:[0-9a-f]{32} alice bob$")
+        act = self.alice.good("job", "revoke", "line-4", "--reason", "keyCompromise")
+        self.signed_by(act, self.alice, self.bob)
+        self.assertEqual(self.act(self.alice, act["id"])["done"], 3)
+
+    def signed_by_second(self, act):
+        self.bob.sign(act)
+        until("the act is done", lambda: self.act(self.bob, act["id"])["status"] == "done")
+
+    def refused_to_operator(self):
+        with self.assertRaises(AssertionError) as caught:
+            self.server.touchmark("job", "resume", "line-4", "--reason", "seen")
+        return str(caught.exception)
 
 
 if __name__ == "__main__":
