@@ -158,7 +158,8 @@ static void a_tail_of_zeros_is_a_torn_one(void **state) {
     journal_close(journal);
 }
 
-/* In all lines but the last one and the LF before it: there a power cut may have done it as well. */
+/* In all lines but the last one and the LF before it: there a power cut may have done it as well.
+ */
 static void any_octet_that_was_changed_is_found(void **state) {
     const struct folder *f = *state;
     static char text[FILE_MAX];
