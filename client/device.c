@@ -290,6 +290,19 @@ static enum tm_err read_checked(const struct tm_device *d, unsigned item,
     return err;
 }
 
+enum tm_err tm_device_credential(const struct tm_device *device, enum tm_slot slot,
+                                 struct tm_exchange *ret) {
+    const struct tm_journal *journal = &device->journal;
+    if (slot == TM_SLOT_NONE || slot >= TM_SLOT_COUNT || !journal->slots[slot].used)
+        return TM_ENOTFOUND;
+    *ret = (struct tm_exchange){.label = "",
+                                .slot = slot,
+                                .key_bank = journal->slots[slot].key_bank,
+                                .chain_bank = journal->slots[slot].chain_bank,
+                                .anchors_bank = journal->anchors_bank};
+    return TM_OK;
+}
+
 enum tm_err tm_device_chain(struct tm_device *device, enum tm_slot slot, struct buf *out) {
     const struct tm_certificate *c = &device->journal.slots[slot];
     if (slot == TM_SLOT_NONE || slot >= TM_SLOT_COUNT || !c->used)

@@ -245,6 +245,13 @@ void tm_device_status(const struct tm_device *device, struct tm_now now, struct 
 /* Appends the chain of a slot. TM_ENOTFOUND; TM_ECORRUPT: not what was stored. */
 MUST_USE enum tm_err tm_device_chain(struct tm_device *device, enum tm_slot slot, struct buf *out);
 
+/* Fills in what an exchange of the application's own with the server shows and trusts: a slot's
+ * certificate and key, and the anchors. The other members are zero. TM_ENOTFOUND: the slot is
+ * empty.
+ */
+MUST_USE enum tm_err tm_device_credential(const struct tm_device *device, enum tm_slot slot,
+                                          struct tm_exchange *ret);
+
 /* Appends the trust anchors and CA certificates that are held, DER one after the other. As
  * tm_device_chain. */
 MUST_USE enum tm_err tm_device_anchors(struct tm_device *device, struct buf *out);

@@ -114,6 +114,9 @@ static enum est_operation est_operation_of(enum tm_operation operation) {
 
 static CURLU *url_of(const struct tm_curl *self, const struct tm_exchange *exchange) {
     char path[PATH_MAX_];
+    if (self->json)
+        return curl_url_set(self->url, CURLUPART_PATH, self->json->path, 0) == CURLUE_OK ? self->url
+                                                                                         : NULL;
     if (exchange->operation == TM_OP_PROBE && self->probe_url)
         return self->probe_url;
     if (exchange->label[0] && !est_label_valid(exchange->label))
@@ -185,6 +188,11 @@ static bool set_connection(struct tm_curl *self, bool fresh) {
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, self) == CURLE_OK;
 }
 
+static void set_type(struct headers *headers, const char *line) {
+    TEXT_SET(headers->type_line, line);
+    add_header(headers, &headers->type, headers->type_line);
+}
+
 /* RFC 8951, 3.1: one line of base64. */
 static enum tm_err write_body(struct tm_curl *self, struct bytes der, struct headers *headers) {
     struct buf body = {(uint8_t *)self->request, sizeof self->request, 0, false};
@@ -193,9 +201,17 @@ static enum tm_err write_body(struct tm_curl *self, struct bytes der, struct hea
     if (err != TM_OK || body.full)
         return TM_ELIMIT;
     self->request_n = body.n;
-    TEXT_SET(headers->type_line, "Content-Type: application/pkcs10");
-    add_header(headers, &headers->type, headers->type_line);
+    set_type(headers, "Content-Type: application/pkcs10");
     return TM_OK;
+}
+
+static bool set_body(const struct tm_curl *self) {
+    struct bytes body = {(const uint8_t *)self->request, self->request_n};
+    if (self->json)
+        body = self->json->body;
+    return body.n == 0 ||
+           (curl_easy_setopt(self->easy, CURLOPT_POSTFIELDS, body.p) == CURLE_OK &&
+            curl_easy_setopt(self->easy, CURLOPT_POSTFIELDSIZE, (long)body.n) == CURLE_OK);
 }
 
 static bool set_request(struct tm_curl *self, CURLU *url, const struct headers *headers) {
@@ -203,16 +219,16 @@ static bool set_request(struct tm_curl *self, CURLU *url, const struct headers *
     bool fresh = self->exchange->operation == TM_OP_CACERTS;
     return set_tls(self) && set_connection(self, fresh) &&
            curl_easy_setopt(easy, CURLOPT_CURLU, url) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers->first) == CURLE_OK &&
-           (self->request_n == 0 ||
-            (curl_easy_setopt(easy, CURLOPT_POSTFIELDS, self->request) == CURLE_OK &&
-             curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)self->request_n) == CURLE_OK));
+           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers->first) == CURLE_OK && set_body(self);
 }
 
 static void perform(struct tm_curl *self, struct headers *headers, struct tm_answer *ret) {
     const struct tm_exchange *exchange = self->exchange;
     CURLU *url = url_of(self, exchange);
-    bool posts = exchange->operation == TM_OP_ENROLL || exchange->operation == TM_OP_REENROLL;
+    bool posts = !self->json &&
+                 (exchange->operation == TM_OP_ENROLL || exchange->operation == TM_OP_REENROLL);
+    if (self->json)
+        set_type(headers, "Content-Type: application/json");
     if (!url || (posts && write_body(self, exchange->body, headers) != TM_OK))
         answer(ret, TM_RESULT_REFUSED, "no EST label, or a request that is too large");
     else if (exchange->secret && authorize(self, headers) != TM_OK)
@@ -238,6 +254,19 @@ static void make_exchange(void *arg, const struct tm_exchange *exchange, struct 
     }
     perform(self, &headers, ret);
     curl_easy_reset(self->easy); /* which keeps the connections */
+}
+
+void tm_curl_post(struct tm_curl *curl, const struct tm_exchange *credential, const char *path,
+                  struct bytes json, struct tm_answer *ret, long *ret_status) {
+    const struct tm_curl_json sent = {path, json};
+    struct tm_exchange exchange = *credential;
+    exchange.operation = TM_OP_ENROLL;
+    exchange.label = "";
+    exchange.secret = exchange.bound = false;
+    curl->json = &sent;
+    make_exchange(curl, &exchange, ret);
+    curl->json = NULL;
+    *ret_status = curl->seen.status;
 }
 
 /* An https URL without credentials in it. */

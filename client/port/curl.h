@@ -44,6 +44,13 @@ MUST_USE enum tm_err tm_curl_open(const struct tm_curl_config *config, struct tm
 void tm_curl_close(struct tm_curl *curl); /* NULL-safe */
 const struct tm_transport *tm_curl_transport(struct tm_curl *curl);
 
+/* Something other than EST that the same server offers, over the same connections: posts one JSON
+ * object to `path` ("/..."), authenticated as `credential` says (tm_device_credential; its other
+ * members do not count). On TM_RESULT_OK the body is the JSON that came back, as text. *ret_status:
+ * the HTTP status, 0 when there was no answer. The object is the caller's to wipe. */
+void tm_curl_post(struct tm_curl *curl, const struct tm_exchange *credential, const char *path,
+                  struct bytes json, struct tm_answer *ret, long *ret_status);
+
 #ifdef __cplusplus
 }
 #endif

@@ -91,6 +91,13 @@ static void take_body(struct tm_curl *self, struct tm_answer *ret) {
     ret->body = buf_bytes(&der);
 }
 
+static void take_json(struct tm_curl *self, struct tm_answer *ret) {
+    if (est_media_type_is(header(self, "Content-Type"), "application/json"))
+        ret->body = (struct bytes){self->text, self->text_n};
+    else
+        refuse(ret, "the answer is not application/json");
+}
+
 /* What the server says to people, or its status. */
 static void take_text(const struct tm_curl *self, long status, struct tm_answer *ret) {
     if (self->text_n > 0 && est_media_type_is(header(self, "Content-Type"), "text/plain"))
@@ -111,6 +118,7 @@ static void answered(struct tm_curl *self, struct tm_answer *ret) {
     enum tm_operation operation = self->exchange->operation;
     long status = 0;
     (void)curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
+    self->seen.status = status;
     ret->result = operation == TM_OP_PROBE ? result_of_probe(status) : result_of_status(status);
     ret->server_wall_ms = date_of(self) * 1000;
     ret->retry_after_s = retry_after(self);
@@ -121,6 +129,8 @@ static void answered(struct tm_curl *self, struct tm_answer *ret) {
     }
     if (ret->result != TM_RESULT_OK)
         take_text(self, status, ret);
+    else if (self->json)
+        take_json(self, ret);
     else if (operation != TM_OP_PROBE)
         take_body(self, ret);
 }

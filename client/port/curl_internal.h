@@ -33,8 +33,15 @@ struct tm_curl_seen {
     int verify_error; /* X509_V_ERR_* of the server's certificate; 0 = none */
     bool unusable;    /* chain or key of the slot are none: it will never be accepted */
     bool moved;       /* bound, but the connection is another one */
+    long status;      /* of HTTP; 0 = there was no answer */
     bool overflow;    /* the body is larger than TM_CURL_TEXT_MAX */
     struct tm_curl_binding binding; /* of the connection in use */
+};
+
+/* What tm_curl_post is to send. */
+struct tm_curl_json {
+    const char *path;
+    struct bytes body;
 };
 
 struct tm_curl {
@@ -45,6 +52,7 @@ struct tm_curl {
     struct tm_curl_identity identity;
     struct tm_curl_binding reported; /* by the last CACERTS answer over `easy` */
     const struct tm_exchange *exchange;
+    const struct tm_curl_json *json; /* NULL: the exchange is one of EST */
     struct tm_curl_seen seen;
     size_t request_n;
     char request[TM_CURL_REQUEST_MAX]; /* body of a POST */

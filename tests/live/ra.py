@@ -130,13 +130,11 @@ class HostileServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = 1 << 16  # headers and body leave together
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.bodies.append(base64.b64decode(body))
-                outer.authorizations.append(self.headers["Authorization"])
-                answer = outer.answer(outer.bodies[-1]) if self.path.endswith("/simpleenroll") \
-                    else (404, {}, b"no such operation")
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                answer = outer.reply(self.path, body, self.headers)
                 if answer is None:
                     self.close_connection = True
                     return
@@ -148,6 +146,8 @@ class HostileServer:
                 self.end_headers()
                 with contextlib.suppress(OSError):
                     self.wfile.write(body)
+
+            do_GET = do_POST
 
             def log_message(self, *_):
                 pass
@@ -166,6 +166,13 @@ class HostileServer:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
         self.port = self.server.server_address[1]
+
+    def reply(self, path, body, headers):
+        if not path.endswith("/simpleenroll"):
+            return 404, {}, b"no such operation"
+        self.bodies.append(base64.b64decode(body))
+        self.authorizations.append(headers["Authorization"])
+        return self.answer(self.bodies[-1])
 
     def stop(self):
         self.server.shutdown()

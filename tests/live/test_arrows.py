@@ -29,6 +29,10 @@ ARROWS = {
     "client/agent": {"base", "pki", "conf", "client", "client/port"},
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
+    "client/station/wire": {"base", "est/wire"},
+    "client/station": {"base", "pki", "est/wire", "conf", "client", "client/port", "client/agent",
+                       "client/station/wire"},
+    "client/dut": {"base", "pki", "client/port", "client/station/wire"},
     "admin": {"base", "ipc", "conf"},
     "auditor": {"base", "audit", "ca", "store"},
     "witness": {"base", "audit"},
@@ -53,8 +57,8 @@ LIBRARIES = {
     r"pb_.*\.h": r"^mqtt/wire/",
     r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port|bench)/",
     r"seccomp\.h": r"^server/",
-    r"openssl/.*": r"^(audit/crypto\.c$|(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/)",
-    r"jansson\.h": r"^(server|admin|auditor|mqtt/bridge|client/(agent|port))/",
+    r"openssl/.*": r"^(audit/crypto\.c$|(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|dut|fleet|station))/)",
+    r"jansson\.h": r"^(server|admin|auditor|mqtt/bridge|client/(agent|dut|port|station))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
