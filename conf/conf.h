@@ -11,6 +11,7 @@
 #include "conf/schema.h"
 
 enum conf_environment { CONF_ENV_DEV, CONF_ENV_TEST, CONF_ENV_PROD };
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_TEXT };
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
 
 struct conf_listen {
@@ -140,6 +141,13 @@ struct conf_status {
     int64_t filter_refresh;   /* 0: no filters */
 };
 
+/* What the processes have counted, over plain HTTP. */
+struct conf_metrics {
+    bool enabled;
+    char *address;
+    uint64_t port; /* 0: the kernel picks, see ready_file */
+};
+
 enum conf_officer_role { CONF_ROLE_AUDITOR, CONF_ROLE_OPERATOR, CONF_ROLE_OFFICER };
 
 /* Somebody who may use the administration socket. */
@@ -183,6 +191,7 @@ struct conf_process {
     bool sandbox;          /* seccomp filters */
     int64_t drain_timeout; /* ms a stopping front may take for what is under way */
     unsigned log_level;
+    unsigned log_format; /* enum conf_log_format */
 };
 
 struct conf {
@@ -197,6 +206,7 @@ struct conf {
     struct conf_core core;
     struct conf_mqtt mqtt;
     struct conf_status status;
+    struct conf_metrics metrics;
     struct conf_list officers; /* struct conf_officer; none: who reaches the socket may do all that
                                   needs no signatures */
     char *issuers_file;        /* what `touchmark keys` writes (conf/managed.h); NULL: none */

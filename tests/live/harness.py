@@ -363,6 +363,7 @@ class Site:
         self.tls = {"key_label": tls_key_label} if tls_key_label else {}
         self.mqtt = {}
         self.status = status or {}
+        self.metrics = {}
         self.issuer_options = issuer or {}
         self.officers = []
         self.tokens = []  # further ones, as mappings of the configuration
@@ -476,6 +477,7 @@ class Site:
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
                                        **self.status})
+        text += section("metrics", self.metrics) if self.metrics else ""
         text += rows("officers", self.officers)
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")
