@@ -49,8 +49,8 @@ enum ipc_admin_verb {
     IPC_ADMIN_RELOAD,      /* touchmarkd reads its configuration again */
     IPC_ADMIN_CLOUD_PROOF, /* issuer, state: the cloud, data: the code that it gave, seconds: as
                               for ACT_PROPOSE; or serial: the ID of the act that it became */
-    IPC_ADMIN_STORE_ACCEPT, /* a store that is older than what was published from it; seconds: as
-                               for ACT_PROPOSE; reason */
+    IPC_ADMIN_STORE_ACCEPT,  /* a store that is older than what was published from it; seconds: as
+                                for ACT_PROPOSE; reason */
     IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: rows to add or to leave as they are */
     IPC_ADMIN_DEVICE_EXPORT, /* tenant, cursor, limit: whole records */
     IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */

@@ -171,9 +171,9 @@ struct core_token_health {
     bool in_use;             /* tickets go to it */
     enum breaker_state breaker;
     size_t waiting;
-    uint64_t failures; /* since this core started */
+    uint64_t failures;                  /* since this core started */
     uint64_t signatures, signatures_ms; /* likewise, and how long they took in all */
-    double mean_ms;    /* of the signatures of the last minute; negative: there were none */
+    double mean_ms; /* of the signatures of the last minute; negative: there were none */
 };
 /* False: no key that is used is there, and no signer runs. */
 bool core_signer_health(const struct core_signer *signer, size_t token,
