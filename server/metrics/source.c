@@ -17,6 +17,8 @@ struct face {
     struct metrics_source *source;
     struct ipc_link *link; /* NULL: none */
     int64_t answered;      /* monotonic ms */
+    uint64_t asked;        /* the last question */
+    struct loop_timer due; /* its answer, when it came too soon after another */
 };
 
 struct metrics_source {
@@ -26,6 +28,14 @@ struct metrics_source {
     size_t next; /* the face whose place the next one takes */
     struct face faces[LINKS_MAX];
 };
+
+static void close_face(struct face *face) {
+    if (!face->link)
+        return;
+    loop_timer_stop(face->source->role->loop, &face->due);
+    ipc_link_close(face->link);
+    face->link = NULL;
+}
 
 enum tm_err metrics_source_new(struct role *role, struct metrics_source **ret_source) {
     struct metrics_source *source = calloc(1, sizeof *source);
@@ -42,7 +52,7 @@ void metrics_source_free(struct metrics_source *source) {
     if (!source)
         return;
     for (size_t i = 0; i < LINKS_MAX; i++)
-        ipc_link_close(source->faces[i].link);
+        close_face(&source->faces[i]);
     if (source->statm >= 0)
         (void)close(source->statm);
     free(source);
@@ -85,24 +95,21 @@ static void send_part(void *arg, const struct ipc_metrics_answer *message) {
         log_warn("numbers not delivered to the metrics face: %s", tm_err_name(err));
 }
 
-static void answer(struct face *face, uint64_t id) {
+static void answer(void *arg) {
+    struct face *face = arg;
     struct metrics_source *source = face->source;
+    face->answered = clock_mono_ms();
     struct metrics_answer *a = calloc(1, sizeof *a);
     if (!a)
         return;
     a->send = send_part;
     a->arg = face;
-    a->message.id = id;
+    a->message.id = face->asked;
     metrics_source_self(source, a);
     if (source->role->measure)
         source->role->measure(source->role, a);
     metrics_end(a);
     free(a);
-}
-
-static void close_face(struct face *face) {
-    ipc_link_close(face->link);
-    face->link = NULL;
 }
 
 static void face_message(void *arg, struct ipc_link *link, struct bytes message, int fd) {
@@ -116,11 +123,9 @@ static void face_message(void *arg, struct ipc_link *link, struct bytes message,
         close_face(face);
         return;
     }
-    int64_t now = clock_mono_ms();
-    if (face->answered && now - face->answered < METRICS_PAUSE_MS)
-        return;
-    face->answered = now;
-    answer(face, ask.id);
+    face->asked = ask.id;
+    if (loop_timer_set(face->source->role->loop, &face->due, face->answered + METRICS_PAUSE_MS))
+        log_error("no memory for a timer");
 }
 
 static void face_closed(void *arg, struct ipc_link *link) {
@@ -133,7 +138,7 @@ static const struct ipc_link_events face_events = {face_message, face_closed};
 void metrics_source_link(struct metrics_source *source, int fd) {
     struct face *face = &source->faces[source->next++ % LINKS_MAX];
     close_face(face);
-    *face = (struct face){.source = source};
+    *face = (struct face){.source = source, .due = {.fn = answer, .arg = face}};
     if (ipc_link_open(source->role->loop, fd, METRICS_MESSAGES_MAX, &face_events, face,
                       &face->link))
         log_error("cannot open the link to the metrics face");

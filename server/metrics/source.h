@@ -2,8 +2,8 @@
 /*
  * The side of the metrics face that every other process has: its links to such faces, over which it
  * is asked for its numbers. What any process can say of itself is answered here; what else a role
- * has counted, role->measure adds. Asked too often it does not answer, so that a face which was
- * taken over cannot keep a core from its work. One thread.
+ * has counted, role->measure adds. Asked too often it answers the last question later, so that a
+ * face which was taken over cannot keep a core from its work. One thread.
  */
 #ifndef TOUCHMARK_SERVER_METRICS_SOURCE_H
 #define TOUCHMARK_SERVER_METRICS_SOURCE_H

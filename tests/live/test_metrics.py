@@ -139,7 +139,8 @@ class Metrics(Case):
         self.assertEqual(scrape.types["touchmark_token_signature_seconds_sum"], "summary")
 
     def test_state(self):
-        until("all is linked", lambda: self.reasons()[0] == 200)
+        until("all is linked, and what was before a reload is gone", lambda: (
+            self.reasons()[0] == 200 and len(self.server.pids("front")) == 2))
         scrape = self.scrape()
         self.assertEqual(scrape.value("ready"), 1)
         self.assertEqual(self.reasons(), (200, ["ready"]))
@@ -229,7 +230,7 @@ class Metrics(Case):
         until("it is back", lambda: self.reasons()[0] == 200)
 
     def test_many_ask(self):
-        """Many at once are not many questions to the core."""
+        """Each gets an answer, of which many share one."""
         found = []
         threads = [threading.Thread(target=lambda: found.append(self.get("/metrics")[0]))
                    for _ in range(30)]

@@ -116,7 +116,6 @@ static void test_text(void **state) {
         "# TYPE touchmark_front_connections gauge\n"
         "touchmark_front_connections{process=\"front-0\"} 3\n"
         "touchmark_front_connections{process=\"front-1\"} 3\n",
-        "touchmark_samples_dropped{process=\"core\"} 0\n"
         "touchmark_samples_dropped{process=\"front-0\"} 0\n",
     };
     char *text = NULL;
