@@ -83,6 +83,10 @@ static const struct {
     [IPC_ADMIN_PENDING_LIST] = {admin_pending_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PENDING_DECIDE] = {admin_pending_decide, CONF_ROLE_OFFICER},
     [IPC_ADMIN_STORE_ACCEPT] = {admin_store_accept, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_CHECKPOINT] = {admin_checkpoint, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_PROVE] = {admin_prove, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_COSIGN] = {admin_cosign, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_AUDIT_EXPORT] = {admin_audit_export, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},
 };
 

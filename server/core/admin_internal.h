@@ -11,6 +11,7 @@
  *   admin_pending.c    requests that wait for an officer
  *   admin_cloud.c      proofs for clouds
  *   admin_profiles.c   profiles
+ *   admin_audit.c      checkpoints, proofs, cosignatures, the audit log as it is hashed
  *   admin_restored.c   accepting a restored store
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -100,6 +101,7 @@ admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
 admin_handler_fn admin_cloud_proof, admin_store_accept;
 admin_handler_fn admin_profiles;
+admin_handler_fn admin_checkpoint, admin_prove, admin_cosign, admin_audit_export;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 
