@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One JSON object per line on standard error. */
+/* Lines on standard error, each a JSON object or text. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -7,21 +7,29 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 /* Logging is the one thing that every function reaches without being handed it, so its
- * settings live for the process; they change only in log_open, before any thread. */
+ * settings live for the process; they change only in log_open and log_use, before any thread. */
 static struct {
     char role[32];
     enum log_level least;
-} settings = {"", LOG_LEVEL_INFO};
+    enum log_format format;
+    bool journal; /* standard error is systemd's journal's */
+} settings = {"", LOG_LEVEL_INFO, LOG_FORMAT_JSON, false};
 
 void log_open(const char *role, enum log_level least) {
     (void)snprintf(settings.role, sizeof settings.role, "%s", role);
     settings.least = least;
+}
+
+void log_use(enum log_format format) {
+    settings.format = format;
+    settings.journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
 static const char *level_name(enum log_level level) {
@@ -52,10 +60,11 @@ static size_t utf8_length(const unsigned char *s) {
     return n;
 }
 
-/* One character of s as it stands in a JSON string; *used octets of s are consumed. */
+/* One character of s as it stands in a JSON string; *used octets of s are consumed. In text quotes
+ * need no escape. */
 static size_t escape_one(const unsigned char *s, char ret[8], size_t *used) {
     *used = 1;
-    if (*s == '"' || *s == '\\') {
+    if ((*s == '"' && settings.format == LOG_FORMAT_JSON) || *s == '\\') {
         ret[0] = '\\';
         ret[1] = (char)*s;
         return 2;
@@ -74,7 +83,7 @@ static size_t escape_one(const unsigned char *s, char ret[8], size_t *used) {
     return n;
 }
 
-/* Appends text as a JSON string's inside while it fits below cap. */
+/* Appends text, escaped, while it fits below cap. */
 static size_t put_escaped(char *line, size_t at, size_t cap, const char *text) {
     const unsigned char *s = (const unsigned char *)text;
     while (*s) {
@@ -90,32 +99,50 @@ static size_t put_escaped(char *line, size_t at, size_t cap, const char *text) {
     return at;
 }
 
-static size_t put_head(char *line, size_t cap, enum log_level level, uint64_t request) {
-    char now[CLOCK_TEXT_MAX];
+static size_t put_json_head(char *line, size_t cap, enum log_level level, const char *now,
+                            const char *request) {
     char req[40] = "";
-    clock_format(clock_wall_ms(), now);
-    if (request)
-        (void)snprintf(req, sizeof req, ",\"req\":\"%016" PRIx64 "\"", request);
+    if (request[0])
+        (void)snprintf(req, sizeof req, ",\"req\":\"%s\"", request);
     return (size_t)snprintf(line, cap,
                             "{\"t\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"pid\":%ld%s,"
                             "\"msg\":\"",
                             now, level_name(level), settings.role, (long)getpid(), req);
 }
 
+/* Syslog's priorities: err, warning, info, debug. */
+static size_t put_text_head(char *line, size_t cap, enum log_level level, const char *now,
+                            const char *request) {
+    static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+    return (size_t)snprintf(
+        line, cap, "%s%s %s %s[%ld]%s%s: ", settings.journal ? priorities[level] : "", now,
+        level_name(level), settings.role, (long)getpid(), request[0] ? " " : "", request);
+}
+
+static size_t put_head(char *line, size_t cap, enum log_level level, uint64_t request) {
+    char now[CLOCK_TEXT_MAX], id[17] = "";
+    clock_format(clock_wall_ms(), now);
+    if (request)
+        (void)snprintf(id, sizeof id, "%016" PRIx64, request);
+    return settings.format == LOG_FORMAT_JSON ? put_json_head(line, cap, level, now, id)
+                                              : put_text_head(line, cap, level, now, id);
+}
+
 void log_line(enum log_level level, uint64_t request, const char *format, ...) {
-    static const char tail[] = "\"}\n";
     if (level > settings.least)
         return;
     int saved_errno = errno;
+    const char *tail = settings.format == LOG_FORMAT_JSON ? "\"}\n" : "\n";
+    size_t tail_n = strlen(tail);
     char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     size_t n = put_head(line, sizeof line, level, request);
-    n = put_escaped(line, n, sizeof line - (sizeof tail - 1), text);
-    memcpy(line + n, tail, sizeof tail - 1);
-    n += sizeof tail - 1;
+    n = put_escaped(line, n, sizeof line - tail_n, text);
+    memcpy(line + n, tail, tail_n);
+    n += tail_n;
     while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
         ;
     errno = saved_errno;

@@ -6,6 +6,10 @@
  *     {"t":"2026-01-02T03:04:05.678Z","level":"info","role":"core","pid":12,
  *      "req":"0f3a...","msg":"..."}
  *
+ * Or, for people, text; with sd-daemon(3)'s "<6>" before it if the journal reads it:
+ *
+ *     2026-01-02T03:04:05.678Z info core[12] 0f3a...: ...
+ *
  * Strings are escaped, lines are cut at LOG_LINE_MAX octets. Never pass a PIN, a
  * private key or an enrollment secret. Thread-safe after log_open.
  */
@@ -21,6 +25,10 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 /* Names this process in every line ("core", "front-0") and sets the least
  * urgent level that is written. Before it: role "", level info. `role` is copied. */
 void log_open(const char *role, enum log_level least);
+
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+/* Before any thread, as log_open. Before it: JSON. */
+void log_use(enum log_format format);
 
 /* request: the request ID that peers and the audit see, 0 when there is none. */
 void log_line(enum log_level level, uint64_t request, const char *format, ...)

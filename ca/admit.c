@@ -67,7 +67,7 @@ static void turn_away(struct ca_service *s, const struct ipc_enroll *m, ca_reply
                              .outcome = IPC_BUSY,
                              .retry_after_s = ca_retry_after_s(IPC_BUSY, m->id, 0),
                              .text = "the server is busy; send the same request again later"};
-    s->counts.outcomes[IPC_BUSY]++;
+    ca_count(s, ca_service_label(s, m->label), m->operation, IPC_BUSY);
     reply(arg, &busy);
 }
 

@@ -153,7 +153,8 @@ void ca_service_refused_leaf(struct ca_service *service, const struct ca_leaf *l
 
 void ca_service_refused(struct ca_service *service, const struct ipc_refused *refused) {
     int64_t now_ms = service->config->now_ms();
-    service->counts.outcomes[refused->outcome]++;
+    ca_count(service, ca_service_label(service, refused->label), refused->operation,
+             (enum ipc_outcome)refused->outcome);
     if (!ca_refusal_admit(service, now_ms))
         return;
     struct ca_leaf leaf = {.event = CA_EVENT_REFUSED,

@@ -18,6 +18,7 @@
  *   keygen.h    the same for one that wants its key made here
  *   refusal.c   refusals and their audit leaves
  *   recover.c   open intents of an earlier process
+ *   counts.c    how many of what
  */
 #ifndef TOUCHMARK_CA_REQUEST_H
 #define TOUCHMARK_CA_REQUEST_H
@@ -128,6 +129,7 @@ struct ca_service {
     struct ca_request **buckets; /* requests that hold their device, by device */
     size_t bucket_mask;
     struct ca_service_counts counts;
+    struct ca_profile_counts *profiles; /* by label, and one more: see counts.c */
     int64_t serials_from_ms;
 
     /* Refusal leaves this second, and those that were only counted. */
@@ -205,6 +207,13 @@ void ca_request_run(struct ca_request *r); /* from the start, again if the devic
 void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *text,
                     struct bytes certificate); /* answers and frees r, for CMC when it is signed */
 void ca_request_free(struct ca_request *r);    /* without an answer */
+
+/* counts.c */
+MUST_USE enum tm_err ca_counts_open(struct ca_service *s);
+/* Of a request that never was one. label NULL: none. */
+void ca_count(struct ca_service *s, const struct ca_label *label, uint8_t operation,
+              enum ipc_outcome outcome);
+void ca_count_end(const struct ca_request *r, enum ipc_outcome outcome);
 
 /* admit.c */
 /* The label of this name, "": the default one. NULL when there is none. */

@@ -67,6 +67,8 @@ enum tm_err ca_service_new(const struct ca_service_config *config, struct ca_sto
         err = ca_challenger_new(&s->challenger);
     if (!err)
         err = open_anchors(s);
+    if (!err)
+        err = ca_counts_open(s);
     if (err) {
         ca_service_free(s);
         return err;
@@ -81,6 +83,7 @@ void ca_service_free(struct ca_service *service) {
     for (size_t i = 0; service->anchors && i < service->config->label_count; i++)
         ca_anchors_free(service->anchors[i]);
     free(service->anchors);
+    free(service->profiles);
     free(service->buckets);
     ca_challenger_free(service->challenger);
     ca_checker_free(service->checker);
@@ -218,7 +221,7 @@ void ca_request_end(struct ca_request *r, enum ipc_outcome outcome, const char *
     struct ca_request *waiting = r->waiting;
     if (outcome == IPC_ISSUED || outcome == IPC_REPEATED)
         ca_grant_went_well(r);
-    r->service->counts.outcomes[outcome]++;
+    ca_count_end(r, outcome);
     leave_device(r);
     answer(r, outcome, text, certificate);
     crash_point("core.replied");
@@ -296,10 +299,6 @@ void ca_service_forget(struct ca_service *service, void *arg) {
             r->reply = NULL;
 }
 
-const struct ca_service_counts *ca_service_counts(const struct ca_service *service) {
-    return &service->counts;
-}
-
 size_t ca_service_active(const struct ca_service *service) {
     return service->active;
 }
@@ -311,7 +310,7 @@ void ca_service_tick(struct ca_service *service) {
             continue;
         log_line(LOG_LEVEL_WARN, r->message.id, "no answer within %lld ms; 503 sent, work goes on",
                  (long long)service->config->request_timeout_ms);
-        service->counts.outcomes[IPC_UNAVAILABLE]++;
+        ca_count(service, r->label, r->message.operation, IPC_UNAVAILABLE);
         answer(r, IPC_UNAVAILABLE, "the signer does not answer; send the same request again later",
                (struct bytes){0});
     }

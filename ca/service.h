@@ -94,12 +94,29 @@ void ca_service_refused_leaf(struct ca_service *service, const struct ca_leaf *l
 /* Records a refusal at the administration socket. */
 void ca_service_refused_admin(struct ca_service *service, const char *actor, const char *text);
 
-/* What became of requests since the start, by outcome, and serials burned. */
+/* What became of requests since the start, by outcome; serials burned; certificates issued to who
+ * showed the one before; and how long those took that were issued, from the request until all was
+ * durable: how many no longer than each bound, and longer than the one before it. */
+#define CA_TIME_BOUNDS 14
+extern const unsigned ca_time_bounds_ms[CA_TIME_BOUNDS]; /* rising */
 struct ca_service_counts {
     uint64_t outcomes[IPC_OUTCOME_LAST + 1];
     uint64_t burned;
+    uint64_t renewed;
+    uint64_t times[CA_TIME_BOUNDS + 1]; /* the last: longer than all */
+    uint64_t times_sum_ms;
 };
 const struct ca_service_counts *ca_service_counts(const struct ca_service *service);
+
+/* The outcomes again, by profile and operation (enum ipc_operation). */
+struct ca_profile_counts {
+    const char *profile; /* "": of no label, or touchmarkd's own */
+    uint64_t outcomes[IPC_OP_LAST + 1][IPC_OUTCOME_LAST + 1];
+};
+/* Calls fn for each profile that a label has, once, and for "". */
+void ca_service_each_profile(const struct ca_service *service,
+                             void (*fn)(void *arg, const struct ca_profile_counts *counts),
+                             void *arg);
 
 /* Requests under way. */
 size_t ca_service_active(const struct ca_service *service);

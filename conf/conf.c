@@ -188,6 +188,9 @@ static enum tm_err check_limits(const struct conf_check *c) {
     if (!conf_is_address(conf->listen.address))
         return CONF_REFUSE(c, "listen.address", "\"%s\" is not an IPv4 or IPv6 address",
                            conf->listen.address);
+    if (!conf_is_address(conf->metrics.address))
+        return CONF_REFUSE(c, "metrics.address", "\"%s\" is not an IPv4 or IPv6 address",
+                           conf->metrics.address);
     if (conf->core.max_map_size < conf->core.map_size)
         return CONF_REFUSE(c, "core.max_map_size", "is less than core.map_size");
     if (conf->listen.reply_timeout <= conf->core.request_timeout)

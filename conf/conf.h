@@ -11,6 +11,7 @@
 #include "conf/schema.h"
 
 enum conf_environment { CONF_ENV_DEV, CONF_ENV_TEST, CONF_ENV_PROD };
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_TEXT };
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
 
 struct conf_listen {
@@ -141,6 +142,13 @@ struct conf_status {
     int64_t filter_refresh;   /* 0: no filters */
 };
 
+/* What the processes have counted, over plain HTTP. */
+struct conf_metrics {
+    bool enabled;
+    char *address;
+    uint64_t port; /* 0: the kernel picks, see ready_file */
+};
+
 #define CONF_ORIGIN_MAX 128 /* octets of a log's name */
 #define CONF_VKEY_MAX 191
 
@@ -204,6 +212,7 @@ struct conf_process {
     bool sandbox;          /* seccomp filters */
     int64_t drain_timeout; /* ms a stopping front may take for what is under way */
     unsigned log_level;
+    unsigned log_format; /* enum conf_log_format */
 };
 
 struct conf {
@@ -218,6 +227,7 @@ struct conf {
     struct conf_core core;
     struct conf_mqtt mqtt;
     struct conf_status status;
+    struct conf_metrics metrics;
     struct conf_audit audit;
     struct conf_list officers; /* struct conf_officer; none: who reaches the socket may do all that
                                   needs no signatures */

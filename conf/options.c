@@ -10,6 +10,7 @@
 
 static const char *const environment_words[] = {"dev", "test", "prod", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const format_words[] = {"json", "text", NULL};
 static const char *const pin_words[] = {"credential:", "fd:", "prompt", NULL};
 
 static const struct conf_row process_rows[] = {
@@ -42,7 +43,14 @@ static const struct conf_row process_rows[] = {
      .offset = offsetof(struct conf_process, log_level),
      .preset = "info",
      .words = level_words,
-     .help = "Least urgent messages that are logged (JSON lines on standard error)."},
+     .help = "Least urgent messages that are logged, as lines on standard error."},
+    {.key = "log_format",
+     .type = CONF_ENUM,
+     .offset = offsetof(struct conf_process, log_format),
+     .preset = "json",
+     .words = format_words,
+     .help = "A line is a JSON object, or text for people; to systemd's journal text begins with "
+             "the priority."},
     {.key = NULL},
 };
 
@@ -406,6 +414,11 @@ const struct conf_row conf_rows[] = {
      .offset = offsetof(struct conf, status),
      .rows = conf_status_rows,
      .help = "CRLs, OCSP and revocation filters."},
+    {.key = "metrics",
+     .type = CONF_GROUP,
+     .offset = offsetof(struct conf, metrics),
+     .rows = conf_metrics_rows,
+     .help = "Numbers for Prometheus, and whether the server is well."},
     {.key = "core",
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, core),

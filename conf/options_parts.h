@@ -5,7 +5,8 @@
 
 #include "conf/conf.h"
 
-extern const struct conf_row conf_mqtt_rows[], conf_status_rows[], conf_officer_rows[],
-    conf_issuer_rows[], conf_tenant_rows[], conf_label_rows[], conf_audit_rows[];
+extern const struct conf_row conf_mqtt_rows[], conf_status_rows[], conf_metrics_rows[],
+    conf_officer_rows[], conf_issuer_rows[], conf_tenant_rows[], conf_label_rows[],
+    conf_audit_rows[];
 
 #endif

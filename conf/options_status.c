@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of the sections `status` and `officers`: see conf/options.c. */
+/* The rows of the sections `status`, `metrics` and `officers`: see conf/options.c. */
 #include "conf/options_parts.h"
 
 static const char *const officer_words[] = {"auditor", "operator", "officer", NULL};
@@ -126,5 +126,28 @@ const struct conf_row conf_status_rows[] = {
      .max = 24ll * 3600 * 1000,
      .help = "How soon after a revocation a filter that names it is published; making one takes "
              "seconds for each million certificates."},
+    {.key = NULL},
+};
+
+const struct conf_row conf_metrics_rows[] = {
+    {.key = "enabled",
+     .type = CONF_BOOL,
+     .offset = offsetof(struct conf_metrics, enabled),
+     .preset = "false",
+     .help = "Serve /metrics, /healthz and /readyz by plain HTTP, to whoever can reach the "
+             "address."},
+    {.key = "address",
+     .type = CONF_STRING,
+     .offset = offsetof(struct conf_metrics, address),
+     .preset = "127.0.0.1",
+     .min = 1,
+     .max = 45,
+     .help = "IPv4 or IPv6 address to listen on; nobody is asked who he is."},
+    {.key = "port",
+     .type = CONF_UINT,
+     .offset = offsetof(struct conf_metrics, port),
+     .preset = "9464",
+     .max = 65535,
+     .help = "TCP port; 0 lets the kernel choose."},
     {.key = NULL},
 };

@@ -150,6 +150,32 @@ static const struct codec_field station_answer_fields[] = {
     CODEC_BLOB(struct ipc_station_answer, json, IPC_STATION_JSON_MAX),
 };
 
+static const struct codec_field metrics_ask_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_metrics_ask, id, 0),
+};
+
+static const struct codec_field sample_fields[] = {
+    CODEC_INT(CODEC_U16, struct ipc_sample, metric, 0),
+    CODEC_INT(CODEC_U8, struct ipc_sample, part, IPC_SAMPLE_PART_LAST),
+    CODEC_STRING(struct ipc_sample, first),
+    CODEC_STRING(struct ipc_sample, second),
+    CODEC_STRING(struct ipc_sample, third),
+    CODEC_INT(CODEC_U64, struct ipc_sample, bits, 0),
+};
+static const struct codec_schema sample_schema = SCHEMA(ipc_sample, 0, sample_fields);
+
+static const struct codec_field reason_fields[] = {
+    CODEC_STRING(struct ipc_reason, text),
+};
+static const struct codec_schema reason_schema = SCHEMA(ipc_reason, 0, reason_fields);
+
+static const struct codec_field metrics_answer_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_metrics_answer, id, 0),
+    CODEC_INT(CODEC_U8, struct ipc_metrics_answer, more, 1),
+    CODEC_LIST(struct ipc_metrics_answer, samples, sample_count, sample_schema),
+    CODEC_LIST(struct ipc_metrics_answer, reasons, reason_count, reason_schema),
+};
+
 static const struct codec_field publish_fields[] = {
     CODEC_INT(CODEC_U8, struct ipc_publish, kind, IPC_PUBLISH_KIND_LAST),
     CODEC_STRING(struct ipc_publish, issuer),
@@ -290,6 +316,10 @@ const struct codec_schema ipc_station_ask_schema =
     SCHEMA(ipc_station_ask, IPC_TYPE_STATION_ASK, station_ask_fields);
 const struct codec_schema ipc_station_answer_schema =
     SCHEMA(ipc_station_answer, IPC_TYPE_STATION_ANSWER, station_answer_fields);
+const struct codec_schema ipc_metrics_ask_schema =
+    SCHEMA(ipc_metrics_ask, IPC_TYPE_METRICS_ASK, metrics_ask_fields);
+const struct codec_schema ipc_metrics_answer_schema =
+    SCHEMA(ipc_metrics_answer, IPC_TYPE_METRICS_ANSWER, metrics_answer_fields);
 const struct codec_schema ipc_publish_schema =
     SCHEMA(ipc_publish, IPC_TYPE_PUBLISH, publish_fields);
 const struct codec_schema ipc_published_schema =

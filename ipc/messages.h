@@ -54,6 +54,8 @@ enum ipc_type {
     IPC_TYPE_TLS_ANSWER = 0x010f,
     IPC_TYPE_STATION_ASK = 0x0110,
     IPC_TYPE_STATION_ANSWER = 0x0111,
+    IPC_TYPE_METRICS_ASK = 0x0112,
+    IPC_TYPE_METRICS_ANSWER = 0x0113,
     IPC_TYPE_TICKET = 0x0201,
     IPC_TYPE_SIGNED = 0x0202,
     IPC_TYPE_KEY = 0x0203,
@@ -281,6 +283,39 @@ struct ipc_station_answer {
     struct bytes json;           /* one object, UTF-8, when done */
 };
 
+/* Metrics face to any role: what have you counted? */
+struct ipc_metrics_ask {
+    uint64_t id; /* rises */
+};
+/* One number; what it is and what its labels are called, says server/metrics/metric.h. */
+enum ipc_sample_part {
+    IPC_SAMPLE_VALUE = 1,
+    IPC_SAMPLE_BUCKET, /* of a histogram, of which the last label is the bucket's upper bound */
+    IPC_SAMPLE_SUM,    /* of a histogram or summary */
+    IPC_SAMPLE_COUNT,
+    IPC_SAMPLE_PART_LAST = IPC_SAMPLE_COUNT,
+};
+struct ipc_sample {
+    uint16_t metric; /* enum metric */
+    uint8_t part;    /* enum ipc_sample_part */
+    char first[IPC_NAME_MAX + 1], second[IPC_NAME_MAX + 1], third[IPC_NAME_MAX + 1]; /* labels */
+    uint64_t bits; /* of the value, as IEEE 754 has a double */
+};
+struct ipc_reason {
+    char text[IPC_TEXT_MAX + 1];
+};
+#define IPC_SAMPLES_MAX 240
+#define IPC_REASONS_MAX 40
+/* Any role to metrics face: the answer to ipc_metrics_ask.id, in one or several messages. */
+struct ipc_metrics_answer {
+    uint64_t id;
+    uint8_t more; /* bool: another message of this answer follows */
+    size_t sample_count;
+    struct ipc_sample samples[IPC_SAMPLES_MAX];
+    size_t reason_count; /* why it cannot do its work now; none: it can */
+    struct ipc_reason reasons[IPC_REASONS_MAX];
+};
+
 /* Core to signer: sign this to-be-signed certificate. IDs rise strictly on one
  * link, so a ticket can be redeemed once. */
 struct ipc_ticket {
@@ -423,7 +458,8 @@ enum ipc_role {
     IPC_ROLE_TLSCERT,  /* short-lived: obtains the server's own TLS certificate */
     IPC_ROLE_STATUS,   /* serves CRLs, OCSP and filters over plain HTTP */
     IPC_ROLE_UPSTREAM, /* asks other CAs, as registration authority */
-    IPC_ROLE_LAST = IPC_ROLE_UPSTREAM,
+    IPC_ROLE_METRICS,  /* serves what the others have counted, over plain HTTP */
+    IPC_ROLE_LAST = IPC_ROLE_METRICS,
 };
 
 struct ipc_control {
@@ -439,6 +475,7 @@ extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refuse
     ipc_signed_schema, ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
     ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema, ipc_upstream_ask_schema,
     ipc_upstream_answer_schema, ipc_tls_ask_schema, ipc_tls_answer_schema, ipc_tls_ticket_schema,
-    ipc_station_ask_schema, ipc_station_answer_schema, ipc_checkpoint_ticket_schema;
+    ipc_station_ask_schema, ipc_station_answer_schema, ipc_metrics_ask_schema,
+    ipc_metrics_answer_schema, ipc_checkpoint_ticket_schema;
 
 #endif

@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
         .options = options,
         .parser = parse,
         .doc = "EST (RFC 7030) enrollment server.\vServes until SIGTERM or SIGINT; SIGHUP reloads "
-               "the configuration. Logs JSON lines to standard error."};
+               "the configuration. Logs lines to standard error."};
     struct arguments arguments = {.conf_path = CONF_DEFAULT_FILE};
     argp_program_version_hook = print_version;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "server/metrics/source.h"
 #include "server/privileges.h"
 #include "server/sandbox.h"
 #include "server/settings.h"
@@ -33,6 +34,7 @@ static const struct role_kind kinds[] = {
     {"tlscert", IPC_ROLE_TLSCERT, false, tlscert_start, tlscert_stop},
     {"status", IPC_ROLE_STATUS, true, status_start, status_stop},
     {"upstream", IPC_ROLE_UPSTREAM, false, upstream_start, upstream_stop},
+    {"metrics", IPC_ROLE_METRICS, true, metrics_start, metrics_stop},
 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 
@@ -87,7 +89,9 @@ void role_fail(struct role *role, int exit_code) {
 }
 
 static void control_linked(struct role *role, const struct ipc_control *control, int fd) {
-    if (fd >= 0 && role->linked)
+    if (fd >= 0 && control->peer == IPC_ROLE_METRICS)
+        metrics_source_link(role->source, fd);
+    else if (fd >= 0 && role->linked)
         role->linked(role, (enum ipc_role)control->peer, control->peer_index, fd);
     else if (fd >= 0)
         (void)close(fd);
@@ -170,10 +174,13 @@ static enum tm_err set_up(struct role *role, const char *conf_path, const char *
         return err;
     role->conf = &conf;
     log_open(name, (enum log_level)conf.process.log_level);
+    log_use((enum log_format)conf.process.log_format);
     err = loop_new(&role->loop);
     if (!err)
         err = ipc_link_open(role->loop, ROLE_FD_CONTROL, CONTROL_QUEUE, &control_events, role,
                             &role->control);
+    if (!err)
+        err = metrics_source_new(role, &role->source);
     return err;
 }
 
@@ -207,6 +214,7 @@ int role_main(const char *spec, const char *conf_path) {
     else
         live(kind, &role);
     ipc_link_close(role.control);
+    metrics_source_free(role.source);
     loop_free(role.loop);
     if (role.conf)
         conf_close(role.conf);

@@ -2,7 +2,7 @@
 /*
  * A role's life inside touchmarkd. The supervisor starts each role by fork and exec of
  * itself with --role; descriptors 3 (control link), 4 (sealed memory file with the configuration
- * text) and, where the role has one, 5 (its listening socket: TCP for fronts and status, the admin
+ * text) and, where the role has one, 5 (its listening socket: TCP for faces, the admin
  * socket for the core), and 6 (for a signer whose pin_file is fd:N, that descriptor) are open. The
  * role sets up, then calls role_ready, then serves the loop.
  *
@@ -22,6 +22,9 @@
 #define ROLE_FD_LISTEN 5
 #define ROLE_FD_PIN 6
 
+struct metrics_source;
+struct metrics_answer;
+
 struct role {
     enum ipc_role kind;
     unsigned index; /* which front; a signer's token (conf_token) */
@@ -39,6 +42,10 @@ struct role {
     void (*drain)(struct role *role);
     /* The reload that this role asked for was refused. NULL: it asks for none. */
     void (*reload_refused)(struct role *role, const char *text);
+    /* Adds what this role has counted (server/metrics/answer.h), from memory and at once. NULL:
+     * nothing but what every process says of itself. */
+    void (*measure)(struct role *role, struct metrics_answer *answer);
+    struct metrics_source *source; /* of role.c: how it is asked for that */
 };
 
 /* Becomes conf->process.user when root; otherwise, and the second time, nothing happens. role_ready
@@ -81,5 +88,7 @@ MUST_USE enum tm_err status_start(struct role *role);
 void status_stop(struct role *role);
 MUST_USE enum tm_err upstream_start(struct role *role);
 void upstream_stop(struct role *role);
+MUST_USE enum tm_err metrics_start(struct role *role);
+void metrics_stop(struct role *role);
 
 #endif

@@ -293,5 +293,6 @@ void store_stats(const struct ca_store *store, struct store_stats *ret) {
     ret->commits = counts.commits;
     ret->batches = counts.batches;
     ret->conflicts = counts.conflicts;
+    ret->full_mono_ms = counts.full_mono_ms;
     store_env_size(&s->env, &ret->map_size, &ret->used);
 }

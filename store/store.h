@@ -64,7 +64,8 @@ struct store_stats {
     uint64_t batches;
     uint64_t conflicts;
     uint64_t map_size;
-    uint64_t used; /* octets */
+    uint64_t used;        /* octets */
+    int64_t full_mono_ms; /* when something was last refused for want of room; 0: never */
 };
 void store_stats(const struct ca_store *store, struct store_stats *ret);
 

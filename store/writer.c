@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 struct store_writer {
@@ -54,14 +55,18 @@ static void wake_loop(const struct store_writer *w) {
 static void publish(struct store_writer *w) {
     (void)pthread_mutex_lock(&w->lock);
     uint64_t durable = 0;
+    bool full = false;
     for (size_t i = 0; i < w->group.count; i++) {
         const struct store_group_item *item = &w->group.items[i];
         *slot(w, w->decided++) = *item;
         durable += item->result == TM_OK;
+        full |= item->result == TM_EFULL;
         w->counts.conflicts += item->result == TM_ECONFLICT;
     }
     w->counts.batches += durable;
     w->counts.commits += durable > 0;
+    if (full)
+        w->counts.full_mono_ms = clock_mono_ms();
     (void)pthread_mutex_unlock(&w->lock);
     wake_loop(w);
 }

@@ -16,6 +16,7 @@ struct store_counts {
     uint64_t commits;
     uint64_t batches; /* durable ones */
     uint64_t conflicts;
+    int64_t full_mono_ms; /* as in store_stats */
 };
 
 /* Starts the thread, which takes `committer` over (also on failure). After each group it adds one

@@ -150,7 +150,7 @@ json_t *admin_json_intent(const struct ca_intent *intent) {
     return object;
 }
 
-static const char *operation_name(uint8_t operation) {
+const char *admin_operation_name(uint8_t operation) {
     static const char *const names[] = {"",        "simpleenroll", "simplereenroll", "serverkeygen",
                                         "fullcmc", "cacerts",      "csrattrs",       "other"};
     return operation < sizeof names / sizeof names[0] ? names[operation] : "";
@@ -181,7 +181,7 @@ json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf) {
     set_text(object, "to", leaf->to_state ? ca_state_name((enum ca_state)leaf->to_state) : "");
     set_text(object, "actor", leaf->actor);
     set_text(object, "origin", origin_name(leaf->origin));
-    set_text(object, "operation", operation_name(leaf->operation));
+    set_text(object, "operation", admin_operation_name(leaf->operation));
     set_text(object, "remote", leaf->remote);
     set_text(object, "site", leaf->site);
     set_text(object, "station", leaf->station);

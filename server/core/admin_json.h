@@ -26,4 +26,7 @@ const char *admin_cert_status_name(enum ca_cert_status status);
 /* RFC 5280, 5.3.1 reason names ("keyCompromise"). TM_ENOTFOUND. */
 MUST_USE enum tm_err admin_reason_find(const char *name, uint8_t *ret);
 
+/* enum ipc_operation as a word; 0: "". Never NULL. */
+const char *admin_operation_name(uint8_t operation);
+
 #endif

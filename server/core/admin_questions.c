@@ -53,7 +53,7 @@ static json_t *tokens_json(const struct core_admin_config *config) {
 static void add_bridge(json_t *object, const struct core_admin_config *config) {
     if (!config->bridge)
         return;
-    bool linked = core_faces_has(config->faces, IPC_ROLE_BRIDGE);
+    bool linked = core_faces_count(config->faces, IPC_ROLE_BRIDGE) > 0;
     (void)json_object_set_new(object, "bridge", json_string(linked ? "linked" : "down"));
     if (config->events)
         (void)json_object_set_new(object, "events_published",

@@ -15,6 +15,7 @@
 #include "server/core/ceilings.h"
 #include "server/core/checkpoint.h"
 #include "server/core/issuers.h"
+#include "server/core/metrics.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
@@ -129,6 +130,23 @@ static bool ask_reload(void *arg) {
 static void reload_refused(struct role *role, const char *text) {
     struct core *core = role->self;
     core_admin_reload_refused(core->admin, text);
+}
+
+static void measure(struct role *role, struct metrics_answer *answer) {
+    const struct core *core = role->self;
+    const struct core_metrics metrics = {.store = core->store,
+                                         .service = core->service,
+                                         .setup = &core->setup,
+                                         .restored = &core->restored,
+                                         .signer = core->signer,
+                                         .upstream = core->upstream,
+                                         .faces = core->faces,
+                                         .events = core->events,
+                                         .publish = core->publish,
+                                         .conf = &role->conf->core,
+                                         .recovered = core->recovered,
+                                         .draining = core->draining};
+    core_metrics_add(&metrics, answer);
 }
 
 /* ---- draining and the tick ---- */
@@ -513,6 +531,7 @@ enum tm_err core_start(struct role *role) {
     role->linked = linked;
     role->drain = drain;
     role->reload_refused = reload_refused;
+    role->measure = measure;
     enum tm_err err = core_setup_load(role->conf, &core->setup);
     if (!err)
         err = open_store(core);

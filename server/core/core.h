@@ -29,6 +29,7 @@
  *   acts.h         acts that take two officers, and who carries them out
  *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
+ *   metrics.h      its numbers, and whether it can do its work
  *   admin.c        the administration socket
  *   admin_json.c   records as JSON, for people and scripts
  */
@@ -187,8 +188,9 @@ struct core_token_health {
     bool in_use;             /* tickets go to it */
     enum breaker_state breaker;
     size_t waiting;
-    uint64_t failures; /* since this core started */
-    double mean_ms;    /* of the signatures of the last minute; negative: there were none */
+    uint64_t failures;                  /* since this core started */
+    uint64_t signatures, signatures_ms; /* likewise, and how long they took in all */
+    double mean_ms; /* of the signatures of the last minute; negative: there were none */
 };
 /* False: no key that is used is there, and no signer runs. */
 bool core_signer_health(const struct core_signer *signer, size_t token,
@@ -251,8 +253,8 @@ MUST_USE enum tm_err core_faces_new(const struct core_faces_config *config,
                                     struct core_faces **ret_faces);
 void core_faces_free(struct core_faces *faces);
 void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned index, int fd);
-/* Is a face of this role there? */
-bool core_faces_has(const struct core_faces *faces, enum ipc_role role);
+/* How many faces of this role are there? */
+size_t core_faces_count(const struct core_faces *faces, enum ipc_role role);
 /* Reads nothing more from any face: draining. */
 void core_faces_pause(struct core_faces *faces);
 

@@ -236,11 +236,11 @@ void core_faces_linked(struct core_faces *faces, enum ipc_role peer, unsigned in
         link_status(faces, face->link);
 }
 
-bool core_faces_has(const struct core_faces *faces, enum ipc_role role) {
-    const struct face *face = faces->first;
-    while (face && face->role != role)
-        face = face->next;
-    return face;
+size_t core_faces_count(const struct core_faces *faces, enum ipc_role role) {
+    size_t n = 0;
+    for (const struct face *face = faces->first; face; face = face->next)
+        n += face->role == role;
+    return n;
 }
 
 void core_faces_pause(struct core_faces *faces) {

@@ -116,6 +116,8 @@ bool core_signer_health(const struct core_signer *s, size_t token, struct core_t
                                       .breaker = l->breaker.state,
                                       .waiting = l->waiting,
                                       .failures = l->failures,
+                                      .signatures = l->signatures,
+                                      .signatures_ms = l->signatures_ms,
                                       .mean_ms = signer_link_mean_ms(l, clock_mono_ms())};
     ret->in_use = standby ? other->breaker.state != BREAKER_CLOSED && signers_in_order(l)
                           : l->breaker.state == BREAKER_CLOSED && ret->ready;

@@ -203,8 +203,11 @@ static bool take_signed(struct signer_link *l, struct bytes message) {
     if (!at)
         return true; /* it was answered by an earlier signer, or given to another */
     struct ca_ticket *ticket = take(l, at);
-    if (answer.status == IPC_SIGN_OK)
+    if (answer.status == IPC_SIGN_OK) {
         count_time(&l->times, l->busy_since, l->busy_since - ticket->sent_ms);
+        l->signatures++;
+        l->signatures_ms += (uint64_t)(l->busy_since - ticket->sent_ms);
+    }
     l->events->answered(l, ticket, (enum ipc_sign_status)answer.status, answer.text,
                         answer.signature);
     return true;

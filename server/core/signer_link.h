@@ -70,6 +70,7 @@ struct signer_link {
     bool missed;       /* that it is not there was said */
     int64_t gone_since; /* monotonic ms; while it is not ready */
     uint64_t failures;
+    uint64_t signatures, signatures_ms; /* since this core started, and how long they took */
     struct signer_times times;
 };
 

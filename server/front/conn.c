@@ -35,6 +35,7 @@ void conn_cut(struct front_conn *conn) {
     struct front_conns *conns = conn->conns;
     if (conn->state == CONN_GONE)
         return;
+    conns->counts.handshake_failures += conn->state == CONN_HANDSHAKE;
     leave_http(conn);
     front_deadline_stop(&conn->deadline);
     loop_remove(TAKE(conn->watch));
@@ -297,6 +298,10 @@ size_t front_conns_count(const struct front_conns *conns) {
     return conns->count;
 }
 
+struct front_conns_counts front_conns_counts(const struct front_conns *conns) {
+    return conns->counts;
+}
+
 static enum tm_err open_conn(struct front_conns *conns, struct front_conn *conn) {
     enum tm_err err = front_tls_stream_new(conns->tls, conn->fd, conn, &conn->tls);
     if (!err)
@@ -318,6 +323,7 @@ void front_conns_add(struct front_conns *conns, int fd, const union front_addres
     conn->in_head = true;
     TAILQ_INSERT_TAIL(&conns->all, conn, entry);
     conns->count++;
+    conns->counts.accepted++;
     front_deadline_start(&conns->handshake, &conn->deadline, conn);
     if (open_conn(conns, conn))
         conn_cut(conn);

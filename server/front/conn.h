@@ -35,6 +35,13 @@ void front_conns_free(struct front_conns *conns);
 
 size_t front_conns_count(const struct front_conns *conns);
 
+/* Since the start. */
+struct front_conns_counts {
+    uint64_t accepted;
+    uint64_t handshake_failures; /* those that were not over in time are among them */
+};
+struct front_conns_counts front_conns_counts(const struct front_conns *conns);
+
 /* A new connection from the listener; takes fd over. */
 void front_conns_add(struct front_conns *conns, int fd, const union front_address *address);
 

@@ -51,6 +51,7 @@ struct front_conns {
     struct front_http *http;
     struct conn_list all, todo, gone;
     size_t count;
+    struct front_conns_counts counts;
     bool stopping; /* whoever is idle is closed */
     struct front_deadline_queue handshake, header, body, response, idle, linger;
     loop_fn *freed;

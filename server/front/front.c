@@ -12,6 +12,7 @@
 #include "server/front/listener.h"
 #include "server/front/quiet.h"
 #include "server/front/tls.h"
+#include "server/metrics/answer.h"
 #include "server/role.h"
 
 /* Per connection: its socket and both ends of the pair to HTTP. */
@@ -109,6 +110,22 @@ static void drain(struct role *role) {
         role_exit(role);
 }
 
+static void measure(struct role *role, struct metrics_answer *answer) {
+    const struct front *front = role->self;
+    const struct front_conns_counts counts = front_conns_counts(front->conns);
+    const struct {
+        enum metric metric;
+        double value;
+    } rows[] = {
+        {METRIC_FRONT_CONNECTIONS, (double)front_conns_count(front->conns)},
+        {METRIC_FRONT_ACCEPTED, (double)counts.accepted},
+        {METRIC_FRONT_HANDSHAKE_FAILURES, (double)counts.handshake_failures},
+        {METRIC_TLS_EXPIRY, (double)front_tls_not_after_ms(front->tls) / 1000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        metrics_add(answer, rows[i].metric, rows[i].value, NULL, NULL, NULL);
+}
+
 static enum tm_err open_parts(struct front *front) {
     struct role *role = front->role;
     struct conf_listen listen = role->conf->listen;
@@ -143,6 +160,7 @@ enum tm_err front_start(struct role *role) {
     }
     role->linked = linked;
     role->drain = drain;
+    role->measure = measure;
     loop_after_round(role->loop, after_round, front);
     return role_ready(role);
 }

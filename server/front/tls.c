@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <time.h>
 
 #include "base/auto.h"
 #include "base/log.h"
@@ -142,6 +143,14 @@ enum tm_err front_tls_open(const struct conf_tls *tls, const struct conf_listen 
         return err;
     *ret_tls = TAKE(server);
     return TM_OK;
+}
+
+int64_t front_tls_not_after_ms(const struct front_tls *tls) {
+    const X509 *certificate = SSL_CTX_get0_certificate(tls->ctx);
+    struct tm tm;
+    if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+        return 0;
+    return (int64_t)timegm(&tm) * 1000;
 }
 
 void front_tls_close(struct front_tls *tls) {

@@ -40,6 +40,9 @@ MUST_USE enum tm_err front_tls_open(const struct conf_tls *tls, const struct con
                                     struct front_tls **ret_tls);
 void front_tls_close(struct front_tls *tls); /* NULL-safe; after its streams */
 
+/* notAfter of the server's certificate, in wall ms; 0: it cannot be read. */
+int64_t front_tls_not_after_ms(const struct front_tls *tls);
+
 /* The answer to `ask`; an empty signature: there will be none, and the handshake fails. */
 void front_tls_signed(struct front_tls *tls, uint64_t id, struct bytes signature);
 /* Whoever was asked is gone: asks his successor for all that was not answered. */

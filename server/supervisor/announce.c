@@ -5,11 +5,11 @@
  *
  *     {"pid": 10, "address": "127.0.0.1", "port": 8443, "core": 11, "signer": 12,
  *      "signers": {"signer": 12, "second": 17}, "fronts": [13, 14], "bridge": 15, "status": 16,
- *      "status_port": 8080, "upstream": 18}
+ *      "status_port": 8080, "upstream": 18, "metrics": 19, "metrics_port": 9464}
  *
  * "signers" are those that are up, by token; "signer" is that of the section `signer`, or 0.
- * Bridge, status face and upstream only where there is one; whether the bridge has found its broker
- * is not said.
+ * Bridge, status face, upstream and metrics face only where there is one; whether the bridge has
+ * found its broker is not said.
  *
  * It is replaced as a whole whenever a process was replaced and all serve again.
  */
@@ -119,7 +119,7 @@ static const char *token_name(const struct supervisor *s, const struct child *si
 static json_t *describe(const struct supervisor *s) {
     AUTO(json_t) fronts = json_array();
     AUTO(json_t) signers = json_object();
-    json_int_t core = 0, signer = 0, bridge = 0, status = 0, upstream = 0;
+    json_int_t core = 0, signer = 0, bridge = 0, status = 0, upstream = 0, metrics = 0;
     for (const struct child *c = s->children; c; c = c->next) {
         if (c->state != CHILD_READY)
             continue;
@@ -135,6 +135,8 @@ static json_t *describe(const struct supervisor *s) {
             status = c->pid;
         else if (c->kind == IPC_ROLE_UPSTREAM && c->generation == s->generation)
             upstream = c->pid;
+        else if (c->kind == IPC_ROLE_METRICS && c->generation == s->generation)
+            metrics = c->pid;
     }
     signer = json_integer_value(json_object_get(signers, s->settings.conf.signer.name));
     json_t *object =
@@ -149,6 +151,10 @@ static json_t *describe(const struct supervisor *s) {
     }
     if (object && upstream)
         (void)json_object_set_new(object, "upstream", json_integer(upstream));
+    if (object && metrics) {
+        (void)json_object_set_new(object, "metrics", json_integer(metrics));
+        (void)json_object_set_new(object, "metrics_port", json_integer(s->sockets.metrics_port));
+    }
     return object;
 }
 

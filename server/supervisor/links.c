@@ -12,6 +12,11 @@ static const enum ipc_role pairs[][2] = {
     {IPC_ROLE_CORE, IPC_ROLE_SIGNER}, {IPC_ROLE_CORE, IPC_ROLE_UPSTREAM},
 };
 
+/* Any process may be asked for its numbers; tlscert lives too short. */
+static bool is_asked(enum ipc_role kind) {
+    return kind != IPC_ROLE_METRICS && kind != IPC_ROLE_TLSCERT;
+}
+
 static bool are_pair(enum ipc_role a, enum ipc_role b) {
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if ((pairs[i][0] == a && pairs[i][1] == b) || (pairs[i][0] == b && pairs[i][1] == a))
@@ -24,6 +29,8 @@ static bool is_one(const struct child *a, const struct child *b, enum ipc_role k
 }
 
 static bool fit(const struct child *a, const struct child *b) {
+    if (is_one(a, b, IPC_ROLE_METRICS))
+        return is_asked(a->kind == IPC_ROLE_METRICS ? b->kind : a->kind);
     if (!are_pair(a->kind, b->kind))
         return false;
     /* A signer refuses for ever what it does not know, so core and signer have to hold the

@@ -166,6 +166,19 @@ static void keep_status(struct supervisor *s) {
     drain_succeeded(s, IPC_ROLE_STATUS, wanted_status(s));
 }
 
+/* ---- the metrics face ---- */
+
+/* It waits for nobody either: it is what tells that others are not there. */
+static unsigned wanted_metrics(const struct supervisor *s) {
+    return s->settings.conf.metrics.enabled ? 1 : 0;
+}
+
+static void keep_metrics(struct supervisor *s) {
+    if (count(s, IPC_ROLE_METRICS, false) < wanted_metrics(s) && may_start(s, IPC_ROLE_METRICS))
+        start(s, IPC_ROLE_METRICS);
+    drain_succeeded(s, IPC_ROLE_METRICS, wanted_metrics(s));
+}
+
 /* ---- other CAs ---- */
 
 static unsigned wanted_upstream(const struct supervisor *s) {
@@ -197,8 +210,8 @@ static void step_down(struct supervisor *s) {
     if (drain_all(s, IPC_ROLE_FRONT) || bridge || certificate || status ||
         drain_all(s, IPC_ROLE_CORE))
         return;
-    bool upstream = drain_all(s, IPC_ROLE_UPSTREAM);
-    if (drain_all(s, IPC_ROLE_SIGNER) || upstream)
+    bool upstream = drain_all(s, IPC_ROLE_UPSTREAM), metrics = drain_all(s, IPC_ROLE_METRICS);
+    if (drain_all(s, IPC_ROLE_SIGNER) || upstream || metrics)
         return;
     loop_stop(s->loop);
 }
@@ -209,6 +222,7 @@ static bool all_up(const struct supervisor *s) {
     return is_up(s, IPC_ROLE_CORE) && tokens_settled(s) &&
            (!wants_bridge(s) || is_up(s, IPC_ROLE_BRIDGE)) &&
            count(s, IPC_ROLE_STATUS, true) >= wanted_status(s) &&
+           count(s, IPC_ROLE_METRICS, true) >= wanted_metrics(s) &&
            count(s, IPC_ROLE_UPSTREAM, true) >= wanted_upstream(s) &&
            count(s, IPC_ROLE_FRONT, true) >= s->settings.workers;
 }
@@ -224,6 +238,7 @@ void plan_step(struct supervisor *s) {
     keep_certificate(s);
     keep_fronts(s);
     keep_status(s);
+    keep_metrics(s);
     keep_upstream(s);
     if (all_up(s)) {
         s->served = true;

@@ -149,6 +149,20 @@ static enum tm_err open_status(const struct conf *conf, const struct conf *old_c
     return duplicate(old->status, &sockets->status);
 }
 
+static enum tm_err open_metrics(const struct conf *conf, const struct conf *old_conf,
+                                const struct sockets *old, struct sockets *sockets) {
+    const struct conf_metrics *metrics = &conf->metrics;
+    if (!metrics->enabled)
+        return TM_OK;
+    bool same = old && old->metrics >= 0 && old_conf->metrics.port == metrics->port &&
+                strcmp(old_conf->metrics.address, metrics->address) == 0;
+    if (!same)
+        return listen_tcp(metrics->address, metrics->port, &sockets->metrics,
+                          &sockets->metrics_port);
+    sockets->metrics_port = old->metrics_port;
+    return duplicate(old->metrics, &sockets->metrics);
+}
+
 static enum tm_err open_admin(const struct conf *conf, const struct sockets *old,
                               struct sockets *sockets) {
     if (old && strcmp(old->admin_path, conf->core.admin_socket) == 0)
@@ -167,6 +181,8 @@ enum tm_err sockets_open(const struct conf *conf, const struct conf *old_conf,
         err = open_tcp(conf, old_conf, old, &sockets);
     if (!err)
         err = open_status(conf, old_conf, old, &sockets);
+    if (!err)
+        err = open_metrics(conf, old_conf, old, &sockets);
     if (err) {
         bool fresh = sockets.admin >= 0 && (!old || strcmp(old->admin_path, sockets.admin_path));
         sockets_close(&sockets, fresh);
@@ -185,6 +201,8 @@ void sockets_close(struct sockets *sockets, bool unlink_admin) {
         (void)close(sockets->admin);
     if (sockets->status >= 0)
         (void)close(sockets->status);
+    if (sockets->metrics >= 0)
+        (void)close(sockets->metrics);
     free(sockets->admin_path);
     *sockets = SOCKETS_NONE;
 }
@@ -197,6 +215,8 @@ int sockets_of(const struct sockets *sockets, enum ipc_role kind) {
         return sockets->admin;
     case IPC_ROLE_STATUS:
         return sockets->status;
+    case IPC_ROLE_METRICS:
+        return sockets->metrics;
     case IPC_ROLE_SUPERVISOR:
     case IPC_ROLE_SIGNER:
     case IPC_ROLE_BRIDGE:

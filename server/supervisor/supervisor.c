@@ -91,6 +91,7 @@ enum tm_err supervisor_reload(struct supervisor *s, char text[IPC_TEXT_MAX + 1])
     s->sockets = sockets;
     s->settings = settings;
     log_open("supervisor", (enum log_level)settings.conf.process.log_level);
+    log_use((enum log_format)settings.conf.process.log_format);
     announce_reloading(s);
     plan_reloaded(s);
     return TM_OK;
@@ -179,6 +180,7 @@ int supervisor_main(const char *conf_path) {
         return ROLE_EXIT_CONFIG;
     }
     log_open("supervisor", (enum log_level)s.settings.conf.process.log_level);
+    log_use((enum log_format)s.settings.conf.process.log_format);
     int code = ROLE_EXIT_CONFIG;
     if (pins_check(&s.settings.conf, error))
         log_error("%s", error);

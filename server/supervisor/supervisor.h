@@ -89,10 +89,12 @@ struct sockets {
     char *admin_path;
     int status;           /* -1: there is no status face */
     unsigned status_port; /* really bound; 0: there is none */
+    int metrics;          /* -1: there is no metrics face */
+    unsigned metrics_port;
 };
 
 /* None. */
-#define SOCKETS_NONE ((struct sockets){.tcp = -1, .admin = -1, .status = -1})
+#define SOCKETS_NONE ((struct sockets){.tcp = -1, .admin = -1, .status = -1, .metrics = -1})
 
 /* Opens what `conf` asks for, except what `old` (NULL-safe) has already: that is duplicated. Logs.
  * TM_EIO, TM_EEXISTS (another process serves the admin socket), TM_ENOMEM. */

@@ -21,20 +21,30 @@ union message {
     struct ipc_control control;
     struct ipc_upstream_ask upstream_ask;
     struct ipc_upstream_answer upstream_answer;
+    struct ipc_metrics_answer metrics_answer;
     struct ipc_admin_request admin_request;
     struct ipc_admin_reply admin_reply;
 };
 
 static const struct codec_schema *const schemas[] = {
-    &ipc_enroll_schema,      &ipc_reply_schema,        &ipc_refused_schema,
-    &ipc_catalog_schema,     &ipc_ticket_schema,       &ipc_signed_schema,
-    &ipc_key_schema,         &ipc_control_schema,      &ipc_admin_request_schema,
-    &ipc_admin_reply_schema, &ipc_upstream_ask_schema, &ipc_upstream_answer_schema,
+    &ipc_enroll_schema,
+    &ipc_reply_schema,
+    &ipc_refused_schema,
+    &ipc_catalog_schema,
+    &ipc_ticket_schema,
+    &ipc_signed_schema,
+    &ipc_key_schema,
+    &ipc_control_schema,
+    &ipc_admin_request_schema,
+    &ipc_admin_reply_schema,
+    &ipc_upstream_ask_schema,
+    &ipc_upstream_answer_schema,
+    &ipc_metrics_answer_schema,
 };
 
 static void check(const struct codec_schema *schema, struct bytes in) {
     static uint8_t room[IPC_MESSAGE_MAX];
-    union message message;
+    static union message message;
     struct buf out = BUF_ON(room);
     if (schema->size > sizeof message)
         abort();

@@ -364,6 +364,7 @@ class Site:
         self.mqtt = {}
         self.audit = {}
         self.status = status or {}
+        self.metrics = {}
         self.issuer_options = issuer or {}
         self.officers = []
         self.tokens = []  # further ones, as mappings of the configuration
@@ -497,6 +498,7 @@ class Site:
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
                                        **self.status})
+        text += section("metrics", self.metrics) if self.metrics else ""
         text += section("audit", {k: json.dumps(v, default=str) for k, v in self.audit.items()}) \
             if self.audit else ""
         text += rows("officers", self.officers)

@@ -268,10 +268,11 @@ static size_t largest(const struct codec_schema *schema) {
 static void test_messages_fit(void **state) {
     (void)state;
     static const struct codec_schema *const all[] = {
-        &ipc_enroll_schema,      &ipc_reply_schema,       &ipc_refused_schema,
-        &ipc_catalog_schema,     &ipc_ticket_schema,      &ipc_signed_schema,
-        &ipc_key_schema,         &ipc_control_schema,     &ipc_admin_request_schema,
-        &ipc_admin_reply_schema, &ipc_station_ask_schema, &ipc_station_answer_schema,
+        &ipc_enroll_schema,      &ipc_reply_schema,          &ipc_refused_schema,
+        &ipc_catalog_schema,     &ipc_ticket_schema,         &ipc_signed_schema,
+        &ipc_key_schema,         &ipc_control_schema,        &ipc_admin_request_schema,
+        &ipc_admin_reply_schema, &ipc_station_ask_schema,    &ipc_station_answer_schema,
+        &ipc_metrics_ask_schema, &ipc_metrics_answer_schema,
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         assert_in_range(3 + largest(all[i]), 4, IPC_MESSAGE_MAX);

@@ -182,6 +182,8 @@ static void refuses_what_does_not_fit(void **state) {
         {"tls:\n", "status: {url: 'http://s:0'}\ntls:\n", ":2: status.url: \"http://s:0\" is"},
         {"tls:\n", "status: {url: 'http://s', address: s}\ntls:\n",
          ":2: status.address: \"s\" is not an IPv4 or IPv6 address"},
+        {"tls:\n", "metrics: {address: s}\ntls:\n",
+         ":2: metrics.address: \"s\" is not an IPv4 or IPv6 address"},
         {"tls:\n", "status: {url: 'http://s', crl_lifetime: 1h}\ntls:\n",
          ": status.crl_lifetime: must be longer than status.crl_refresh"},
         {"tls:\n", "status: {url: 'http://s', crl_delay: 1h}\ntls:\n",

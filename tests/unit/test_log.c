@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,8 +17,8 @@
 #include "base/log.h"
 
 /* Standard error is this pipe while a line is logged. O_DIRECT: one read gives one write. */
-static json_t *logged(enum log_level level, uint64_t request, const char *text) {
-    static char line[2 * LOG_LINE_MAX];
+static ssize_t logged_line(enum log_level level, uint64_t request, const char *text,
+                           char line[2 * LOG_LINE_MAX]) {
     int ends[2], saved = dup(STDERR_FILENO);
     assert_int_equal(pipe2(ends, O_CLOEXEC | O_DIRECT | O_NONBLOCK), 0);
     assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
@@ -26,15 +27,23 @@ static json_t *logged(enum log_level level, uint64_t request, const char *text) 
     int errno_after = errno;
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
     assert_int_equal(errno_after, EXDEV);
-    ssize_t n = read(ends[0], line, sizeof line);
+    ssize_t n = read(ends[0], line, 2 * LOG_LINE_MAX);
     (void)close(ends[0]);
     (void)close(ends[1]);
     (void)close(saved);
     if (n < 0)
-        return NULL;
+        return n;
     assert_in_range(n, 1, LOG_LINE_MAX);
     assert_int_equal(line[n - 1], '\n');
     assert_null(memchr(line, '\n', (size_t)n - 1));
+    return n;
+}
+
+static json_t *logged(enum log_level level, uint64_t request, const char *text) {
+    static char line[2 * LOG_LINE_MAX];
+    ssize_t n = logged_line(level, request, text, line);
+    if (n < 0)
+        return NULL;
     json_t *object = json_loadb(line, (size_t)n, 0, NULL);
     assert_non_null(object);
     return object;
@@ -92,12 +101,42 @@ static void test_long_text_is_cut(void **state) {
     json_decref(logged(LOG_LEVEL_ERROR, 0, text));
 }
 
+/* The line without its time and process. */
+static const char *text_line(enum log_level level, uint64_t request, const char *text) {
+    static char line[2 * LOG_LINE_MAX], wanted[64];
+    ssize_t n = logged_line(level, request, text, line);
+    assert_in_range(n, 1, LOG_LINE_MAX);
+    line[n - 1] = '\0';
+    (void)snprintf(wanted, sizeof wanted, "core[%ld]", (long)getpid());
+    char *at = strstr(line, wanted);
+    assert_non_null(at);
+    return at + strlen(wanted);
+}
+
+static void test_text(void **state) {
+    (void)state;
+    static char line[2 * LOG_LINE_MAX];
+    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+    log_open("core", LOG_LEVEL_INFO);
+    log_use(LOG_FORMAT_TEXT);
+    assert_string_equal(text_line(LOG_LEVEL_WARN, 0xabc, "hello"), " 0000000000000abc: hello");
+    assert_string_equal(text_line(LOG_LEVEL_WARN, 0, "say \"a\\b\"\n<3>forged"),
+                        ": say \"a\\\\b\"\\u000a<3>forged");
+    assert_true(logged_line(LOG_LEVEL_WARN, 0, "hello", line) > 0);
+    assert_memory_equal(line + 24, " warn core[", 11);
+    assert_int_equal(setenv("JOURNAL_STREAM", "1:2", 1), 0);
+    log_use(LOG_FORMAT_TEXT);
+    assert_true(logged_line(LOG_LEVEL_ERROR, 0, "hello", line) > 0);
+    assert_memory_equal(line, "<3>2", 4);
+    log_use(LOG_FORMAT_JSON);
+    json_decref(logged(LOG_LEVEL_ERROR, 0, "hello"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),
-        cmocka_unit_test(test_level),
-        cmocka_unit_test(test_hostile_text),
-        cmocka_unit_test(test_long_text_is_cut),
+        cmocka_unit_test(test_members),      cmocka_unit_test(test_level),
+        cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_long_text_is_cut),
+        cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -463,9 +463,9 @@ static int crashes(const struct opened *o) {
 
 /* ---- tests ---- */
 
-static const enum ipc_role roles[] = {IPC_ROLE_FRONT,   IPC_ROLE_CORE,   IPC_ROLE_SIGNER,
-                                      IPC_ROLE_TLSCERT, IPC_ROLE_BRIDGE, IPC_ROLE_STATUS,
-                                      IPC_ROLE_UPSTREAM};
+static const enum ipc_role roles[] = {IPC_ROLE_FRONT,    IPC_ROLE_CORE,   IPC_ROLE_SIGNER,
+                                      IPC_ROLE_TLSCERT,  IPC_ROLE_BRIDGE, IPC_ROLE_STATUS,
+                                      IPC_ROLE_UPSTREAM, IPC_ROLE_METRICS};
 #define ROLES (sizeof roles / sizeof roles[0])
 
 static void test_every_role_lives(void **state) {
@@ -492,6 +492,7 @@ static void test_roles_do_their_work(void **state) {
     assert_works(IPC_ROLE_UPSTREAM, resolves_names);
     assert_works(IPC_ROLE_UPSTREAM, pairs_sockets);
     assert_works(IPC_ROLE_STATUS, accepts);
+    assert_works(IPC_ROLE_METRICS, accepts);
     assert_works(IPC_ROLE_STATUS, maps_memory_file);
     assert_works(IPC_ROLE_STATUS, replaces_file);
 }
@@ -519,8 +520,8 @@ static void test_nobody_may(void **state) {
 
 static void test_only_those_who_need_it_may(void **state) {
     (void)state;
-    static const enum ipc_role offline[] = {IPC_ROLE_FRONT, IPC_ROLE_CORE, IPC_ROLE_SIGNER,
-                                            IPC_ROLE_TLSCERT, IPC_ROLE_STATUS};
+    static const enum ipc_role offline[] = {IPC_ROLE_FRONT,   IPC_ROLE_CORE,   IPC_ROLE_SIGNER,
+                                            IPC_ROLE_TLSCERT, IPC_ROLE_STATUS, IPC_ROLE_METRICS};
     for (size_t i = 0; i < sizeof offline / sizeof offline[0]; i++) {
         assert_refused(offline[i], makes_socket);
         assert_refused(offline[i], connects);
@@ -528,6 +529,9 @@ static void test_only_those_who_need_it_may(void **state) {
     assert_refused(IPC_ROLE_FRONT, opens_file);
     assert_refused(IPC_ROLE_CORE, opens_file);
     assert_refused(IPC_ROLE_TLSCERT, opens_file);
+    assert_refused(IPC_ROLE_METRICS, opens_file);
+    assert_refused(IPC_ROLE_METRICS, pairs_sockets);
+    assert_refused(IPC_ROLE_METRICS, renames);
     assert_works(IPC_ROLE_SIGNER, opens_file);
     assert_refused(IPC_ROLE_FRONT, renames);
     assert_refused(IPC_ROLE_CORE, renames);
