@@ -63,6 +63,8 @@ enum admin_field_id {
     ADMIN_IDS,
     ADMIN_COUNTS,
     ADMIN_SECRET,
+    ADMIN_LEAF,
+    ADMIN_DIR,
     ADMIN_FIELD_COUNT,
 };
 
@@ -129,6 +131,8 @@ int admin_request(struct admin_call *call);
 /* The same, but its one answer is not printed: the caller owns the object. */
 struct json_t;
 int admin_ask(struct admin_call *call, struct json_t **ret_answer);
+/* The same for a listing: `take` gets each row, which it borrows, and returns EX_OK to go on. */
+int admin_walk(struct admin_call *call, int (*take)(void *arg, struct json_t *row), void *arg);
 /* Proposes an act of this kind and shows it. */
 int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
 /* Profiles. */
@@ -139,6 +143,12 @@ int admin_profile_apply(struct admin_call *call);
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);
 int admin_store_accept(struct admin_call *call);
+/* The audit log: checkpoints, proofs, export, witnesses, its key. */
+int admin_audit_checkpoint(struct admin_call *call);
+int admin_audit_prove(struct admin_call *call);
+int admin_audit_export(struct admin_call *call);
+int admin_audit_witness(struct admin_call *call);
+int admin_audit_key(struct admin_call *call);
 /* Registering an issuer with a cloud. */
 int admin_cloud_proof(struct admin_call *call);
 int admin_cloud_export(struct admin_call *call);

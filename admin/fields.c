@@ -55,6 +55,8 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_COUNTS] = {"counts", 0, "P,F,S", "How many units passed, failed and were scrapped"},
     [ADMIN_SECRET] = {"secret", 0, "FILE",
                       "Read the secret from here (-: standard input) instead of making one"},
+    [ADMIN_LEAF] = {"LEAF", 0, NULL, NULL},
+    [ADMIN_DIR] = {"DIR", 0, NULL, NULL},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
 };
@@ -72,6 +74,7 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_SITE] = {.type = CONF_NAME},
     [ADMIN_VALID] = {.type = CONF_DURATION, .min = 1000, .max = 366ull * 24 * 3600 * 1000},
     [ADMIN_FROM] = {.type = CONF_UINT},
+    [ADMIN_LEAF] = {.type = CONF_UINT},
     [ADMIN_LIMIT] = {.type = CONF_UINT, .min = 1, .max = UINT32_MAX},
     [ADMIN_STATION] = {.type = CONF_NAME},
     [ADMIN_JOB] = {.type = CONF_NAME},
@@ -236,6 +239,7 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         call->code = text;
         return TM_OK;
     case ADMIN_OUT:
+    case ADMIN_DIR:
         call->out = text;
         return TM_OK;
     case ADMIN_PROOF:

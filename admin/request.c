@@ -25,7 +25,9 @@ AUTO_DEFINE(conf_t, conf_close)
 struct exchange {
     struct admin_call *call;
     int fd;
-    json_t *rows;    /* of the page at hand */
+    json_t *rows;                        /* of the page at hand */
+    int (*take)(void *arg, json_t *row); /* takes rows instead of the terminal */
+    void *arg;
     json_t **answer; /* takes the last reply instead of the terminal; NULL: the terminal does */
     uint8_t packet[IPC_MESSAGE_MAX];
 };
@@ -115,7 +117,14 @@ static json_t *parse(struct bytes json) {
     return json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
 }
 
+static int give_row(const struct exchange *x, struct bytes json) {
+    AUTO(json_t) row = parse(json);
+    return row ? x->take(x->arg, row) : lost(TM_EPARSE);
+}
+
 static int print_row(struct exchange *x, struct bytes json) {
+    if (x->take)
+        return give_row(x, json);
     if (x->call->json)
         return print_json(json);
     if (json_array_append_new(x->rows, parse(json)))
@@ -184,31 +193,37 @@ static int ask(struct exchange *x) {
     return code;
 }
 
-static int exchange(struct admin_call *call, json_t **answer) {
+static int exchange(struct exchange *x) {
     struct sockaddr_un address;
-    struct exchange x = {.call = call, .fd = -1, .answer = answer};
-    int code = find_socket(call, &address);
+    int code = find_socket(x->call, &address);
     if (code == EX_OK)
-        code = reach(&address, &x.fd);
+        code = reach(&address, &x->fd);
     if (code != EX_OK)
         return code;
-    x.rows = json_array();
-    code = x.rows ? ask(&x) : lost(TM_ENOMEM);
-    json_decref(x.rows);
-    (void)close(x.fd);
-    bytes_wipe(x.packet, sizeof(x.packet));
+    x->rows = json_array();
+    code = x->rows ? ask(x) : lost(TM_ENOMEM);
+    json_decref(x->rows);
+    (void)close(x->fd);
+    bytes_wipe(x->packet, sizeof(x->packet));
     if (fflush(stdout) && code == EX_OK)
         code = EX_IOERR;
     return code;
 }
 
 int admin_request(struct admin_call *call) {
-    return exchange(call, NULL);
+    struct exchange x = {.call = call, .fd = -1};
+    return exchange(&x);
+}
+
+int admin_walk(struct admin_call *call, int (*take)(void *arg, json_t *row), void *arg) {
+    struct exchange x = {.call = call, .fd = -1, .take = take, .arg = arg};
+    return exchange(&x);
 }
 
 int admin_ask(struct admin_call *call, json_t **ret_answer) {
     json_t *answer = NULL;
-    int code = exchange(call, &answer);
+    struct exchange x = {.call = call, .fd = -1, .answer = &answer};
+    int code = exchange(&x);
     if (code == EX_OK && !answer)
         code = lost(TM_EPARSE);
     if (code == EX_OK)

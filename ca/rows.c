@@ -20,6 +20,9 @@ _Static_assert(offsetof(struct ca_unit, version) == 0, "rows begin with their ve
 _Static_assert(offsetof(struct ca_operator, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_shift, version) == 0, "rows begin with their version");
 
+_Static_assert(offsetof(struct ca_checkpoint, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_cosignature, version) == 0, "rows begin with their version");
+
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
 static enum tm_err put_names(struct buf *out, const char *const *names, size_t count) {
@@ -72,6 +75,8 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_unit *unit = row;
     const struct ca_operator *person = row;
     const struct ca_shift *shift = row;
+    const struct ca_checkpoint *checkpoint = row;
+    const struct ca_cosignature *cosignature = row;
     switch (table) {
     case CA_TABLE_PENDING:
         return put_device(out, pending->tenant, pending->device, pending->profile);
@@ -101,6 +106,10 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_pair(out, person->tenant, person->name);
     case CA_TABLE_SHIFT:
         return put_pair(out, shift->tenant, shift->station);
+    case CA_TABLE_CHECKPOINT:
+        return put_names(out, (const char *const[]){checkpoint->name}, 1);
+    case CA_TABLE_COSIGNATURE:
+        return put_names(out, (const char *const[]){cosignature->witness}, 1);
     }
     return TM_EINVAL;
 }
@@ -135,6 +144,10 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_operator);
     case CA_TABLE_SHIFT:
         return sizeof(struct ca_shift);
+    case CA_TABLE_CHECKPOINT:
+        return sizeof(struct ca_checkpoint);
+    case CA_TABLE_COSIGNATURE:
+        return sizeof(struct ca_cosignature);
     }
     return 0;
 }

@@ -13,21 +13,23 @@
 
 /* Values are stored: never renumber. */
 enum ca_table {
-    CA_TABLE_PENDING = 1, /* struct ca_pending, by tenant, device and profile */
-    CA_TABLE_ACT,         /* struct ca_act, by its ID */
-    CA_TABLE_PROFILE,     /* struct ca_profile_row, by name */
-    CA_TABLE_ISSUER,      /* struct ca_issuer_row, by name */
-    CA_TABLE_PUBLISHED,   /* struct ca_published, by issuer and object */
-    CA_TABLE_KEYGEN,      /* struct ca_keygen, by tenant, device and profile */
-    CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
-    CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
-    CA_TABLE_AGREED,      /* struct ca_agreed, by name */
-    CA_TABLE_JOB = 11,    /* struct ca_job, by tenant and name */
-    CA_TABLE_JOB_IDS,     /* struct ca_job_ids, by tenant, hash and last ID */
-    CA_TABLE_UNIT,        /* struct ca_unit, by tenant, job and device */
-    CA_TABLE_OPERATOR,    /* struct ca_operator, by tenant and name */
-    CA_TABLE_SHIFT,       /* struct ca_shift, by tenant and station */
-    CA_TABLE_LAST = CA_TABLE_SHIFT,
+    CA_TABLE_PENDING = 1,     /* struct ca_pending, by tenant, device and profile */
+    CA_TABLE_ACT,             /* struct ca_act, by its ID */
+    CA_TABLE_PROFILE,         /* struct ca_profile_row, by name */
+    CA_TABLE_ISSUER,          /* struct ca_issuer_row, by name */
+    CA_TABLE_PUBLISHED,       /* struct ca_published, by issuer and object */
+    CA_TABLE_KEYGEN,          /* struct ca_keygen, by tenant, device and profile */
+    CA_TABLE_ASK,             /* struct ca_ask_row, by tenant, device and profile */
+    CA_TABLE_FOREIGN,         /* struct ca_foreign_row, by fingerprint */
+    CA_TABLE_AGREED,          /* struct ca_agreed, by name */
+    CA_TABLE_JOB = 11,        /* struct ca_job, by tenant and name */
+    CA_TABLE_JOB_IDS,         /* struct ca_job_ids, by tenant, hash and last ID */
+    CA_TABLE_UNIT,            /* struct ca_unit, by tenant, job and device */
+    CA_TABLE_OPERATOR,        /* struct ca_operator, by tenant and name */
+    CA_TABLE_SHIFT,           /* struct ca_shift, by tenant and station */
+    CA_TABLE_CHECKPOINT = 16, /* struct ca_checkpoint, by name */
+    CA_TABLE_COSIGNATURE,     /* struct ca_cosignature, by witness */
+    CA_TABLE_LAST = CA_TABLE_COSIGNATURE,
 };
 
 #define CA_ROW_KEY_MAX 240      /* octets */
@@ -184,6 +186,33 @@ struct ca_agreed {
     struct bytes value;                /* ASCII */
     int64_t since_ms;
     uint8_t act[CA_ACT_ID_SIZE]; /* zero: there were no officers' keys, or it was the first */
+};
+
+/* A tree of the audit log that was shown to others. */
+#define CA_CHECKPOINT_SIGNED "signed"     /* the newest that was signed */
+#define CA_CHECKPOINT_COSIGNED "cosigned" /* the newest that a witness cosigned, too */
+#define CA_CHECKPOINT_ACCEPTED                                                                     \
+    "accepted" /* up to its size, officers have accepted that what was shown differs */
+#define CA_CHECKPOINT_NOTE_MAX 8192
+struct ca_checkpoint {
+    uint64_t version;
+    char name[IPC_NAME_MAX + 1];
+    uint64_t size; /* leaves */
+    uint8_t root[CA_HASH_SIZE];
+    int64_t time_ms;
+    struct bytes note; /* signed note (c2sp.org/tlog-checkpoint); of one accepted, empty */
+};
+
+/* The newest cosignature of a witness. */
+#define CA_WITNESS_NAME_MAX 128
+#define CA_COSIGNATURE_MAX 512
+struct ca_cosignature {
+    uint64_t version;
+    char witness[CA_WITNESS_NAME_MAX + 1];
+    uint64_t size; /* leaves of the tree that it saw */
+    uint8_t root[CA_HASH_SIZE];
+    int64_t time_ms;   /* by the witness's clock */
+    struct bytes line; /* of a signed note, with its LF */
 };
 
 /* Appends the key of a row, whose key members are set. TM_ELIMIT, TM_EINVAL (a member is empty). */

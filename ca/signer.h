@@ -22,6 +22,7 @@ enum ca_ticket_kind {
     CA_TICKET_KEYGEN,        /* by the issuer's key */
     CA_TICKET_TLS_HANDSHAKE, /* by the TLS server's key; no issuer */
     CA_TICKET_TLS_REQUEST,   /* likewise */
+    CA_TICKET_CHECKPOINT,    /* by the audit log's key; no issuer */
 };
 
 /* One signature wanted. Only ca_lint makes the lint token, so no unlinted certificate can be
@@ -43,6 +44,7 @@ struct ca_ticket {
     /* OCSP: `content` is a DER ResponseData (RFC 6960, 4.2.1). FILTER: a revocation filter's header
      * (pki/filter.h). CRL: the DER TBSCertList (RFC 5280, 5.1.2), which may have megabytes,
      * stands in a sealed memory file. The signature is over these octets. */
+    /* CHECKPOINT: `content` is the text of a checkpoint of the audit log, and signed as it is. */
     /* TLS_*: `content` as in ipc_tls_ticket; the signature is over these octets. */
     int content_fd; /* CRL only; the caller's */
     /* Called once, never from inside `sign`. signature is valid during the call.

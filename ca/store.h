@@ -122,6 +122,16 @@ struct ca_store_ops {
     enum tm_err (*cursor)(struct ca_store *store, const char *consumer, uint64_t *ret_next);
     enum tm_err (*leaf)(struct ca_store *store, uint64_t sequence, struct ca_leaf *ret);
     enum tm_err (*audit_head)(struct ca_store *store, struct ca_audit_head *ret);
+    /* A leaf as the tree hashes it, appended to `out`. TM_ELIMIT: it does not fit. */
+    enum tm_err (*leaf_octets)(struct ca_store *store, uint64_t sequence, struct buf *out);
+    /* A node of the audit tree: the root of the complete subtree over the leaves [index << level,
+     * (index + 1) << level). Costs one read, at the right edge fewer than 256. */
+    enum tm_err (*audit_node)(struct ca_store *store, unsigned level, uint64_t index,
+                              uint8_t ret[CA_HASH_SIZE]);
+    /* A tile of it (c2sp.org/tlog-tiles): the hashes that a tree of `size` leaves, which there are,
+     * fills of it, appended to `out`. */
+    enum tm_err (*audit_tile)(struct ca_store *store, uint64_t size, unsigned level, uint64_t index,
+                              struct buf *out);
     /* `row`: the table's struct, whose key members are set; the whole is filled. What its BYTES
      * members borrow goes into `memory`, for which CA_ROW_MEMORY_MAX octets are enough; NULL for
      * tables without any. */
@@ -129,6 +139,8 @@ struct ca_store_ops {
 
     /* Pages: the first record whose key is above *cursor, which is moved to it. Cursors
      * start zeroed. TM_ENOTFOUND at the end. */
+    /* The first tenant of a device whose name is above the one in *tenant, "" at first. */
+    enum tm_err (*next_tenant)(struct ca_store *store, char tenant[IPC_NAME_MAX + 1]);
     enum tm_err (*next_device)(struct ca_store *store, const char *tenant,
                                char cursor[IPC_NAME_MAX + 1], struct ca_device *ret);
     enum tm_err (*next_certificate)(struct ca_store *store, struct ca_serial *cursor,

@@ -38,6 +38,8 @@ MUST_USE enum tm_err conf_check_tokens(const struct conf_check *c);
 MUST_USE enum tm_err conf_check_issuer_token(const struct conf *conf,
                                              const struct conf_issuer *issuer,
                                              const char **ret_fault);
+/* check_audit.c: the section `audit`. */
+MUST_USE enum tm_err conf_check_audit(const struct conf_check *c);
 /* check_officers.c: the section `officers`. */
 MUST_USE enum tm_err conf_check_officers(const struct conf_check *c);
 

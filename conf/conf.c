@@ -293,8 +293,9 @@ static enum tm_err check_mqtt(const struct conf_check *c) {
 
 static enum tm_err check_all(const struct conf_check *c) {
     static enum tm_err (*const checks[])(const struct conf_check *) = {
-        check_issuers,  check_tenants, check_labels,      check_tls,         check_limits,
-        check_wrap_key, check_mqtt,    conf_check_tokens, conf_check_status, conf_check_officers};
+        check_issuers,     check_tenants,       check_labels,    check_tls,
+        check_limits,      check_wrap_key,      check_mqtt,      conf_check_tokens,
+        conf_check_status, conf_check_officers, conf_check_audit};
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !err; i++)
         err = checks[i](c);

@@ -141,6 +141,26 @@ struct conf_status {
     int64_t filter_refresh;   /* 0: no filters */
 };
 
+#define CONF_ORIGIN_MAX 128 /* octets of a log's name */
+#define CONF_VKEY_MAX 191
+
+/* Who cosigns checkpoints. */
+struct conf_witness {
+    char *key; /* verifier key, "NAME+ID+BASE64" (c2sp.org/signed-note) */
+    char *url; /* submission prefix; NULL: it is not asked from here */
+};
+
+/* Signed checkpoints of the audit log. */
+struct conf_audit {
+    char *origin;     /* the log's name; NULL: no checkpoints */
+    char *token;      /* name of a conf_signer, which holds no other key */
+    char *key_label;  /* CKA_LABEL of the Ed25519 key on it */
+    char *public_key; /* PEM of its public half: pinned */
+    int64_t interval; /* ms from one checkpoint to the next, when the log grew */
+    char *seen;       /* file with the newest checkpoint that was taken out of here; NULL: none */
+    struct conf_list witnesses; /* struct conf_witness */
+};
+
 enum conf_officer_role { CONF_ROLE_AUDITOR, CONF_ROLE_OPERATOR, CONF_ROLE_OFFICER };
 
 /* Somebody who may use the administration socket. */
@@ -198,6 +218,7 @@ struct conf {
     struct conf_core core;
     struct conf_mqtt mqtt;
     struct conf_status status;
+    struct conf_audit audit;
     struct conf_list officers; /* struct conf_officer; none: who reaches the socket may do all that
                                   needs no signatures */
     char *issuers_file;        /* what `touchmark keys` writes (conf/managed.h); NULL: none */
@@ -223,7 +244,8 @@ size_t conf_token_primary(const struct conf *conf, size_t index);
 /* The N of "fd:N" for its PIN; -1: it comes from elsewhere. Only signers may read it. */
 int conf_pin_fd(const struct conf_signer *token);
 bool conf_pin_prompts(const struct conf_signer *token);
-/* Has an issuer or the TLS server its keys there? If not, nobody needs its signer. */
+/* Has an issuer, the TLS server or the audit log its keys there? If not, nobody needs its signer.
+ */
 bool conf_token_used(const struct conf *conf, size_t index);
 
 /* The word for conf.environment: "dev", "test" or "prod". */

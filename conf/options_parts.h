@@ -6,6 +6,6 @@
 #include "conf/conf.h"
 
 extern const struct conf_row conf_mqtt_rows[], conf_status_rows[], conf_officer_rows[],
-    conf_issuer_rows[], conf_tenant_rows[], conf_label_rows[];
+    conf_issuer_rows[], conf_tenant_rows[], conf_label_rows[], conf_audit_rows[];
 
 #endif

@@ -47,6 +47,8 @@ bool conf_pin_prompts(const struct conf_signer *token) {
 bool conf_token_used(const struct conf *conf, size_t index) {
     const struct conf_issuer *issuers = conf->issuers.items;
     size_t primary = conf_token_primary(conf, index);
+    if (conf->audit.origin && conf_token_named(conf, conf->audit.token) == primary)
+        return true;
     if (conf->tls.key_label && conf_token_named(conf, conf->tls.token) == primary)
         return true;
     for (size_t i = 0; i < conf->issuers.count; i++)

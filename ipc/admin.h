@@ -66,10 +66,12 @@ enum ipc_admin_verb {
     IPC_ADMIN_OPERATOR_PUT,  /* tenant, officer: the name; data: salt and hash; or state: removed;
                                 or state: list, cursor, limit */
     IPC_ADMIN_STATION_LIST,  /* tenant: stations, their jobs, who works there */
-    IPC_ADMIN_CHECKPOINT,    /* the newest signed checkpoint and its cosignatures */
-    IPC_ADMIN_PROVE,         /* cursor: a leaf, or from_ms: an earlier size; a proof */
-    IPC_ADMIN_COSIGN,        /* data: a witness's cosignature */
-    IPC_ADMIN_AUDIT_EXPORT,  /* cursor: first leaf; leaves as the tree hashes them */
+    IPC_ADMIN_CHECKPOINT,    /* the newest signed checkpoint, and the newest cosigned one; all: and
+                                sign one soon */
+    IPC_ADMIN_PROVE,         /* cursor: a leaf; or state: "growth", cursor: an earlier size */
+    IPC_ADMIN_COSIGN,        /* data: a checkpoint with a witness's cosignature */
+    IPC_ADMIN_AUDIT_EXPORT,  /* state: "leaf", cursor: the first; "tile", cursor: size/level/index;
+                                "device", "certificate", "intent", cursor: where to go on */
     IPC_ADMIN_REPORT,        /* the health of certificates */
     IPC_ADMIN_EVENTS,        /* officer: the consumer's name, cursor: first leaf that it has not */
     IPC_ADMIN_VERB_LAST = IPC_ADMIN_EVENTS,

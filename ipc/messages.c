@@ -117,6 +117,11 @@ static const struct codec_field tls_ticket_fields[] = {
     CODEC_BLOB(struct ipc_tls_ticket, content, IPC_TLS_MAX),
 };
 
+static const struct codec_field checkpoint_ticket_fields[] = {
+    CODEC_INT(CODEC_U64, struct ipc_checkpoint_ticket, id, 0),
+    CODEC_BLOB(struct ipc_checkpoint_ticket, content, IPC_CHECKPOINT_MAX),
+};
+
 static const struct codec_field tls_ask_fields[] = {
     CODEC_INT(CODEC_U64, struct ipc_tls_ask, id, 0),
     CODEC_INT(CODEC_U8, struct ipc_tls_ask, kind, IPC_TLS_KIND_LAST),
@@ -275,6 +280,8 @@ const struct codec_schema ipc_keygen_ticket_schema =
     SCHEMA(ipc_keygen_ticket, IPC_TYPE_KEYGEN_TICKET, keygen_ticket_fields);
 const struct codec_schema ipc_tls_ticket_schema =
     SCHEMA(ipc_tls_ticket, IPC_TYPE_TLS_TICKET, tls_ticket_fields);
+const struct codec_schema ipc_checkpoint_ticket_schema =
+    SCHEMA(ipc_checkpoint_ticket, IPC_TYPE_CHECKPOINT_TICKET, checkpoint_ticket_fields);
 const struct codec_schema ipc_tls_ask_schema =
     SCHEMA(ipc_tls_ask, IPC_TYPE_TLS_ASK, tls_ask_fields);
 const struct codec_schema ipc_tls_answer_schema =

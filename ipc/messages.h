@@ -63,6 +63,7 @@ enum ipc_type {
     IPC_TYPE_UPSTREAM_ASK = 0x0207,
     IPC_TYPE_UPSTREAM_ANSWER = 0x0208,
     IPC_TYPE_TLS_TICKET = 0x0209,
+    IPC_TYPE_CHECKPOINT_TICKET = 0x020a,
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
@@ -337,6 +338,16 @@ struct ipc_tls_ticket {
     struct bytes content;
 };
 
+#define IPC_CHECKPOINT_MAX 512 /* octets of a checkpoint's text */
+
+/* Core to signer: sign a checkpoint of the audit log (c2sp.org/tlog-checkpoint) with the key for
+ * that. The signer parses it: its origin must be the configured one, its size never falls, and no
+ * size has two roots. Answered by ipc_signed. IDs are one series with tickets. */
+struct ipc_checkpoint_ticket {
+    uint64_t id;
+    struct bytes content; /* the note's text */
+};
+
 enum ipc_sign_status {
     IPC_SIGN_OK = 1,
     IPC_SIGN_REFUSED, /* the ticket breaks a rule: never try again */
@@ -428,6 +439,6 @@ extern const struct codec_schema ipc_enroll_schema, ipc_reply_schema, ipc_refuse
     ipc_signed_schema, ipc_key_schema, ipc_control_schema, ipc_publish_schema, ipc_published_schema,
     ipc_ocsp_ask_schema, ipc_ocsp_answer_schema, ipc_ocsp_drop_schema, ipc_upstream_ask_schema,
     ipc_upstream_answer_schema, ipc_tls_ask_schema, ipc_tls_answer_schema, ipc_tls_ticket_schema,
-    ipc_station_ask_schema, ipc_station_answer_schema;
+    ipc_station_ask_schema, ipc_station_answer_schema, ipc_checkpoint_ticket_schema;
 
 #endif

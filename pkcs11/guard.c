@@ -34,6 +34,14 @@ bool hsm_window_take(struct hsm_window *window, uint64_t id) {
     return true;
 }
 
+bool hsm_checkpoint_take(struct hsm_checkpoint *last, const struct hsm_checkpoint *tree) {
+    if (tree->size < last->size || (last->size && tree->size == last->size &&
+                                    memcmp(tree->root, last->root, sizeof last->root) != 0))
+        return false;
+    *last = *tree;
+    return true;
+}
+
 bool hsm_ceiling_take(struct hsm_ceiling *ceiling, int64_t now_mono_ms) {
     if (ceiling->max_total && ceiling->total >= ceiling->max_total)
         return false;

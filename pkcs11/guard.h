@@ -48,6 +48,17 @@ struct hsm_numbers {
 bool hsm_numbers_take(struct hsm_numbers *numbers, const uint8_t name[HSM_NAME_SIZE],
                       uint64_t number);
 
+/* The last tree of the audit log whose checkpoint was signed. Zeroed: none was. */
+struct hsm_checkpoint {
+    uint64_t size; /* leaves */
+    uint8_t root[32];
+};
+
+/* True when the tree is larger than the last, or the same: which it then is itself. A log never
+ * takes back what it has shown. Whether it only grew, its witnesses see, and whoever has an older
+ * checkpoint. */
+bool hsm_checkpoint_take(struct hsm_checkpoint *last, const struct hsm_checkpoint *tree);
+
 /* Ceilings: signatures in one period of the monotonic clock, and altogether. 0 = none. */
 struct hsm_ceiling {
     uint64_t max_rate;

@@ -18,6 +18,8 @@ static enum tm_err decode(struct bytes message, struct hsm_order *order) {
         return codec_decode(&ipc_keygen_ticket_schema, message, &order->u.keygen);
     case IPC_TYPE_TLS_TICKET:
         return codec_decode(&ipc_tls_ticket_schema, message, &order->u.tls);
+    case IPC_TYPE_CHECKPOINT_TICKET:
+        return codec_decode(&ipc_checkpoint_ticket_schema, message, &order->u.checkpoint);
     case IPC_TYPE_STATUS_TICKET:
         return codec_decode(&ipc_status_ticket_schema, message, &order->u.status);
     default:
@@ -57,6 +59,8 @@ uint64_t hsm_order_id(const struct hsm_order *order) {
         return order->u.keygen.id;
     case IPC_TYPE_TLS_TICKET:
         return order->u.tls.id;
+    case IPC_TYPE_CHECKPOINT_TICKET:
+        return order->u.checkpoint.id;
     case IPC_TYPE_STATUS_TICKET:
         return order->u.status.id;
     default:
@@ -72,6 +76,8 @@ const char *hsm_order_issuer(const struct hsm_order *order) {
         return order->u.keygen.issuer;
     case IPC_TYPE_TLS_TICKET:
         return "the TLS server";
+    case IPC_TYPE_CHECKPOINT_TICKET:
+        return "the audit log";
     case IPC_TYPE_STATUS_TICKET:
         return order->u.status.issuer;
     default:
@@ -99,6 +105,8 @@ const char *hsm_order_what(const struct hsm_order *order) {
         return "a generated key";
     case IPC_TYPE_TLS_TICKET:
         return order->u.tls.kind == IPC_TLS_REQUEST ? "a request" : "a handshake";
+    case IPC_TYPE_CHECKPOINT_TICKET:
+        return "a checkpoint";
     case IPC_TYPE_STATUS_TICKET:
         return what_status((enum ipc_status_kind)order->u.status.kind);
     default:
@@ -127,6 +135,9 @@ enum tm_err hsm_order_judge(struct hsm_order *order, const struct hsm_rules *rul
         break;
     case IPC_TYPE_TLS_TICKET:
         err = hsm_tls_ticket_check(rules, &order->u.tls, &permit, text);
+        break;
+    case IPC_TYPE_CHECKPOINT_TICKET:
+        err = hsm_checkpoint_ticket_check(rules, &order->u.checkpoint, &permit, text);
         break;
     case IPC_TYPE_CMC_TICKET:
         err = hsm_cmc_ticket_check(rules, &order->u.cmc, now_ms, &permit.issuer, &attributes, text);

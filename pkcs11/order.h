@@ -17,6 +17,7 @@ struct hsm_order {
         struct ipc_keygen_ticket keygen;
         struct ipc_status_ticket status;
         struct ipc_tls_ticket tls;
+        struct ipc_checkpoint_ticket checkpoint;
     } u;
     int fd;            /* that came with it, -1: none */
     struct bytes file; /* mapped from fd while it is judged and signed */

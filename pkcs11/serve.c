@@ -46,6 +46,8 @@ static bool takes_number(struct hsm_signer *signer, const struct hsm_permit *per
     (void)pthread_mutex_lock(&signer->lock);
     bool good =
         !permit->numbered || hsm_numbers_take(&signer->numbers, permit->name, permit->number);
+    if (permit->checkpoint)
+        good = hsm_checkpoint_take(&signer->checkpoint, &permit->tree);
     (void)pthread_mutex_unlock(&signer->lock);
     return good;
 }
@@ -71,21 +73,28 @@ static enum ipc_sign_status say(struct ipc_signed *answer, enum ipc_sign_status 
     return status;
 }
 
+static struct hsm_key *key_for(const struct hsm_signer *signer, const struct hsm_permit *permit) {
+    return permit->tls          ? signer->tls_key
+           : permit->checkpoint ? signer->checkpoint_key
+           : permit->ocsp       ? signer->ocsp_keys[permit->issuer]
+                                : signer->keys[permit->issuer];
+}
+
 /* Fills the answer to a ticket that was not seen before. */
 static enum ipc_sign_status work(struct hsm_worker *worker, struct ipc_signed *answer) {
     struct hsm_signer *signer = worker->signer;
     struct hsm_permit permit;
     if (hsm_order_judge(&worker->order, &signer->rules, clock_wall_ms(), &permit, answer->text))
         return IPC_SIGN_REFUSED;
-    struct hsm_key *key = permit.tls    ? signer->tls_key
-                          : permit.ocsp ? signer->ocsp_keys[permit.issuer]
-                                        : signer->keys[permit.issuer];
+    struct hsm_key *key = key_for(signer, &permit);
     if (!key)
         return say(answer, IPC_SIGN_REFUSED, "the issuer's key is not on the token");
     if (!is_below_ceiling(signer, &permit))
         return say(answer, IPC_SIGN_CEILING, "the signer's ceiling is reached");
     if (!takes_number(signer, &permit))
-        return say(answer, IPC_SIGN_REFUSED, "its number is not above the last that was signed");
+        return say(answer, IPC_SIGN_REFUSED,
+                   permit.checkpoint ? "the log is behind the last checkpoint, or has another root"
+                                     : "its number is not above the last that was signed");
     struct buf signature = BUF_ON(worker->signature);
     if (sign_watched(worker, key, permit.message, &signature))
         return say(answer, IPC_SIGN_FAILED, "the token failed");

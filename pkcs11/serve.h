@@ -34,6 +34,7 @@ struct hsm_signer {
     struct hsm_key **ocsp_keys;       /* by issuer; NULL: it has none */
     struct hsm_ocsp_name *ocsp_names; /* by issuer */
     struct hsm_key *tls_key;          /* NULL: it is not on this token */
+    struct hsm_key *checkpoint_key;   /* likewise */
     const struct ca_issuer **issuers; /* by issuer */
     struct hsm_rules rules;
     struct hsm_worker *workers; /* config.threads of them, worker_count run */
@@ -48,6 +49,7 @@ struct hsm_signer {
     struct hsm_ceiling ceiling;
     struct hsm_ceiling proofs;
     struct hsm_numbers numbers; /* of CRLs and filters */
+    struct hsm_checkpoint checkpoint;
 };
 
 /* Certificates of the kind proof in a day (give or take: of the monotonic clock). With them

@@ -85,7 +85,8 @@ static enum tm_err new_signer(const struct hsm_signer_config *config, hsm_signer
 enum tm_err hsm_signer_open(const struct hsm_signer_config *config, const char *pin,
                             hsm_signer **ret_signer, char text[HSM_TEXT_MAX]) {
     AUTO(hsm_signer) signer = NULL;
-    if (config->threads == 0 || (config->issuer_count == 0 && !config->tls_key_label)) {
+    if (config->threads == 0 ||
+        (config->issuer_count == 0 && !config->tls_key_label && !config->checkpoint_key_label)) {
         (void)snprintf(text, HSM_TEXT_MAX, "a signer needs a thread and a key");
         return TM_EINVAL;
     }

@@ -5,7 +5,8 @@
  * signs tickets, never bytes: the TBS is parsed again here and held against the profile
  * and issuer the signer was started with; of a PKIResponse (CMC) it makes the signed attributes
  * itself; a CRL, an OCSP answer and a filter's header are parsed whole, and numbers only rise. With
- * the TLS server's key it signs what a handshake needs, and requests for that key. It
+ * the TLS server's key it signs what a handshake needs, and requests for that key. With the audit
+ * log's key it signs checkpoints, whose trees only grow. It
  * owns the PIN and the token and nothing else.
  *
  * When a signature takes longer than the watchdog allows, or the token fails, the
@@ -34,7 +35,10 @@ struct hsm_signer_config {
     struct hsm_token_config token;
     const struct hsm_signer_issuer *issuers;
     size_t issuer_count;
-    const char *tls_key_label; /* of the TLS server's key; NULL: it is not on this token */
+    const char *tls_key_label;        /* of the TLS server's key; NULL: it is not on this token */
+    const char *checkpoint_key_label; /* of the audit log's key; NULL: it is not on this token */
+    const char *checkpoint_origin;    /* of that log */
+    const uint8_t *checkpoint_public; /* its pinned Ed25519 public key, 32 octets */
     const struct ca_profile *profiles;
     size_t profile_count;
     unsigned threads;

@@ -109,6 +109,33 @@ static enum tm_err find_tls_key(struct hsm_signer *signer, char text[HSM_TEXT_MA
     return TM_OK;
 }
 
+/* The last 32 octets of its SubjectPublicKeyInfo (RFC 8410, 4). */
+static bool is_pinned(const struct hsm_signer *signer, const struct hsm_key *key) {
+    struct bytes spki = hsm_key_spki(key);
+    return hsm_key_describe(key).type == HSM_KEY_ED25519 && spki.n > 32 &&
+           memcmp(spki.p + spki.n - 32, signer->config.checkpoint_public, 32) == 0;
+}
+
+static enum tm_err find_checkpoint_key(struct hsm_signer *signer, char text[HSM_TEXT_MAX]) {
+    struct hsm_key *key = NULL;
+    char reason[HSM_TEXT_MAX];
+    const char *label = signer->config.checkpoint_key_label;
+    enum tm_err err = label ? hsm_key_find(signer->token, label, &key, reason) : TM_OK;
+    if (err)
+        (void)snprintf(text, HSM_TEXT_MAX, "the audit log's key: %.150s", reason);
+    if (err || !label)
+        return err;
+    if (!is_pinned(signer, key)) {
+        (void)snprintf(text, HSM_TEXT_MAX,
+                       "the audit log's key \"%.64s\" is not the Ed25519 key of audit.public_key",
+                       label);
+        return TM_EDENIED;
+    }
+    signer->checkpoint_key = key;
+    signer->rules.origin = signer->config.checkpoint_origin;
+    return TM_OK;
+}
+
 enum tm_err hsm_signer_find_keys(struct hsm_signer *signer, char text[HSM_TEXT_MAX]) {
     const struct hsm_signer_config *config = &signer->config;
     enum tm_err err = TM_OK;
@@ -125,5 +152,7 @@ enum tm_err hsm_signer_find_keys(struct hsm_signer *signer, char text[HSM_TEXT_M
         if (err)
             err = forgive(&config->issuers[i], err, text);
     }
-    return err ? err : find_tls_key(signer, text);
+    if (!err)
+        err = find_tls_key(signer, text);
+    return err ? err : find_checkpoint_key(signer, text);
 }

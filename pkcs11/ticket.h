@@ -31,6 +31,7 @@ struct hsm_rules {
     size_t profile_count;
     const struct hsm_ocsp_name *ocsp; /* by issuer; NULL: no issuer has an OCSP key */
     struct bytes tls_spki;            /* of the TLS server's key; empty: it is not on this token */
+    const char *origin;               /* of the audit log; NULL: its key is not on this token */
 };
 
 /* Is there an issuer of this name? */
@@ -65,14 +66,23 @@ MUST_USE enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
 /* What a ticket may have signed, and by which key. */
 struct hsm_permit {
     size_t issuer;
-    bool ocsp;            /* by the issuer's OCSP key, not its own */
-    bool tls;             /* by the TLS server's key, which no issuer has */
-    bool proof;           /* a certificate of the kind proof, of which there are few */
-    struct bytes message; /* borrowed from what was checked */
-    bool numbered;        /* only if its number is above those before under its name */
+    bool ocsp;                  /* by the issuer's OCSP key, not its own */
+    bool tls;                   /* by the TLS server's key, which no issuer has */
+    bool proof;                 /* a certificate of the kind proof, of which there are few */
+    bool checkpoint;            /* by the audit log's key, which no issuer has */
+    struct hsm_checkpoint tree; /* of which; only if it is not behind the last */
+    struct bytes message;       /* borrowed from what was checked */
+    bool numbered;              /* only if its number is above those before under its name */
     uint8_t name[HSM_NAME_SIZE];
     uint64_t number;
 };
+
+/* The same for the audit log's key: a checkpoint of that very log without extension lines
+ * (c2sp.org/tlog-checkpoint). */
+MUST_USE enum tm_err hsm_checkpoint_ticket_check(const struct hsm_rules *rules,
+                                                 const struct ipc_checkpoint_ticket *ticket,
+                                                 struct hsm_permit *ret,
+                                                 char text[IPC_TEXT_MAX + 1]);
 
 /* The same for the TLS server's key: the content of a server's CertificateVerify in TLS 1.3 (RFC
  * 8446, 4.4.3), which begins with blanks and so is nothing else, or a CertificationRequestInfo (RFC

@@ -91,6 +91,10 @@ static const char *tls_key_of(const struct signer *signer) {
     return here ? signer->role->conf->tls.key_label : NULL;
 }
 
+static bool has_audit_key(const struct signer *signer) {
+    return signer->setup.audit.on && signer->setup.audit.token == signer->role->index;
+}
+
 static enum tm_err configure(struct signer *signer) {
     const struct conf *conf = signer->role->conf;
     signer->token = conf_token(conf, signer->role->index);
@@ -109,6 +113,9 @@ static enum tm_err configure(struct signer *signer) {
         .issuers = signer->issuers,
         .issuer_count = count,
         .tls_key_label = tls_key_of(signer),
+        .checkpoint_key_label = has_audit_key(signer) ? conf->audit.key_label : NULL,
+        .checkpoint_origin = signer->setup.audit.key.name,
+        .checkpoint_public = signer->setup.audit.key.public_key,
         .profiles = signer->setup.profiles,
         .profile_count = signer->setup.profile_count,
         .threads = (unsigned)signer->token->threads,

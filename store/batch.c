@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/planner.h"
+#include "store/tile.h"
 
 /* ---- planning ---- */
 
@@ -162,6 +163,12 @@ static enum tm_err append(const struct store_writing *w, const struct store_op *
     return store_lmdb_err(rc, "appending a record");
 }
 
+static enum tm_err grow_tree(struct store_writing *w, struct bytes leaf) {
+    const struct store_tiling tiling = {w->env, w->txn, w->hasher};
+    enum tm_err err = store_merkle_append(w->hasher, &w->frontier, leaf);
+    return err ? err : store_tile_grow(&tiling, w->frontier.size);
+}
+
 static enum tm_err apply_op(struct store_writing *w, const struct store_op *op) {
     MDB_dbi db = w->env->dbs[op->db];
     MDB_val key = {op->key.n, (void *)(uintptr_t)op->key.p};
@@ -175,7 +182,7 @@ static enum tm_err apply_op(struct store_writing *w, const struct store_op *op) 
     case STORE_OP_APPEND:
         err = append(w, op, &key, &value);
         if (!err && op->db == STORE_DB_LEAF)
-            err = store_merkle_append(w->hasher, &w->frontier, store_sealed_record(op->value));
+            err = grow_tree(w, store_sealed_record(op->value));
         return err;
     }
     return TM_EINVAL;

@@ -140,6 +140,7 @@ enum tm_err store_check(struct store_reader *reader, void (*report)(void *arg, c
     walk(&c, STORE_DB_TRANSACTION, "transactions", store_check_transaction);
     walk(&c, STORE_DB_LEAF, "audit leaves", store_check_leaf);
     store_check_tree(&c);
+    store_check_tiles(&c);
     walk(&c, STORE_DB_CURSOR, "cursors", store_check_cursor); /* after the leaves were counted */
     store_reader_end(reader);
     return c.faulty ? TM_ECORRUPT : TM_OK;

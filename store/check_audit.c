@@ -45,12 +45,17 @@ void store_check_leaf(struct store_checker *c, struct bytes key, struct bytes va
     struct ca_leaf leaf;
     if (store_unseal(c->reader->hasher, key, value, &store_leaf_schema, &leaf)) {
         store_fault(c, "audit leaf %" PRIu64 ": the record fails its hash", sequence);
+        c->tiles.lost = true;
         return;
     }
     if (leaf.event == CA_EVENT_ISSUED || leaf.event == CA_EVENT_BURNED)
         check_serial_leaf(c, &leaf, sequence);
-    if (store_merkle_append(c->reader->hasher, &c->tree, store_sealed_record(value)))
+    struct store_node node;
+    if (store_merkle_append(c->reader->hasher, &c->tree, store_sealed_record(value)) ||
+        store_merkle_leaf(c->reader->hasher, store_sealed_record(value), &node))
         store_fault(c, "audit leaf %" PRIu64 " cannot be hashed", sequence);
+    else
+        store_check_tile_leaf(c, &node);
 }
 
 void store_check_tree(struct store_checker *c) {

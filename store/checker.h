@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The check's inside, shared by its parts: check.c walks the tables and has what all need;
- * check_device.c, check_audit.c and check_row.c judge what stands in them. Internal to store/.
+ * check_device.c, check_audit.c, check_tile.c and check_row.c judge what stands in them. Internal
+ * to store/.
  */
 #ifndef TOUCHMARK_STORE_CHECKER_H
 #define TOUCHMARK_STORE_CHECKER_H
 
 #include "store/check.h"
+#include "store/tile.h"
+
+/* The newest tile of each level, as the leaves come to them. */
+struct store_tiles {
+    uint64_t counts[STORE_TILE_LEVELS]; /* hashes of the level */
+    struct store_node hashes[STORE_TILE_LEVELS][STORE_TILE_WIDTH];
+    uint64_t wanted; /* complete ones, and those that grow */
+    bool lost;       /* a leaf that fails its hash has none that could be held against a tile */
+};
 
 struct store_checker {
     struct store_reader *reader;
@@ -15,6 +25,7 @@ struct store_checker {
     bool faulty;
     uint64_t next_leaf;         /* the sequence number that must come next */
     struct store_frontier tree; /* recomputed from the leaves */
+    struct store_tiles tiles;
 };
 
 /* Reports one sentence. */
@@ -58,7 +69,10 @@ store_check_fn store_check_device, store_check_certificate, store_check_intent, 
 /* Is a certificate that is revoked among the revoked? */
 void store_check_indexed(struct store_checker *c, const struct ca_certificate *certificate,
                          const char *serial);
+/* One more leaf; a tile that it completes. */
+void store_check_tile_leaf(struct store_checker *c, const struct store_node *leaf);
 /* After the last leaf. */
 void store_check_tree(struct store_checker *c);
+void store_check_tiles(struct store_checker *c);
 
 #endif

@@ -15,7 +15,8 @@
 #define HEADROOM_MOST (64u << 20)
 
 static const char *const DB_NAMES[STORE_DB_COUNT] = {
-    "meta", "device", "cert", "intent", "key", "leaf", "transaction", "cursor", "row", "revoked",
+    "meta",        "device", "cert", "intent",  "key",  "leaf",
+    "transaction", "cursor", "row",  "revoked", "tile",
 };
 
 enum tm_err store_lmdb_err(int rc, const char *what) {

@@ -37,9 +37,11 @@ enum store_db {
     STORE_DB_CURSOR,      /* consumer's name */
     STORE_DB_ROW,         /* table, one octet, and the row's own key (ca/rows.h) */
     STORE_DB_REVOKED,     /* issuer NUL serial: an index of STORE_DB_CERT */
+    STORE_DB_TILE,        /* level, one octet, and index, eight big endian: store/tile.h */
     STORE_DB_COUNT,
     STORE_DB_SINCE_2 = STORE_DB_TRANSACTION, /* these and later ones came with format 2 */
     STORE_DB_SINCE_3 = STORE_DB_ROW,         /* and these with format 3 */
+    STORE_DB_SINCE_4 = STORE_DB_TILE,
 };
 
 /* Keys in STORE_DB_META. */

@@ -9,6 +9,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "store/tile.h"
 
 enum tm_err store_format_put(const struct store_env *env, MDB_txn *txn, struct ca_hasher *hasher,
                              const struct store_format *format) {
@@ -125,6 +126,35 @@ static enum tm_err index_revoked(struct raising *r) {
     return store_lmdb_err(rc, "walking the certificates");
 }
 
+/* Of leaves in the order of their numbers: a hole among them is found when the store is started. */
+static enum tm_err tile_leaves(struct raising *r, MDB_cursor *cursor) {
+    const struct store_tiling tiling = {r->env, r->txn, r->hasher};
+    struct store_node tile[STORE_TILE_WIDTH];
+    uint64_t size = 0;
+    MDB_val k, v;
+    enum tm_err err = TM_OK;
+    int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+    for (; !rc && !err; rc = err ? 0 : mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+        struct bytes leaf = store_sealed_record((struct bytes){v.mv_data, v.mv_size});
+        err = store_merkle_leaf(r->hasher, leaf, &tile[size++ % STORE_TILE_WIDTH]);
+        if (!err && size % STORE_TILE_WIDTH == 0)
+            err = store_tile_put(&tiling, size / STORE_TILE_WIDTH - 1, tile);
+    }
+    if (err || rc == MDB_NOTFOUND)
+        return err;
+    return store_lmdb_err(rc, "walking the audit leaves");
+}
+
+static enum tm_err build_tiles(struct raising *r) {
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(r->txn, r->env->dbs[STORE_DB_LEAF], &cursor);
+    if (rc)
+        return store_lmdb_err(rc, "walking the audit leaves");
+    enum tm_err err = tile_leaves(r, cursor);
+    mdb_cursor_close(cursor);
+    return err;
+}
+
 static enum tm_err raise_now(struct raising *r, const struct store_format *format) {
     r->indexed = r->damaged = 0;
     enum tm_err err =
@@ -134,6 +164,8 @@ static enum tm_err raise_now(struct raising *r, const struct store_format *forma
     err = store_env_complete(r->env, r->txn);
     if (!err)
         err = index_revoked(r);
+    if (!err)
+        err = build_tiles(r);
     if (!err)
         err = store_format_put(r->env, r->txn, r->hasher, format);
     if (err) {

@@ -6,7 +6,7 @@
  *
  * Format 2 added the transactions and the consumers' cursors, and the second version of the
  * device's record. Format 3 added the administrative rows, the index of revoked certificates and
- * the third version of the device's record.
+ * the third version of the device's record. Format 4 added the tiles of the audit tree.
  */
 #ifndef TOUCHMARK_STORE_FORMAT_H
 #define TOUCHMARK_STORE_FORMAT_H
@@ -27,8 +27,9 @@ MUST_USE enum tm_err store_format_check(struct store_reader *reader,
 
 /* Brings a store of an older format to STORE_FORMAT: all of it or nothing, in one transaction,
  * which grows with the number of revoked certificates (about 70 octets each, in memory until the
- * commit; from 512 MiB on LMDB writes pages out before it). A certificate that is damaged is left
- * for the check to name. Before the writer's thread starts. TM_EFULL, TM_EIO, TM_ECRYPTO. */
+ * commit; from 512 MiB on LMDB writes pages out before it) and of audit leaves (about 48 each). A
+ * certificate that is damaged is left for the check to name. Before the writer's thread starts.
+ * TM_EFULL, TM_EIO, TM_ECRYPTO. */
 MUST_USE enum tm_err store_format_raise(struct store_env *env, struct ca_hasher *hasher,
                                         const struct store_format *format);
 

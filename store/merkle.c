@@ -9,10 +9,16 @@
 static const uint8_t LEAF_PREFIX[] = {0x00};
 static const uint8_t NODE_PREFIX[] = {0x01};
 
-static enum tm_err hash_node(struct ca_hasher *hasher, const uint8_t left[CA_HASH_SIZE],
-                             const uint8_t right[CA_HASH_SIZE], uint8_t ret[CA_HASH_SIZE]) {
-    struct bytes parts[] = {BYTES_OF(NODE_PREFIX), {left, CA_HASH_SIZE}, {right, CA_HASH_SIZE}};
-    return ca_hash(hasher, parts, 3, ret);
+enum tm_err store_merkle_leaf(struct ca_hasher *hasher, struct bytes leaf, struct store_node *ret) {
+    const struct bytes parts[] = {BYTES_OF(LEAF_PREFIX), leaf};
+    return ca_hash(hasher, parts, 2, ret->hash);
+}
+
+enum tm_err store_merkle_node(struct ca_hasher *hasher, const struct store_node *left,
+                              const struct store_node *right, struct store_node *ret) {
+    const struct bytes parts[] = {BYTES_OF(NODE_PREFIX), BYTES_OF(left->hash),
+                                  BYTES_OF(right->hash)};
+    return ca_hash(hasher, parts, 3, ret->hash);
 }
 
 static bool frontier_fits(const struct store_frontier *frontier) {
@@ -23,16 +29,15 @@ enum tm_err store_merkle_append(struct ca_hasher *hasher, struct store_frontier 
                                 struct bytes leaf) {
     if (!frontier_fits(frontier) || frontier->size == UINT64_MAX)
         return TM_ELIMIT;
-    uint8_t node[CA_HASH_SIZE];
-    struct bytes parts[] = {BYTES_OF(LEAF_PREFIX), leaf};
-    enum tm_err err = ca_hash(hasher, parts, 2, node);
+    struct store_node node;
+    enum tm_err err = store_merkle_leaf(hasher, leaf, &node);
     size_t count = frontier->count;
     /* Each trailing one bit of the size is a complete subtree as large as what was just made. */
     for (uint64_t size = frontier->size; !err && (size & 1); size >>= 1)
-        err = hash_node(hasher, frontier->nodes[--count].hash, node, node);
+        err = store_merkle_node(hasher, &frontier->nodes[--count], &node, &node);
     if (err)
         return err;
-    memcpy(frontier->nodes[count].hash, node, CA_HASH_SIZE);
+    frontier->nodes[count] = node;
     frontier->count = count + 1;
     frontier->size++;
     return TM_OK;
@@ -42,16 +47,16 @@ enum tm_err store_merkle_root(struct ca_hasher *hasher, const struct store_front
                               uint8_t ret_root[CA_HASH_SIZE]) {
     if (!frontier_fits(frontier))
         return TM_ELIMIT;
-    uint8_t node[CA_HASH_SIZE];
+    struct store_node node;
     size_t i = frontier->count;
     enum tm_err err = TM_OK;
     if (i == 0)
-        err = ca_hash(hasher, NULL, 0, node);
+        err = ca_hash(hasher, NULL, 0, node.hash);
     else
-        memcpy(node, frontier->nodes[--i].hash, CA_HASH_SIZE);
+        node = frontier->nodes[--i];
     while (!err && i > 0)
-        err = hash_node(hasher, frontier->nodes[--i].hash, node, node);
+        err = store_merkle_node(hasher, &frontier->nodes[--i], &node, &node);
     if (!err)
-        memcpy(ret_root, node, CA_HASH_SIZE);
+        memcpy(ret_root, node.hash, CA_HASH_SIZE);
     return err;
 }

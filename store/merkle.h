@@ -12,6 +12,7 @@
 #include "ca/types.h"
 
 #define STORE_MERKLE_LEVELS 64 /* a uint64_t of leaves */
+#define STORE_TILE_WIDTH 256   /* hashes of a complete tile (store/tile.h) */
 
 struct store_node {
     uint8_t hash[CA_HASH_SIZE];
@@ -22,6 +23,12 @@ struct store_frontier {
     size_t count;  /* nodes: as many as `size` has bits set */
     struct store_node nodes[STORE_MERKLE_LEVELS];
 };
+
+/* The hash of a leaf, and of the node over two. TM_ECRYPTO. */
+MUST_USE enum tm_err store_merkle_leaf(struct ca_hasher *hasher, struct bytes leaf,
+                                       struct store_node *ret);
+MUST_USE enum tm_err store_merkle_node(struct ca_hasher *hasher, const struct store_node *left,
+                                       const struct store_node *right, struct store_node *ret);
 
 /* A zeroed frontier is that of the empty tree. Untouched unless TM_OK. TM_ECRYPTO; TM_ELIMIT
  * for a frontier whose count does not fit its size, or a full tree. */

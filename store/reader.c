@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "store/group.h"
-
 static enum tm_err lock_map(struct store_env *env) {
     (void)pthread_rwlock_rdlock(&env->map_lock);
     if (!env->lost)
@@ -60,9 +58,8 @@ enum tm_err store_reader_record(struct store_reader *reader, enum store_db db, s
     return err ? err : store_unseal(reader->hasher, key, value, schema, ret_record);
 }
 
-/* One record that borrows nothing. */
-static enum tm_err read_one(struct store_reader *reader, enum store_db db, struct bytes key,
-                            const struct codec_schema *schema, void *ret_record) {
+enum tm_err store_read_one(struct store_reader *reader, enum store_db db, struct bytes key,
+                           const struct codec_schema *schema, void *ret_record) {
     enum tm_err err = store_reader_begin(reader);
     if (err)
         return err;
@@ -78,7 +75,7 @@ enum tm_err store_read_device(struct store_reader *reader, const char *tenant, c
     uint8_t octets[STORE_KEY_MAX];
     struct buf key = BUF_ON(octets);
     store_put_device_key(&key, tenant, id);
-    return read_one(reader, STORE_DB_DEVICE, buf_bytes(&key), &store_device_schema, ret);
+    return store_read_one(reader, STORE_DB_DEVICE, buf_bytes(&key), &store_device_schema, ret);
 }
 
 enum tm_err store_copy_out(struct bytes from, struct buf *out, struct bytes *ret) {
@@ -149,34 +146,13 @@ enum tm_err store_read_cursor(struct store_reader *reader, const char *consumer,
                               struct store_cursor *ret) {
     if (!store_name_is_key(consumer))
         return TM_ENOTFOUND;
-    return read_one(reader, STORE_DB_CURSOR, bytes_str(consumer), &store_cursor_schema, ret);
+    return store_read_one(reader, STORE_DB_CURSOR, bytes_str(consumer), &store_cursor_schema, ret);
 }
 
 enum tm_err store_read_owner(struct store_reader *reader, const uint8_t spki_hash[CA_HASH_SIZE],
                              struct store_owner *ret) {
-    return read_one(reader, STORE_DB_KEY, (struct bytes){spki_hash, CA_HASH_SIZE},
-                    &store_owner_schema, ret);
-}
-
-enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence, struct ca_leaf *ret) {
-    uint8_t octets[8];
-    struct buf key = BUF_ON(octets);
-    store_put_leaf_key(&key, sequence);
-    return read_one(reader, STORE_DB_LEAF, buf_bytes(&key), &store_leaf_schema, ret);
-}
-
-enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret) {
-    enum tm_err err = store_reader_begin(reader);
-    if (err)
-        return err;
-    struct store_frontier frontier;
-    err = store_frontier_read(reader->env, reader->txn, reader->hasher, &frontier);
-    store_reader_end(reader);
-    if (!err)
-        err = store_merkle_root(reader->hasher, &frontier, ret->root);
-    if (!err)
-        ret->size = frontier.size;
-    return err;
+    return store_read_one(reader, STORE_DB_KEY, (struct bytes){spki_hash, CA_HASH_SIZE},
+                          &store_owner_schema, ret);
 }
 
 /* ---- pages ---- */
@@ -209,6 +185,34 @@ enum tm_err store_reader_next(struct store_reader *reader, enum store_db db, str
     *ret_key = (struct bytes){key.mv_data, key.mv_size};
     *ret_value = (struct bytes){value.mv_data, value.mv_size};
     return TM_OK;
+}
+
+/* A tenant's devices stand together, so the next tenant begins behind all keys with this one's. */
+static enum tm_err next_tenant(struct store_reader *reader, struct bytes after,
+                               char ret[IPC_NAME_MAX + 1]) {
+    struct bytes key, value;
+    struct ca_device device;
+    enum tm_err err = store_reader_next(reader, STORE_DB_DEVICE, after, &key, &value);
+    if (!err)
+        err = store_unseal(reader->hasher, key, value, &store_device_schema, &device);
+    if (!err)
+        memcpy(ret, device.tenant, sizeof device.tenant);
+    return err;
+}
+
+enum tm_err store_read_next_tenant(struct store_reader *reader, char tenant[IPC_NAME_MAX + 1]) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf after = BUF_ON(octets);
+    if (tenant[0]) {
+        buf_put(&after, bytes_str(tenant));
+        buf_put_u8(&after, 1);
+    }
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    err = next_tenant(reader, buf_bytes(&after), tenant);
+    store_reader_end(reader);
+    return err;
 }
 
 static enum tm_err next_device(struct store_reader *reader, const char *tenant, struct bytes after,

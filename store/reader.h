@@ -31,6 +31,10 @@ MUST_USE enum tm_err store_reader_record(struct store_reader *reader, enum store
                                          struct bytes key, const struct codec_schema *schema,
                                          void *ret_record);
 
+/* The same within a begin and end of its own, for a record that borrows nothing. */
+MUST_USE enum tm_err store_read_one(struct store_reader *reader, enum store_db db, struct bytes key,
+                                    const struct codec_schema *schema, void *ret_record);
+
 /* The first record whose key is above `after`, within begin and end; both borrow from the map.
  * TM_ENOTFOUND at the end, TM_EIO. */
 MUST_USE enum tm_err store_reader_next(struct store_reader *reader, enum store_db db,
@@ -59,6 +63,14 @@ MUST_USE enum tm_err store_read_cursor(struct store_reader *reader, const char *
 MUST_USE enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence,
                                      struct ca_leaf *ret);
 MUST_USE enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret);
+MUST_USE enum tm_err store_read_leaf_octets(struct store_reader *reader, uint64_t sequence,
+                                            struct buf *out);
+MUST_USE enum tm_err store_read_node(struct store_reader *reader, unsigned level, uint64_t index,
+                                     uint8_t ret[CA_HASH_SIZE]);
+MUST_USE enum tm_err store_read_tile(struct store_reader *reader, uint64_t size, unsigned level,
+                                     uint64_t index, struct buf *out);
+MUST_USE enum tm_err store_read_next_tenant(struct store_reader *reader,
+                                            char tenant[IPC_NAME_MAX + 1]);
 MUST_USE enum tm_err store_read_next_device(struct store_reader *reader, const char *tenant,
                                             char cursor[IPC_NAME_MAX + 1], struct ca_device *ret);
 MUST_USE enum tm_err store_read_next_certificate(struct store_reader *reader,

@@ -162,6 +162,11 @@ static const struct codec_field REVOKED_FIELDS[] = {
 SCHEMA(store_revoked_schema, "revoked certificate", STORE_TYPE_REVOKED, 1, struct ca_revoked,
        REVOKED_FIELDS);
 
+static const struct codec_field TILE_FIELDS[] = {
+    CODEC_BLOB(struct store_tile, hashes, STORE_TILE_WIDTH *CA_HASH_SIZE),
+};
+SCHEMA(store_tile_schema, "tile", STORE_TYPE_TILE, 1, struct store_tile, TILE_FIELDS);
+
 bool store_name_is_key(const char *name) {
     size_t n = strnlen(name, IPC_NAME_MAX + 1);
     return n > 0 && n <= IPC_NAME_MAX;
@@ -179,6 +184,11 @@ void store_put_device_key(struct buf *out, const char *tenant, const char *id) {
 
 void store_put_leaf_key(struct buf *out, uint64_t sequence) {
     buf_put_be(out, sequence, 8);
+}
+
+void store_put_tile_key(struct buf *out, unsigned level, uint64_t index) {
+    buf_put_u8(out, (uint8_t)level);
+    buf_put_be(out, index, 8);
 }
 
 struct bytes store_serial_key(const struct ca_serial *serial) {

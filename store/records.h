@@ -15,7 +15,7 @@
 #include "ca/rows.h"
 #include "store/merkle.h"
 
-#define STORE_FORMAT 3            /* raised when an older program could not read the store */
+#define STORE_FORMAT 4            /* raised when an older program could not read the store */
 #define STORE_RECORD_HASH_SIZE 16 /* octets */
 #define STORE_RECORD_MAX 13312    /* octets of a stored value: a transaction with its response */
 #define STORE_KEY_MAX 255         /* octets of a key; LMDB takes 511 */
@@ -46,6 +46,9 @@ enum store_type {
     STORE_TYPE_UNIT,
     STORE_TYPE_OPERATOR,
     STORE_TYPE_SHIFT,
+    STORE_TYPE_CHECKPOINT = 0x101a,
+    STORE_TYPE_COSIGNATURE,
+    STORE_TYPE_TILE,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -65,6 +68,11 @@ struct store_cursor {
     uint64_t next; /* sequence number of the first leaf that it has not got */
 };
 
+/* Hashes of the audit tree, one after the other (store/tile.h). */
+struct store_tile {
+    struct bytes hashes;
+};
+
 /* What the store is. */
 struct store_format {
     uint32_t format; /* STORE_FORMAT */
@@ -73,11 +81,11 @@ struct store_format {
 };
 
 /* For struct ca_device, store_certificate, ca_intent, store_owner, ca_leaf, store_format,
- * store_frontier, ca_transaction, store_cursor and ca_revoked (whose serial stands in its key
- * alone). */
+ * store_frontier, ca_transaction, store_cursor, ca_revoked (whose serial stands in its key alone)
+ * and store_tile. */
 extern const struct codec_schema store_device_schema, store_certificate_schema, store_intent_schema,
     store_owner_schema, store_leaf_schema, store_format_schema, store_frontier_schema,
-    store_transaction_schema, store_cursor_schema, store_revoked_schema;
+    store_transaction_schema, store_cursor_schema, store_revoked_schema, store_tile_schema;
 
 /* A row of any table (ca/rows.h). */
 union store_row {
@@ -96,6 +104,8 @@ union store_row {
     struct ca_unit unit;
     struct ca_operator person;
     struct ca_shift shift;
+    struct ca_checkpoint checkpoint;
+    struct ca_cosignature cosignature;
 };
 
 /* NULL: there is no such table. */
@@ -110,6 +120,8 @@ bool store_serial_is_key(const struct ca_serial *serial);
 void store_put_device_key(struct buf *out, const char *tenant, const char *id);
 /* Appends the eight octets of a sequence number, big endian. */
 void store_put_leaf_key(struct buf *out, uint64_t sequence);
+/* Appends a tile's key: the level's octet, and the eight of its index, big endian. */
+void store_put_tile_key(struct buf *out, unsigned level, uint64_t index);
 /* The serial's own octets; borrows from it. */
 struct bytes store_serial_key(const struct ca_serial *serial);
 /* How the index of the revoked tells of a certificate. */

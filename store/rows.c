@@ -141,6 +141,28 @@ static const struct codec_field AGREED_FIELDS[] = {
 };
 static SCHEMA(AGREED_SCHEMA, "agreement", STORE_TYPE_AGREED, 1, struct ca_agreed, AGREED_FIELDS);
 
+static const struct codec_field CHECKPOINT_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_checkpoint, version, 0),
+    CODEC_STRING(struct ca_checkpoint, name),
+    CODEC_INT(CODEC_U64, struct ca_checkpoint, size, 0),
+    CODEC_OCTETS(struct ca_checkpoint, root),
+    CODEC_INT(CODEC_I64, struct ca_checkpoint, time_ms, 0),
+    CODEC_BLOB(struct ca_checkpoint, note, CA_CHECKPOINT_NOTE_MAX),
+};
+static SCHEMA(CHECKPOINT_SCHEMA, "checkpoint", STORE_TYPE_CHECKPOINT, 1, struct ca_checkpoint,
+              CHECKPOINT_FIELDS);
+
+static const struct codec_field COSIGNATURE_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_cosignature, version, 0),
+    CODEC_STRING(struct ca_cosignature, witness),
+    CODEC_INT(CODEC_U64, struct ca_cosignature, size, 0),
+    CODEC_OCTETS(struct ca_cosignature, root),
+    CODEC_INT(CODEC_I64, struct ca_cosignature, time_ms, 0),
+    CODEC_BLOB(struct ca_cosignature, line, CA_COSIGNATURE_MAX),
+};
+static SCHEMA(COSIGNATURE_SCHEMA, "cosignature", STORE_TYPE_COSIGNATURE, 1, struct ca_cosignature,
+              COSIGNATURE_FIELDS);
+
 const struct codec_schema *store_row_schema(enum ca_table table) {
     switch (table) {
     case CA_TABLE_PENDING:
@@ -171,6 +193,10 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &store_operator_schema;
     case CA_TABLE_SHIFT:
         return &store_shift_schema;
+    case CA_TABLE_CHECKPOINT:
+        return &CHECKPOINT_SCHEMA;
+    case CA_TABLE_COSIGNATURE:
+        return &COSIGNATURE_SCHEMA;
     }
     return NULL;
 }

@@ -81,6 +81,24 @@ static enum tm_err op_audit_head(struct ca_store *base, struct ca_audit_head *re
     return store_read_head(&store_of(base)->reader, ret);
 }
 
+static enum tm_err op_leaf_octets(struct ca_store *base, uint64_t sequence, struct buf *out) {
+    return store_read_leaf_octets(&store_of(base)->reader, sequence, out);
+}
+
+static enum tm_err op_audit_node(struct ca_store *base, unsigned level, uint64_t index,
+                                 uint8_t ret[CA_HASH_SIZE]) {
+    return store_read_node(&store_of(base)->reader, level, index, ret);
+}
+
+static enum tm_err op_audit_tile(struct ca_store *base, uint64_t size, unsigned level,
+                                 uint64_t index, struct buf *out) {
+    return store_read_tile(&store_of(base)->reader, size, level, index, out);
+}
+
+static enum tm_err op_next_tenant(struct ca_store *base, char tenant[IPC_NAME_MAX + 1]) {
+    return store_read_next_tenant(&store_of(base)->reader, tenant);
+}
+
 static enum tm_err op_row(struct ca_store *base, enum ca_table table, void *row,
                           struct buf *memory) {
     return store_read_row(&store_of(base)->reader, table, row, memory);
@@ -124,7 +142,11 @@ static const struct ca_store_ops OPS = {
     .cursor = op_cursor,
     .leaf = op_leaf,
     .audit_head = op_audit_head,
+    .leaf_octets = op_leaf_octets,
+    .audit_node = op_audit_node,
+    .audit_tile = op_audit_tile,
     .row = op_row,
+    .next_tenant = op_next_tenant,
     .next_device = op_next_device,
     .next_certificate = op_next_certificate,
     .next_intent = op_next_intent,

@@ -101,6 +101,13 @@ static bool refuses_certificate(int alert) {
     }
 }
 
+#define COMPRESSED_CERTIFICATE 25 /* RFC 8879, 4; OpenSSL 3.0 has no name for it */
+
+static bool is_certificate(int type, const uint8_t *message, size_t n) {
+    return type == SSL3_RT_HANDSHAKE && n > 0 &&
+           (message[0] == SSL3_MT_CERTIFICATE || message[0] == COMPRESSED_CERTIFICATE);
+}
+
 /* An alert that came before our Certificate message does not speak of it; whoever stands in
  * between could have sent it. */
 static void on_message(int sent, int version, int type, const void *octets, size_t n, SSL *ssl,
@@ -108,7 +115,7 @@ static void on_message(int sent, int version, int type, const void *octets, size
     struct tm_curl *self = arg;
     const uint8_t *p = octets;
     (void)version;
-    if (sent && type == SSL3_RT_HANDSHAKE && n > 0 && p[0] == SSL3_MT_CERTIFICATE)
+    if (sent && is_certificate(type, p, n))
         self->seen.showed = true;
     if (!sent && type == SSL3_RT_ALERT && n == 2 && refuses_certificate(p[1]) &&
         (self->seen.showed || SSL_session_reused(ssl)))

@@ -4,6 +4,7 @@
 #include "mqtt/bridge/broker.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
@@ -77,6 +78,23 @@ static void on_log(struct mosquitto *client, void *arg, int level, const char *l
 
 /* ---- one connection ---- */
 
+/* The address to try now. libmosquitto tries the first of a name and, when that does not answer,
+ * never another: so each try that fails is followed by one with the next. */
+static int find_address(const struct mqtt_broker *broker, char ret[NI_MAXHOST]) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
+    if (getaddrinfo(broker->settings->config.host, NULL, &hints, &all) != 0)
+        return MOSQ_ERR_EAI;
+    unsigned count = 0;
+    for (const struct addrinfo *a = all; a; a = a->ai_next)
+        count++;
+    const struct addrinfo *one = all;
+    for (unsigned i = broker->address % count; i > 0; i--)
+        one = one->ai_next;
+    int rc = getnameinfo(one->ai_addr, one->ai_addrlen, ret, NI_MAXHOST, NULL, 0, NI_NUMERICHOST);
+    freeaddrinfo(all);
+    return rc ? MOSQ_ERR_EAI : MOSQ_ERR_SUCCESS;
+}
+
 static int set_will(struct mqtt_broker *broker) {
     struct mqtt_outgoing will = {0};
     if (!broker->events->will(broker->arg, &will))
@@ -99,6 +117,8 @@ static int set_options(struct mqtt_broker *broker) {
         rc = mosquitto_int_option(client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
     if (!rc && settings->tls)
         rc = mosquitto_void_option(client, MOSQ_OPT_SSL_CTX, settings->tls);
+    if (!rc && settings->tls)
+        mqtt_tls_host(settings->tls, settings->config.host);
     return rc ? rc : set_will(broker);
 }
 
@@ -128,11 +148,14 @@ static int make_client(struct mqtt_broker *broker) {
     mosquitto_disconnect_v5_callback_set(broker->client, on_disconnect);
     mosquitto_log_callback_set(broker->client, on_log);
     mqtt_broker_set_callbacks(broker->client);
+    char address[NI_MAXHOST];
     int rc = set_options(broker);
     if (!rc)
         rc = announce_maximum(broker);
     if (!rc)
-        rc = mosquitto_connect_bind_async(broker->client, config->host, (int)config->port,
+        rc = find_address(broker, address);
+    if (!rc)
+        rc = mosquitto_connect_bind_async(broker->client, address, (int)config->port,
                                           (int)config->keepalive_s, NULL);
     return rc;
 }
@@ -159,6 +182,8 @@ static const char *reason_text(const struct mqtt_broker *broker) {
         return strerror(broker->system_error);
     if (broker->reason == MOSQ_ERR_TIMEOUT)
         return "it does not answer";
+    if (broker->reason == MOSQ_ERR_EAI)
+        return "its name cannot be resolved";
     return broker->reason >= 0x80 ? mosquitto_reason_string(broker->reason)
                                   : mosquitto_strerror(broker->reason);
 }
@@ -171,6 +196,7 @@ static void over(struct mqtt_broker *broker) {
     drop_client(broker);
     int64_t pause = backoff_ms(broker);
     broker->attempts++;
+    broker->address += !was;
     log_warn("%s the broker: %s%s", was ? "lost" : "cannot reach", reason_text(broker),
              broker->last ? "" : "; trying again");
     if (broker->last)

@@ -71,5 +71,7 @@ void mqtt_broker_last(struct mqtt_broker *broker);
 /* tls.c: a context that verifies the broker's chain and name and reads no file later. */
 MUST_USE enum tm_err mqtt_tls_new(const struct mqtt_bridge_config *config, SSL_CTX **ret,
                                   char text[IPC_TEXT_MAX + 1]);
+/* The broker is told this name (server_name, RFC 6066, 3), unless it is an address; borrowed. */
+void mqtt_tls_host(SSL_CTX *context, const char *host);
 
 #endif

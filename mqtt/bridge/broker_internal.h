@@ -24,6 +24,7 @@ struct mqtt_broker {
     bool stuck;              /* the broker broke MQTT's bounds: give this connection up */
     bool paused, read_due, last;
     unsigned attempts; /* since a connection that lasted */
+    unsigned address;  /* which of the broker's addresses is tried: counts those that failed */
     int64_t since;     /* of this connection, or of this attempt */
     int reason;        /* why the last one ended */
     int system_error;  /* errno of then */

@@ -96,6 +96,23 @@ static int say_why(int ok, X509_STORE_CTX *context) {
     return ok;
 }
 
+/* libmosquitto is given an address and would say that instead of the name (RFC 6066, 3). */
+static void say_host(const SSL *ssl, int where, int result) {
+    const char *host = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    uint8_t address[16];
+    (void)result;
+    if (!(where & SSL_CB_HANDSHAKE_START) || !host)
+        return;
+    if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
+        host = NULL;
+    (void)SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, host);
+}
+
+void mqtt_tls_host(SSL_CTX *context, const char *host) {
+    (void)SSL_CTX_set_app_data(context, (void *)(uintptr_t)host);
+    SSL_CTX_set_info_callback(context, say_host);
+}
+
 static SSL_CTX *new_context(void) {
     AUTO(SSL_CTX) context = SSL_CTX_new(TLS_client_method());
     if (!context || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1)

@@ -91,6 +91,10 @@ static const struct {
     [IPC_ADMIN_JOB_CLOSE] = {admin_job_close, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_STATION_LIST] = {admin_station_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_OPERATOR_PUT] = {admin_operator_put, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_CHECKPOINT] = {admin_checkpoint, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_PROVE] = {admin_prove, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_COSIGN] = {admin_cosign, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_AUDIT_EXPORT] = {admin_audit_export, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},
 };
 

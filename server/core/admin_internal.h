@@ -13,6 +13,7 @@
  *   admin_pending.c    requests that wait for an officer
  *   admin_cloud.c      proofs for clouds
  *   admin_profiles.c   profiles
+ *   admin_audit.c      checkpoints, proofs, cosignatures, the audit log as it is hashed
  *   admin_restored.c   accepting a restored store
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -105,6 +106,7 @@ admin_handler_fn admin_profiles;
 admin_handler_fn admin_job_list, admin_job_show, admin_job_open, admin_job_stop, admin_job_resume,
     admin_job_close;
 admin_handler_fn admin_station_list, admin_operator_put;
+admin_handler_fn admin_checkpoint, admin_prove, admin_cosign, admin_audit_export;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

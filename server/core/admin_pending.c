@@ -147,16 +147,17 @@ static bool find_profile(struct client *client, const struct ipc_admin_request *
 }
 
 static void decide_one(struct client *client, const struct ipc_admin_request *q,
-                       struct ca_approval_order *order) {
+                       const struct ca_approval_order *of_all) {
     char profile[IPC_NAME_MAX + 1];
+    struct ca_approval_order order = *of_all;
     TEXT_SET(profile, q->profile);
     if (!profile[0] && !find_profile(client, q, profile))
         return;
-    order->device = q->device;
-    order->profile = profile;
+    order.device = q->device;
+    order.profile = profile;
     admin_act_begins(client);
-    admin_act_begun(client,
-                    ca_approval_decide(client->admin->config.registry, order, one_decided, client));
+    admin_act_begun(
+        client, ca_approval_decide(client->admin->config.registry, &order, one_decided, client));
 }
 
 /* ---- a selection ---- */

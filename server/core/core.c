@@ -13,6 +13,7 @@
 #include "server/core/alarm.h"
 #include "server/core/assignments.h"
 #include "server/core/ceilings.h"
+#include "server/core/checkpoint.h"
 #include "server/core/issuers.h"
 #include "server/core/ocsp.h"
 #include "server/core/profiles.h"
@@ -55,8 +56,9 @@ struct core {
     struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
     struct core_signer *signer;
     struct core_alarm alarm;
-    struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
-    struct core_events *events;     /* NULL: no bridge wants any */
+    struct core_checkpoint *checkpoint; /* NULL: no checkpoints are signed */
+    struct core_upstream *upstream;     /* NULL: no issuer's key is elsewhere */
+    struct core_events *events;         /* NULL: no bridge wants any */
     struct core_faces *faces;
     struct core_admin *admin;
     struct loop_timer tick;
@@ -149,8 +151,10 @@ static void tick(void *arg) {
     core_signer_tick(core->signer);
     core_upstream_tick(core->upstream);
     core_events_tick(core->events);
-    if (!core->draining)
+    if (!core->draining) {
         ca_jobs_tick(core->jobs);
+        core_checkpoint_tick(core->checkpoint);
+    }
     if (!core->draining && !core->restored.held) {
         core_publish_tick(core->publish);
         core_ocsp_tick(core->ocsp);
@@ -325,6 +329,17 @@ static enum tm_err open_station(struct core *core) {
     return core_station_new(&config, &core->station);
 }
 
+static enum tm_err open_checkpoint(struct core *core) {
+    const struct core_checkpoint_config config = {.store = core->store,
+                                                  .signer = core_signer_interface(core->signer),
+                                                  .restored = &core->restored,
+                                                  .alarm = &core->alarm,
+                                                  .audit = &core->setup.audit,
+                                                  .conf = &core->role->conf->audit,
+                                                  .now_ms = clock_wall_ms};
+    return core->setup.audit.on ? core_checkpoint_new(&config, &core->checkpoint) : TM_OK;
+}
+
 static enum tm_err open_service(struct core *core) {
     const struct conf *conf = core->role->conf;
     enum tm_err err = open_upstream(core);
@@ -375,6 +390,8 @@ static enum tm_err open_service(struct core *core) {
         err = core_tls_new(core->signer, &core->tls);
     if (!err)
         err = open_acts(core);
+    if (!err)
+        err = open_checkpoint(core);
     return err ? err : open_faces(core);
 }
 
@@ -392,6 +409,7 @@ static enum tm_err open_admin(struct core *core) {
         .assignments = &core->assignments,
         .ceilings = &core->ceilings,
         .restored = &core->restored,
+        .checkpoint = core->checkpoint,
         .signer = core->signer,
         .upstream = core->upstream,
         .faces = core->faces,
@@ -536,6 +554,7 @@ void core_stop(struct role *role) {
     core_upstream_free(core->upstream);
     core_ocsp_free(core->ocsp);
     core_tls_free(core->tls);
+    core_checkpoint_free(core->checkpoint);
     core_publish_free(core->publish);
     core_acts_free(&core->acts);
     core_station_free(core->station);

@@ -17,6 +17,7 @@
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   tls_key.h      signatures of the TLS server's key when it is on a token
+ *   checkpoint.h   signed checkpoints of the audit log, proofs, cosignatures
  *   signers.c      ca/signer.h over the links to the signer processes, one per token
  *   signer_health.c how the tokens are
  *   signer_link.h  one of these links
@@ -34,6 +35,7 @@
 #ifndef TOUCHMARK_SERVER_CORE_CORE_H
 #define TOUCHMARK_SERVER_CORE_CORE_H
 
+#include "audit/note.h"
 #include "ca/officer.h"
 #include "ca/registry.h"
 #include "ca/service.h"
@@ -69,12 +71,23 @@ struct core_trust {
     struct bytes rollover; /* owned: those that certify the root of the issuer that signs */
 };
 
+/* The audit log's key, and who cosigns its checkpoints. */
+#define CORE_WITNESSES_MAX 16
+struct core_audit {
+    bool on;
+    size_t token;         /* no standby */
+    struct audit_key key; /* its name is the log's origin */
+    struct audit_key witnesses[CORE_WITNESSES_MAX];
+    size_t witness_count;
+};
+
 /* Everything that the configuration names, loaded and constant. */
 struct core_setup {
     struct ca_issuer *issuers;
     size_t issuer_count;
     struct core_token *tokens;
     size_t token_count;
+    struct core_audit audit;
     bool has_tls_key;            /* the TLS server's key is on a token */
     size_t tls_token;            /* which; no standby */
     struct core_issuer *uses;    /* by issuer */
@@ -101,6 +114,8 @@ const struct ca_issuer *core_issuer_named(const struct core_setup *setup, const 
 /* Which issuers tenants have: core_setup_load does it, after issuers and tenants. */
 MUST_USE enum tm_err core_trust_load(const struct conf *conf, struct core_setup *setup);
 void core_trust_free(struct core_setup *setup);
+/* The section `audit`: core_setup_load does it. */
+MUST_USE enum tm_err core_audit_load(const struct conf *conf, struct core_setup *setup);
 const char *core_issuer_state_name(enum core_issuer_state state); /* never NULL */
 /* Can nothing be served without its key? Others may be on the token or not: a mistake made in
  * adding one must not stop those that work. */
@@ -246,6 +261,7 @@ struct core_admin;
 struct core_assignments;
 struct core_ceilings;
 struct core_restored;
+struct core_checkpoint;
 struct core_admin_config {
     struct ca_store *store;
     const struct ca_registry *registry;
@@ -256,6 +272,7 @@ struct core_admin_config {
     const struct core_assignments *assignments;
     const struct core_ceilings *ceilings;
     struct core_restored *restored;
+    struct core_checkpoint *checkpoint; /* NULL: no checkpoints are signed */
     const struct core_signer *signer;
     const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;

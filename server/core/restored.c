@@ -142,6 +142,19 @@ static enum tm_err look_at(struct core_restored *r, const char *dir, struct ca_s
     return err || shard >= 0 ? err : judge_entries(r, store, &crl);
 }
 
+void core_restored_hold(struct core_restored *r, const char *text,
+                        const struct ca_checkpoint *ahead) {
+    if (!r->held) {
+        r->held = true;
+        TEXT_SET(r->text, text);
+        log_error("%s: nothing is issued or published until that is accepted (touchmark store "
+                  "accept)",
+                  text);
+    }
+    if (ahead->size > r->ahead.size)
+        r->ahead = *ahead;
+}
+
 enum tm_err core_restored_look(const struct conf_status *conf, const struct core_setup *setup,
                                struct ca_store *store, struct core_restored *ret) {
     enum tm_err err = TM_OK;

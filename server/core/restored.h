@@ -7,6 +7,8 @@
  * store is accepted: by the act "restore" of two officers, which names the audit's head; where none
  * have keys, by command.
  *
+ * A checkpoint of the audit log that the log does not continue (checkpoint.h) shows the same.
+ *
  *   restored.c         looking
  *   restored_accept.c  accepting: what the CRL in status.dir names as revoked is revoked here, too,
  *                      and numbers go on from its own
@@ -44,7 +46,9 @@ struct core_restored {
     size_t number_count;
     struct core_revived *revived;
     size_t revived_count;
-    uint64_t unknown; /* revoked by what was published, and not in the store */
+    uint64_t unknown;           /* revoked by what was published, and not in the store */
+    struct ca_checkpoint ahead; /* the largest tree of the audit log that was shown and is not in
+                                   the store; size 0: there is none */
     struct core_restored_config config;
     struct ca_act_kind kind;
     struct core_acceptance *acceptance; /* under way */
@@ -55,6 +59,10 @@ struct core_restored {
 MUST_USE enum tm_err core_restored_look(const struct conf_status *conf,
                                         const struct core_setup *setup, struct ca_store *store,
                                         struct core_restored *ret);
+/* Holds the store for what was shown of its audit log (checkpoint.h): `ahead` is the row to put
+ * when that is accepted. */
+void core_restored_hold(struct core_restored *restored, const char *text,
+                        const struct ca_checkpoint *ahead);
 /* Adds the kind "restore". `restored` stays where it is. */
 MUST_USE enum tm_err core_restored_open(struct core_restored *restored,
                                         const struct core_restored_config *config,

@@ -20,7 +20,9 @@ struct core_acceptance {
     void (*done)(void *arg, enum tm_err result);
     void *arg;
     size_t next; /* among the revived, then among the numbers */
+    bool recorded;
     struct ca_published row;
+    struct ca_checkpoint ahead;
     struct ca_leaf leaf;
     struct ca_batch batch;
     struct loop_timer timer;
@@ -52,6 +54,7 @@ static void let_go(struct core_acceptance *a) {
     struct core_restored *r = a->restored;
     crash_point("core.restore_accepted");
     r->held = false;
+    r->ahead = (struct ca_checkpoint){0};
     (void)core_publish_now(r->config.publish, NULL);
     log_info("the restored store is accepted: issuance and publication go on");
     end(a, TM_OK);
@@ -68,8 +71,11 @@ static void raised(struct ca_batch *batch, enum tm_err result) {
         end(a, result);
         return;
     }
-    core_publish_raise(r->config.publish, &a->row);
-    a->next++;
+    if (a->next < r->revived_count + r->number_count) {
+        core_publish_raise(r->config.publish, &a->row);
+        a->next++;
+    }
+    a->recorded = a->next == r->revived_count + r->number_count;
     step(a);
 }
 
@@ -81,25 +87,46 @@ static void fill_leaf(struct core_acceptance *a) {
     (void)snprintf(a->leaf.reason, sizeof a->leaf.reason, "accepted: %.230s", r->text);
 }
 
-/* The last of them is with the leaf. */
+/* That it was accepted, and what of the audit log. */
+static void add_record(struct core_acceptance *a) {
+    const struct core_restored *r = a->restored;
+    struct ca_batch *batch = &a->batch;
+    fill_leaf(a);
+    batch->changes[batch->count++] = (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = &a->leaf};
+    if (!r->ahead.size)
+        return;
+    a->ahead = r->ahead;
+    a->ahead.version++;
+    batch->changes[batch->count++] =
+        (struct ca_change){.kind = CA_PUT_ROW, .u.row = {CA_TABLE_CHECKPOINT, &a->ahead}};
+}
+
+static void submit(struct core_acceptance *a) {
+    struct ca_store *store = a->restored->config.store;
+    enum tm_err err = store->ops->submit(store, &a->batch);
+    if (err)
+        raised(&a->batch, err);
+}
+
+static void record_alone(struct core_acceptance *a) {
+    a->batch = (struct ca_batch){.done = raised, .arg = a};
+    add_record(a);
+    submit(a);
+}
+
+/* The last of them is with the record. */
 static void raise_number(struct core_acceptance *a) {
     struct core_restored *r = a->restored;
-    struct ca_store *store = r->config.store;
     a->row = r->numbers[a->next - r->revived_count];
     a->row.version++;
     a->batch =
         (struct ca_batch){.count = 1,
-                          .changes = {{.kind = CA_PUT_ROW, .u.row = {CA_TABLE_PUBLISHED, &a->row}},
-                                      {.kind = CA_ADD_LEAF, .u.leaf = &a->leaf}},
+                          .changes = {{.kind = CA_PUT_ROW, .u.row = {CA_TABLE_PUBLISHED, &a->row}}},
                           .done = raised,
                           .arg = a};
-    if (a->next + 1 == r->revived_count + r->number_count) {
-        fill_leaf(a);
-        a->batch.count = 2;
-    }
-    enum tm_err err = store->ops->submit(store, &a->batch);
-    if (err)
-        raised(&a->batch, err);
+    if (a->next + 1 == r->revived_count + r->number_count)
+        add_record(a);
+    submit(a);
 }
 
 /* ---- revoked again, at first ---- */
@@ -131,6 +158,8 @@ static void step(struct core_acceptance *a) {
             again_later(a);
     } else if (a->next < r->revived_count + r->number_count) {
         raise_number(a);
+    } else if (!a->recorded) {
+        record_alone(a);
     } else {
         let_go(a);
     }

@@ -226,6 +226,8 @@ enum tm_err core_setup_load(const struct conf *conf, struct core_setup *ret) {
     if (!err)
         err = load_proof_profile(conf, ret);
     if (!err)
+        err = core_audit_load(conf, ret);
+    if (!err)
         err = core_officers_load(conf, ret);
     if (err)
         core_setup_free(ret);

@@ -32,6 +32,8 @@ bool signers_used(const struct core_signer *s, size_t token) {
     const struct core_setup *setup = s->config.setup;
     if (setup->has_tls_key && setup->tls_token == setup->tokens[token].primary)
         return true;
+    if (setup->audit.on && setup->audit.token == token)
+        return true;
     for (size_t i = 0; i < setup->issuer_count; i++)
         if (!setup->issuers[i].remote && setup->uses[i].token == setup->tokens[token].primary)
             return true;

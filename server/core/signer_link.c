@@ -63,6 +63,11 @@ static enum tm_err send_tls(struct signer_link *l, const struct ca_ticket *ticke
     return ipc_link_send(l->link, &ipc_tls_ticket_schema, &message);
 }
 
+static enum tm_err send_checkpoint(struct signer_link *l, const struct ca_ticket *ticket) {
+    const struct ipc_checkpoint_ticket message = {.id = ticket->id, .content = ticket->content};
+    return ipc_link_send(l->link, &ipc_checkpoint_ticket_schema, &message);
+}
+
 static enum tm_err send_ticket(struct signer_link *l, const struct ca_ticket *ticket) {
     switch (ticket->kind) {
     case CA_TICKET_CERTIFICATE:
@@ -81,6 +86,8 @@ static enum tm_err send_ticket(struct signer_link *l, const struct ca_ticket *ti
         return send_tls(l, ticket, IPC_TLS_HANDSHAKE);
     case CA_TICKET_TLS_REQUEST:
         return send_tls(l, ticket, IPC_TLS_REQUEST);
+    case CA_TICKET_CHECKPOINT:
+        return send_checkpoint(l, ticket);
     }
     return TM_EINVAL;
 }

@@ -47,6 +47,10 @@ static bool is_tls(const struct ca_ticket *ticket) {
     return ticket->kind == CA_TICKET_TLS_HANDSHAKE || ticket->kind == CA_TICKET_TLS_REQUEST;
 }
 
+static bool has_issuer(const struct ca_ticket *ticket) {
+    return !is_tls(ticket) && ticket->kind != CA_TICKET_CHECKPOINT;
+}
+
 static bool same_key(const struct signer_keys *keys, const struct signer_keys *first) {
     return keys->spki &&
            (!first->spki || (first->n == keys->n && memcmp(first->spki, keys->spki, keys->n) == 0));
@@ -58,6 +62,8 @@ static bool standby_can(const struct signer_link *standby, const struct signer_l
                         size_t issuer, const struct ca_ticket *ticket) {
     if (is_tls(ticket))
         return same_key(&standby->tls, &home->tls);
+    if (!has_issuer(ticket))
+        return false; /* the audit log's token has no standby */
     if (ticket->kind != CA_TICKET_OCSP)
         return standby->keys[issuer].own;
     return same_key(&standby->keys[issuer], &home->keys[issuer]);
@@ -67,6 +73,8 @@ static bool standby_can(const struct signer_link *standby, const struct signer_l
 static struct signer_link *home_of(const struct core_signer *s, const struct ca_ticket *ticket,
                                    size_t issuer) {
     const struct core_setup *setup = s->config.setup;
+    if (ticket->kind == CA_TICKET_CHECKPOINT)
+        return &s->links[setup->audit.token];
     return &s->links[is_tls(ticket) ? setup->tls_token : setup->uses[issuer].token];
 }
 
@@ -266,12 +274,18 @@ static size_t content_max(enum ca_ticket_kind kind) {
     return kind == CA_TICKET_OCSP || kind == CA_TICKET_FILTER ? IPC_OCSP_MAX : IPC_CERT_MAX;
 }
 
+static bool has_key(const struct core_signer *s, const struct ca_ticket *ticket) {
+    const struct core_setup *setup = s->config.setup;
+    if (has_issuer(ticket))
+        return signers_issuer(s, ticket->issuer) < setup->issuer_count;
+    return is_tls(ticket) ? setup->has_tls_key : setup->audit.on;
+}
+
 static enum tm_err sign(struct ca_signer *base, struct ca_ticket *ticket) {
     struct core_signer *s = of(base);
     if (ticket->kind == CA_TICKET_CERTIFICATE && !ca_lint_covers(&ticket->lint, ticket->tbs))
         return TM_EDENIED;
-    if (is_tls(ticket) ? !s->config.setup->has_tls_key
-                       : signers_issuer(s, ticket->issuer) == s->config.setup->issuer_count)
+    if (!has_key(s, ticket))
         return TM_EDENIED;
     if (ticket->content.n > content_max(ticket->kind))
         return TM_ELIMIT; /* it could never be sent */

@@ -17,7 +17,7 @@ static const struct codec_schema *const SCHEMAS[] = {
     &store_device_schema,   &store_certificate_schema, &store_intent_schema,
     &store_owner_schema,    &store_leaf_schema,        &store_format_schema,
     &store_frontier_schema, &store_transaction_schema, &store_cursor_schema,
-    &store_revoked_schema,
+    &store_revoked_schema,  &store_tile_schema,
 };
 #define RECORD_COUNT (sizeof SCHEMAS / sizeof SCHEMAS[0])
 #define SCHEMA_COUNT (RECORD_COUNT + CA_TABLE_LAST)
@@ -39,6 +39,7 @@ union any_record {
     struct ca_transaction transaction;
     struct store_cursor cursor;
     struct ca_revoked revoked;
+    struct store_tile tile;
     union store_row row;
 };
 
@@ -105,9 +106,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct ca_hasher *hasher;
     require(!ca_hasher_new(&hasher));
     size_t choice = data[0] % (SCHEMA_COUNT + 2);
-    if (choice < SCHEMA_COUNT)
+    if (choice < SCHEMA_COUNT && schema_at(choice))
         try_record(hasher, schema_at(choice), in);
-    else if (choice == SCHEMA_COUNT)
+    else if (choice <= SCHEMA_COUNT)
         try_meta(in);
     else
         try_stored(hasher, in);

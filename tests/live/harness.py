@@ -362,6 +362,7 @@ class Site:
         self.tls_key_label = tls_key_label
         self.tls = {"key_label": tls_key_label} if tls_key_label else {}
         self.mqtt = {}
+        self.audit = {}
         self.status = status or {}
         self.issuer_options = issuer or {}
         self.officers = []
@@ -436,6 +437,23 @@ class Site:
         path.write_text(text)
         run(TOUCHMARK, "ceremony", path, env=self.env)
 
+    def sign_checkpoints(self, origin="log.example/test", **more):
+        """A token of its own with the audit log's key; returns its verifier key."""
+        (self.folder / "tokens-audit").mkdir(mode=0o700)
+        conf = self.folder / "softhsm2-audit.conf"
+        conf.write_text(f"directories.tokendir = {self.folder}/tokens-audit\n"
+                        "objectstore.backend = file\nlog.level = ERROR\n")
+        run("softhsm2-util", "--init-token", "--free", "--label", "audit-test", "--pin",
+            "4711471147", "--so-pin", "0815081508", env={**self.env, "SOFTHSM2_CONF": str(conf)})
+        self.tokens.append({"name": "audit", "module": self.module, "token": "audit-test",
+                            "pin_file": self.folder / "pin", "softhsm_conf": conf,
+                            "watchdog": UNHURRIED["signer"]["watchdog"]})
+        self.audit = {"origin": origin, "token": "audit", "key_label": "audit-key",
+                      "public_key": self.folder / "audit.pem", "interval": "200ms", **more}
+        self.write_config()
+        done = run(TOUCHMARK, "audit", "key", "--conf", self.config, env=self.env)
+        return done.stdout.decode().strip()
+
     @property
     def root(self):
         return self.folder / "ca" / "root.pem"
@@ -476,6 +494,8 @@ class Site:
         if self.status:
             text += section("status", {"address": "127.0.0.1", "port": 0, "dir": f / "status",
                                        **self.status})
+        text += section("audit", {k: json.dumps(v, default=str) for k, v in self.audit.items()}) \
+            if self.audit else ""
         text += rows("officers", self.officers)
         text += ("issuers:\n  - name: manufacturing\n    key_label: manufacturing\n"
                  f"    certificate: {f}/ca/manufacturing.pem\n    chain: {f}/ca/manufacturing-chain.pem\n")

@@ -14,13 +14,14 @@ ARROWS = {
     "base": set(),
     "ipc": {"base"},
     "pki": {"base"},
+    "audit": {"base", "pki"},
     "est/wire": {"base", "pki"},
     "est/service": {"base", "ipc", "pki", "est/wire"},
     "mqtt/wire": {"base", "pki"},
     "conf": {"base"},
     "ca": {"base", "ipc", "pki", "est/wire", "conf"},
     "store": {"base", "ipc", "ca"},
-    "pkcs11": {"base", "ipc", "pki", "est/wire", "ca"},
+    "pkcs11": {"base", "audit", "ipc", "pki", "est/wire", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf", "ca"},
     "mqtt/bridge": {"base", "ipc", "mqtt/wire"},
     "client": {"base", "pki", "est/wire"},
@@ -29,29 +30,31 @@ ARROWS = {
     "client/examples": {"client", "client/port"},
     "client/fleet": {"base", "pki", "est/wire", "client", "client/port"},
     "admin": {"base", "ipc", "conf"},
-    "server": {"base", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
+    "auditor": {"base", "audit", "ca", "store"},
+    "witness": {"base", "audit"},
+    "server": {"base", "audit", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
                "mqtt/bridge"},
 }
 # The offline commands work on token and store without a server: these files of admin/ alone may
 # reach further.
-OFFLINE = {"pki", "ca", "pkcs11", "store"}
-OFFLINE_FILES = re.compile(r"^admin/(ceremony|cloud_export|job|keys|operator|profile|store|offline)[a-z_]*\.[ch]$")
+OFFLINE = {"pki", "audit", "ca", "pkcs11", "store"}
+OFFLINE_FILES = re.compile(r"^admin/(audit|ceremony|cloud_export|job|keys|operator|profile|store|offline)[a-z_]*\.[ch]$")
 
 # Foreign headers and the one place that knows them.
 LIBRARIES = {
-    r"microhttpd\.h": r"^server/(front|status)/",
+    r"microhttpd\.h": r"^(server/(front|status)|witness)/",
     r"lmdb\.h": r"^store/",
     r"libp11\.h": r"^pkcs11/",
     r"(p11-kit/)?pkcs11\.h": r"^(pkcs11|bench|client/port)/",
-    r"curl/.*": r"^(client/port|server/upstream)/",
+    r"curl/.*": r"^(client/port/|server/upstream/|admin/audit_witness\.c$)",
     r"tss2/.*": r"^client/port/",
     r"mbedtls/.*": r"^client/port/",
     r"yaml\.h": r"^conf/",
     r"pb_.*\.h": r"^mqtt/wire/",
     r"(mosquitto.*|mqtt_protocol)\.h": r"^(mqtt/bridge|client/port|bench)/",
     r"seccomp\.h": r"^server/",
-    r"openssl/.*": r"^(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/",
-    r"jansson\.h": r"^(server|admin|mqtt/bridge|client/(agent|port))/",
+    r"openssl/.*": r"^(audit/crypto\.c$|(ca|store|pkcs11|bench|server|admin|mqtt/bridge|client/(port|agent|fleet))/)",
+    r"jansson\.h": r"^(server|admin|auditor|mqtt/bridge|client/(agent|port))/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 

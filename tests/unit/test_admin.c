@@ -142,7 +142,8 @@ static void control_characters_are_shown(void **state) {
 /* Help and requests are made from the table; a command that lacks something would be silent. */
 static void commands_are_complete(void **state) {
     (void)state;
-    uint64_t verbs = UINT64_C(1) << IPC_ADMIN_REVOKE_PREVIEW; /* revoke --preview */
+    /* revoke --preview, and what audit witness brings */
+    uint64_t verbs = UINT64_C(1) << IPC_ADMIN_REVOKE_PREVIEW | UINT64_C(1) << IPC_ADMIN_COSIGN;
     for (const struct admin_command *command = admin_commands; command->words; command++) {
         assert_non_null(command->run);
         assert_non_null(command->help);

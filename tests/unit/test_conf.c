@@ -71,6 +71,8 @@ static char *edited(const char *from, const char *to) {
 #define GOOD_URL "https://ca.example/.well-known/est"
 #define EST(url, more) "    kind: est\n    upstream: {url: '" url "', " more "}\n"
 
+#define AUDIT(token) "audit: {origin: a, key_label: k, public_key: p, token: " token "}\ntls:\n"
+
 /* Two officers in one line, what differs being given. */
 #define OFFICERS(a, b) "officers: [{role: officer, " a "}, {role: officer, " b "}]\ntls:\n"
 
@@ -196,6 +198,14 @@ static void refuses_what_does_not_fit(void **state) {
          "status: {url: 'http://s'}\n",
          ":12: issuers.name: \"manufacturing-7\" is what a shard of \"manufacturing\""},
         {"tls:\n", "mqtt: {broker: 'tcp://b'}\ntls:\n", ":2: mqtt.broker: \"tcp://b\" is not"},
+        {"tls:\n", "audit: {token: b}\ntls:\n", ":2: audit: needs origin"},
+        {"tls:\n", "audit: {origin: 'a b'}\ntls:\n", ":2: audit.origin: \"a b\" is not allowed"},
+        {"tls:\n", "audit: {origin: a, key_label: k, public_key: p}\ntls:\n",
+         ":2: audit.token: is missing"},
+        {"tls:\n", AUDIT("signer"), ":2: audit.token: \"signer\" holds other keys"},
+        {"tls:\n", AUDIT("b"), ":2: audit.token: \"b\" is not the name of one of the tokens"},
+        {"tls:\n", "tokens: [{name: b, module: /b.so, standby_for: signer}]\n" AUDIT("b"),
+         ":3: audit.token: \"b\" is one of a pair"},
         {"tls:\n", OFFICERS("name: a, user: u", "name: a, user: v"),
          ":2: officers.name: \"a\" is the name of an earlier officer"},
         {"tls:\n", OFFICERS("name: a, user: u", "name: b, user: u"),

@@ -138,7 +138,7 @@ static void another_format_is_refused(void **state) {
     assert_int_equal(ca_hasher_new(&hasher), TM_OK);
     assert_int_equal(store_seal(hasher, key, &store_format_schema, &format, &value), TM_OK);
     put_raw(f, STORE_DB_META, key, buf_bytes(&value));
-    assert_refused(f, TM_EDENIED, "has format 4; this program knows formats up to 3");
+    assert_refused(f, TM_EDENIED, "has format 5; this program knows formats up to 4");
     octets[STORE_RECORD_HASH_SIZE + 4] ^= 1;
     put_raw(f, STORE_DB_META, key, buf_bytes(&value));
     assert_refused(f, TM_ECORRUPT, "has no sound format record");

@@ -29,8 +29,9 @@ static enum tm_err put_row(struct fixture *f, enum ca_table table, const union s
 
 static void rows_of_every_table_come_back(void **state) {
     struct fixture *f = *state;
-    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST;
-         table = next_table(table)) {
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
+        if (!is_table(table))
+            continue;
         struct row_memory memory;
         union store_row row = sample_row(table, 5, &memory);
         assert_missing(f, table, &row);
@@ -69,8 +70,9 @@ static void octets_go_into_the_callers_memory(void **state) {
 
 static void versions_of_rows_are_preconditions(void **state) {
     struct fixture *f = *state;
-    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST;
-         table = next_table(table)) {
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
+        if (!is_table(table))
+            continue;
         struct row_memory memory;
         union store_row row = sample_row(table, 1, &memory), stale;
         assert_int_equal(COMMIT(f, NULL, change_end_row(table, &row)), TM_ECONFLICT);
@@ -197,13 +199,14 @@ static void a_tables_rows_follow_each_other(void **state) {
     struct fixture *f = *state;
     enum { ROWS = 7 };
     struct row_memory memory;
-    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table = next_table(table))
-        for (uint64_t n = 0; n < ROWS; n++) {
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++)
+        for (uint64_t n = 0; n < ROWS && is_table(table); n++) {
             union store_row row = sample_row(table, (n * 3) % ROWS, &memory);
             assert_int_equal(put_row(f, table, &row), TM_OK);
         }
-    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST;
-         table = next_table(table)) {
+    for (enum ca_table table = CA_TABLE_PENDING; table <= CA_TABLE_LAST; table++) {
+        if (!is_table(table))
+            continue;
         uint8_t octets[CA_ROW_KEY_MAX];
         struct buf cursor = BUF_ON(octets);
         for (uint64_t n = 0; n < ROWS; n++) {

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit log that nobody can rewrite: checkpoints, receipts, exports and witnesses of a server;
+and who finds out when its history is changed, with and without them."""
+
+import http.client
+import json
+import shutil
+
+from harness import Case, Key, TOUCHMARK, main, run, serial_of, until
+from notes import Export, LogKey, Witness, audit, growth, hashes, b64, size_of
+
+
+class AuditCase(Case):
+    """A server whose log is witnessed."""
+
+    listen = {"workers": 1}
+
+    @classmethod
+    def prepare(cls, site):
+        cls.vkey = site.sign_checkpoints()
+        cls.witness = Witness(site.folder, "witness.example/w", cls.vkey).start()
+        cls.addClassCleanup(cls.witness.stop)
+        site.audit["witnesses"] = [{"key": cls.witness.vkey, "url": cls.witness.url}]
+        site.audit["seen"] = site.folder / "seen"
+
+    def touchmark(self, *args, check=True):
+        return run(TOUCHMARK, *args, "--conf", self.site.config, env=self.site.env, check=check)
+
+    def enroll(self, name):
+        secret = self.server.add_device(name)
+        answer = self.server.enroll("unlinked", Key(self.site.folder, name).csr(f"/CN={name}"),
+                                    name, secret)
+        self.assertEqual(answer.status, 200, answer)
+        return secret, answer.pem()
+
+    def checkpoint(self):
+        """One over all that there is now."""
+        size = self.server.head()
+        return until("a checkpoint over all leaves", lambda: (
+            lambda note: note if note and size_of(note) >= size else None)(
+                self.touchmark("audit", "checkpoint", check=False).stdout.decode()))
+
+    def export(self, name, *more):
+        folder = self.site.folder / name
+        self.touchmark("audit", "export", folder, *more)
+        return folder
+
+    def verified(self, *args):
+        code, text = audit("--key", self.vkey, *args)
+        self.assertEqual(code, 0, text)
+        return text
+
+    def held(self):
+        return self.server.touchmark("status")[-1].get("restored", "")
+
+
+class Shown(AuditCase):
+    """What the server shows, others verify; what it showed, it must stand by."""
+
+    def test_what_is_shown_is_verified_offline(self):
+        secret, pem = self.enroll("first")
+        self.enroll("second")
+        self.server.touchmark("cert", "revoke", serial_of(pem), "--reason", "keyCompromise")
+        note = self.checkpoint()
+        earlier = self.site.folder / "earlier"
+        earlier.write_text(note)
+        receipt = self.site.folder / "receipt"
+        receipt.write_bytes(self.touchmark("audit", "prove", "2").stdout)
+        self.verified("--receipt", receipt)
+        self.assertIn("witness.example/w cosigned", self.touchmark("audit", "witness").stdout.decode())
+        self.enroll("third")
+        folder = self.export("export")
+        known = ("--witness", self.witness.vkey)
+        self.verified(folder, "--earlier", earlier, "--receipt", receipt, *known)
+        self.assertIn("witness.example/w cosigned", self.touchmark("audit", "witness").stdout.decode())
+        text = self.touchmark("audit", "checkpoint", "--json").stdout
+        shown = json.loads(text)
+        self.assertGreaterEqual(size_of(shown["cosigned"]), size_of(note))
+        self.assertEqual((self.site.folder / "seen").read_text().splitlines()[0], "log.example/test")
+        # Receipts are then under what the witness has seen.
+        receipt.write_bytes(self.touchmark("audit", "prove", "2").stdout)
+        self.assertIn(b"\xe2\x80\x94 witness.example/w ", receipt.read_bytes())
+        self.verified("--receipt", receipt)
+        self.check_refusals(folder, receipt, known)
+        self.check_secrets(folder, secret)
+
+    def check_refusals(self, folder, receipt, known):
+        other = LogKey(self.site.folder, "log.example/test")
+        self.assertEqual(audit("--key", other.vkey, folder)[0], 3)
+        self.assertEqual(audit("--key", other.vkey, "--receipt", receipt)[0], 3)
+        stranger = Witness(self.site.folder, "witness.example/stranger", self.vkey)
+        self.assertEqual(audit("--key", self.vkey, "--witness", stranger.vkey, folder)[0], 5)
+        self.assertEqual(audit("--key", self.vkey, "--witness", stranger.vkey, *known,
+                               "--threshold", "1", folder)[0], 0)
+        done = self.touchmark("audit", "prove", "999999", check=False)
+        self.assertEqual(done.returncode, 1)
+
+    def check_secrets(self, folder, secret):
+        """Neither a secret nor what is stored of it."""
+        salted = [b"secret\":\"" + word for word in (b"unused", b"used", b"none")]
+        for path in folder.rglob("*"):
+            octets = path.read_bytes() if path.is_file() else b""
+            self.assertNotIn(secret.encode(), octets, path)
+            for key in (b"salt", b"hash", b"proof"):
+                self.assertNotIn(b'"' + key + b'"', octets, path)
+        self.assertIn(salted[1], (folder / "registry" / "devices.jsonl").read_bytes())
+
+    def change(self, leaves, how):
+        """The history that somebody would like better. None of it touches the registry."""
+        made = [i for i, x in enumerate(self.events) if x == "secret made"]
+        a, b = made[-2], made[-1]
+        if how == "flip":
+            changed = leaves[a].replace(b"uid:", b"gid:")
+            self.assertNotEqual(changed, leaves[a])
+            return leaves[:a] + [changed] + leaves[a + 1:]
+        if how == "drop":
+            return leaves[:a] + leaves[a + 1:]
+        if how == "insert":
+            return leaves[:a] + [leaves[a]] + leaves[a:]
+        if how == "reorder":
+            return leaves[:a] + [leaves[b]] + leaves[a + 1:b] + [leaves[a]] + leaves[b + 1:]
+        if how == "truncate":
+            return leaves[:b]
+        if how == "fork":
+            return leaves[:b] + [leaves[a], leaves[b]]
+        raise AssertionError(how)
+
+    def ask_witness(self, leaves, note):
+        """What the witness says to the best proof that there is."""
+        size = min(self.seen, len(leaves))
+        proof = growth(size, hashes(leaves)) if 0 < size <= len(leaves) else []
+        body = f"old {size}\n" + "".join(b64(x) + "\n" for x in proof) + "\n" + note
+        connection = http.client.HTTPConnection("127.0.0.1", self.watch.port, timeout=60)
+        connection.request("POST", "/add-checkpoint", body.encode())
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        if answer.status == 200:
+            self.seen = len(leaves)
+        return answer.status, text
+
+    def found_by(self, folder, leaves, note, earlier):
+        """Who finds it: touchmark-audit alone, with what was shown before, a witness."""
+        alone = audit("--key", self.thief.vkey, folder)[0]
+        with_earlier = audit("--key", self.thief.vkey, folder, "--earlier", earlier)[0]
+        status, _ = self.ask_witness(leaves, note)
+        return alone, with_earlier, status
+
+    def prepare_theft(self):
+        for name in ("one", "two"):
+            self.enroll(name)
+        self.server.secret("one")
+        self.server.secret("two")
+        self.checkpoint()
+        self.real = Export(self.export("real"))
+        self.leaves = self.real.leaves
+        self.events = [x["event"].replace("-", " ").replace("_", " ")
+                       for x in self.server.leaves()]
+        self.thief = LogKey(self.site.folder, "log.example/stolen")
+        self.watch = Witness(self.site.folder, "witness.example/v", self.thief.vkey).start()
+        self.addCleanup(self.watch.stop)
+        self.seen = 0
+
+    def test_who_finds_what(self):
+        """A log whose key was stolen, or not, and whose history somebody changes in every way."""
+        self.prepare_theft()
+        note = self.thief.sign(self.leaves)
+        shown = self.site.folder / "shown"
+        shown.write_text(note)
+        folder = self.site.folder / "changed"
+        sound = self.real.write(folder, self.leaves, note)
+        self.assertEqual(self.found_by(sound, self.leaves, note, shown), (0, 0, 200))
+        # Exit 2: leaves, tiles or root; 4: another history than was shown. 409 and 422: the witness
+        # does not cosign.
+        for how in ("flip", "drop", "insert", "reorder", "truncate", "fork"):
+            leaves = self.change(self.leaves, how)
+            with self.subTest(how, key="kept"):
+                self.real.write(folder, leaves, note)
+                self.assertEqual(audit("--key", self.thief.vkey, folder)[0], 2)
+            with self.subTest(how, key="stolen"):
+                forged = self.thief.sign(leaves)
+                self.real.write(folder, leaves, forged)
+                alone, earlier, status = self.found_by(folder, leaves, forged, shown)
+                self.assertEqual(alone, 0, "nobody can see it who was shown nothing else")
+                self.assertEqual(earlier, 4)
+                self.assertEqual(status, 409 if len(leaves) < len(self.leaves) else 422)
+        # An older export of the true log, with the signature that it had.
+        old = self.leaves[:-1]
+        before = self.thief.sign(old)
+        self.real.write(folder, old, before)
+        self.assertEqual(self.found_by(folder, old, before, shown), (0, 4, 409))
+        # A fork from what the one was shown last is seen by who was shown the other branch, and by
+        # the witness, who gets both.
+        fork = self.change(self.leaves, "fork")
+        base = self.site.folder / "base"
+        made = [i for i, x in enumerate(self.events) if x == "secret made"]
+        base.write_text(self.thief.sign(self.leaves[:made[-1]]))
+        forged = self.thief.sign(fork)
+        self.real.write(folder, fork, forged)
+        self.assertEqual(audit("--key", self.thief.vkey, folder, "--earlier", base)[0], 0)
+        self.assertEqual(audit("--key", self.thief.vkey, folder, "--earlier", base, "--earlier",
+                               shown)[0], 4)
+        # The witness remembers, also when it was killed.
+        self.watch.process.kill()
+        self.watch.process.wait(60)
+        self.watch.start()
+        self.assertEqual(self.ask_witness(fork, forged)[0], 422)
+        self.check_registry(note)
+
+    def check_registry(self, note):
+        """The log is whole; what the export says of devices and certificates is not what it says."""
+        real = self.real.folder / "registry"
+        edits = {
+            "devices.jsonl": [lambda r: r.update(state="retired"), lambda r: r.update(id="other"),
+                              None],
+            "certificates.jsonl": [lambda r: r.update(status="revoked"),
+                                   lambda r: r.update(fingerprint="00" * 32),
+                                   lambda r: r.update(device="other"), None],
+        }
+        for name, ways in edits.items():
+            for i, way in enumerate(ways):
+                with self.subTest(name, way=i):
+                    registry = self.site.folder / "registry"
+                    shutil.rmtree(registry, ignore_errors=True)
+                    shutil.copytree(real, registry)
+                    rows = [json.loads(x) for x in (real / name).read_text().splitlines()]
+                    if way:
+                        way(rows[0])
+                    else:
+                        rows = rows[1:]
+                    (registry / name).write_text("".join(json.dumps(x) + "\n" for x in rows))
+                    folder = self.real.write(self.site.folder / "changed", self.leaves, note,
+                                             registry)
+                    code, text = audit("--key", self.thief.vkey, folder)
+                    self.assertEqual(code, 6, text)
+
+    def test_with_whole_tiles_a_part_is_verified_on_its_own(self):
+        with self.server.connect() as connection:
+            for _ in range(280 - min(280, self.server.head())):
+                connection.ask("GET", "/.well-known/est/nowhere/cacerts")
+        until("the log has a whole tile", lambda: self.server.head() >= 280)
+        part = self.export("part", "--from", "260")
+        self.assertFalse((part / "tile" / "entries" / "000").exists())
+        self.verified(part)
+        self.verified(self.export("whole"), "--earlier", part)
+        bundle = next((part / "tile" / "entries" / "001.p").iterdir())
+        octets = bytearray(bundle.read_bytes())
+        octets[40] ^= 1
+        bundle.write_bytes(octets)
+        self.assertEqual(audit("--key", self.vkey, part)[0], 2)
+
+
+class PutBack(AuditCase):
+    """An older copy of the store is put in its place."""
+
+    def test_it_is_noticed_by_what_was_shown_and_by_the_witness(self):
+        self.enroll("kept")
+        self.checkpoint()
+        self.touchmark("audit", "witness")
+        self.server.stop()
+        store, copy = self.site.folder / "store", self.site.folder / "copy"
+        shutil.copytree(store, copy)
+        self.server.start()
+        self.enroll("lost")
+        self.checkpoint()
+        self.touchmark("audit", "witness")
+        self.server.stop()
+        shutil.rmtree(store)
+        shutil.copytree(copy, store)
+        # At the start, by the file that is not in the store.
+        self.server.start()
+        self.assertRegex(self.held(), "put back: audit.seen shows an audit log of")
+        secret = self.server.add_device("refused")
+        answer = self.server.enroll("unlinked", Key(self.site.folder, "refused").csr("/CN=refused"),
+                                    "refused", secret)
+        self.assertEqual(answer.status, 503, answer)
+        self.server.stop()
+        # Without that file, by the witness, who can show what it has cosigned.
+        shutil.rmtree(store)
+        copy.rename(store)
+        seen = self.site.audit.pop("seen")
+        self.server.start()
+        self.assertEqual(self.held(), "")
+        self.checkpoint()
+        done = self.touchmark("audit", "witness", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"has seen a log of", done.stderr)
+        self.assertRegex(self.held(), "put back: a witness shows an audit log of")
+        self.assertTrue([x for x in self.server.leaves() if x["event"] == "alarm"
+                         and "put back" in x["reason"]])
+        # Accepted, it goes on, also after a restart.
+        self.server.touchmark("store", "accept")
+        self.assertEqual(self.held(), "")
+        self.enroll("after")
+        self.site.audit["seen"] = seen
+        self.server.stop()
+        self.server.start()
+        self.assertEqual(self.held(), "")
+        self.checkpoint()
+        # The witness keeps to what it saw.
+        self.assertEqual(self.touchmark("audit", "witness", check=False).returncode, 1)
+
+
+if __name__ == "__main__":
+    main()
