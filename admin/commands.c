@@ -176,7 +176,7 @@ const struct admin_command admin_commands[] = {
      .arguments = {ADMIN_FILE},
      .required = 1,
      .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_IDS) | OPTION(ADMIN_LIFETIME),
-     .help = "Open a production job, or change the terms of one that is there (touchmark-job(5)). "
+     .help = "Open a production job, or change the terms of one that is there (touchmark.job(5)). "
              "Where there are officers, it is proposed, and two must sign it.",
      .run = admin_job_open},
     {.words = "job list",

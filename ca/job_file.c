@@ -151,7 +151,8 @@ const struct conf_row ca_job_rows[] = {
      .type = CONF_BOOL,
      .offset = AT(operator_required),
      .preset = "true",
-     .help = "Somebody has to be logged in at the station."},
+     .help = "Somebody has to be logged in at the station: for its requests, its reports and for "
+             "closing the job. With false, whoever has a station's key can do all of that."},
     {.key = "stop",
      .type = CONF_GROUP,
      .offset = AT(stop),

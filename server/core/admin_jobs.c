@@ -230,7 +230,8 @@ void admin_job_open(struct client *client, const struct ipc_admin_request *q) {
         put_ids(client, q);
         return;
     }
-    if (ca_job_read((const char *)q->data.p, q->data.n, "/job.yaml", config->now_ms(), &job, error)) {
+    if (ca_job_read((const char *)q->data.p, q->data.n, "/job.yaml", config->now_ms(), &job,
+                    error)) {
         admin_refuse_format(client, "%.250s", error);
         return;
     }

@@ -97,6 +97,7 @@ json_t *admin_json_device(const struct ca_device *device) {
     set_text(object, "batch", device->batch);
     set_text(object, "site", device->site);
     set_text(object, "station", device->station);
+    set_text(object, "job", device->job);
     set_text(object, "operator", device->operator_name);
     set_text(object, "firmware", device->firmware);
     set_text(object, "secret", secret_state(&device->secret));

@@ -39,7 +39,7 @@ ARROWS = {
 # The offline commands work on token and store without a server: these files of admin/ alone may
 # reach further.
 OFFLINE = {"pki", "ca", "pkcs11", "store"}
-OFFLINE_FILES = re.compile(r"^admin/(ceremony|cloud_export|keys|profile|store|offline)[a-z_]*\.[ch]$")
+OFFLINE_FILES = re.compile(r"^admin/(ceremony|cloud_export|job|keys|operator|profile|store|offline)[a-z_]*\.[ch]$")
 
 # Foreign headers and the one place that knows them.
 LIBRARIES = {

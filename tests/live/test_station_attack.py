@@ -134,6 +134,7 @@ class Attacks(Case):
         answers = [Unit(self.server, name(n)).enroll(station) for n in range(1, 4)]
         self.gained("no operator", answers, 0)
         self.assertEqual({a.status for a in answers}, {401})
+        self.assertEqual(station.ask("close", job=job, passed=0, failed=0, scrapped=0).status, 401)
         wrong = [station.ask("login", operator="ada", secret="not this one") for _ in range(4)]
         self.assertEqual([a.status for a in wrong], [401, 401, 401, 429])
         self.assertGreaterEqual(int(wrong[-1].headers["Retry-After"]), 1)

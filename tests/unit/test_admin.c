@@ -142,15 +142,15 @@ static void control_characters_are_shown(void **state) {
 /* Help and requests are made from the table; a command that lacks something would be silent. */
 static void commands_are_complete(void **state) {
     (void)state;
-    unsigned verbs = 1u << IPC_ADMIN_REVOKE_PREVIEW; /* revoke --preview */
+    uint64_t verbs = UINT64_C(1) << IPC_ADMIN_REVOKE_PREVIEW; /* revoke --preview */
     for (const struct admin_command *command = admin_commands; command->words; command++) {
         assert_non_null(command->run);
         assert_non_null(command->help);
         assert_true(!command->demanded || command->options & UINT64_C(1) << command->demanded);
-        verbs |= 1u << command->verb;
+        verbs |= UINT64_C(1) << command->verb;
     }
     for (unsigned verb = 1; verb <= IPC_ADMIN_VERB_LAST; verb++)
-        assert_true(verbs & 1u << verb);
+        assert_true(verbs & UINT64_C(1) << verb);
 }
 
 int main(void) {
