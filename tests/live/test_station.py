@@ -2,9 +2,10 @@
 """A factory line against the real server: one unit with the seconds of its steps, and a whole job
 with all that goes wrong on a line. In the end journal, registry and the units' own flash agree."""
 
+import os
 import sys
 
-from floor import DONE, FAILED, WRONG_UNIT, Dut, Line, Station
+from floor import DENIED, DONE, FAILED, WRONG_UNIT, Dut, Line, Station
 from harness import SANITIZER_SPEAKS, SLOW, Case, main, serial_of, until
 from stations import Jobs, add_profiles, job_text
 
@@ -65,6 +66,27 @@ class Factory(Case):
                       self.station.out)
         self.expect(DONE, "job", "close", "one")
         self.closed("one")
+
+    def test_somebody_has_to_be_logged_in(self):
+        [said] = self.server.touchmark("operator", "add", "anna")
+        self.fetch("who", 1, operator=True)
+        self.dut.plug("who-0001")
+        self.expect(DENIED, "job", "run", "who", ids=["who-0001"])
+        for secret, code in (("not-the-secret", DENIED), (said["secret"], DONE)):
+            read, write = os.pipe()
+            os.write(write, secret.encode() + b"\n")
+            os.close(write)
+            self.expect(code, "login", "anna", "--secret-fd", str(read), fds=(read,))
+            os.close(read)
+        self.expect(DONE, "status")
+        self.assertIn("logged in: anna", self.station.said)
+        self.expect(DONE, "job", "run", "who", ids=["who-0001"])
+        leaf = [x for x in self.server.leaves() if x["event"] == "issued"
+                and x.get("device") == "who-0001"][-1]
+        self.assertEqual((leaf["station"], leaf["job"], leaf["operator"]), ("ST-1", "who", "anna"))
+        self.assertNotIn(said["secret"], self.station.log.read_text())
+        self.expect(DONE, "logout")
+        self.expect(DENIED, "job", "resume", "who")
 
     # ---- a whole job ----
 
