@@ -5,8 +5,10 @@ for tests that use them as people on the line do."""
 import contextlib
 import hashlib
 import json
+import queue
 import socket
 import subprocess
+import threading
 
 from agents import yaml
 from harness import BUILD, PATIENCE, SANITIZER_SPEAKS, openssl, until
@@ -155,14 +157,24 @@ class Station:
 
 
 class Line:
-    """A run of a job: somebody puts units on the station, scans them and reads what it says."""
+    """A run of a job: somebody puts units on the station, scans them and reads what it says. Ends
+    with the test at the latest."""
 
-    def __init__(self, station, *words, **env):
+    def __init__(self, case, station, *words, **env):
         self.station = station
         self.process = subprocess.Popen(station.command("job", *words), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         text=True, env={**station.env, **env})
-        self.said = []
+        case.addCleanup(self.abandon)
+        self.said, self.lines = [], queue.Queue()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        with self.process.stdout:
+            for text in self.process.stdout:
+                self.lines.put(text)
+        self.lines.put(None)
 
     def scan(self, unit):
         with contextlib.suppress(BrokenPipeError):
@@ -171,12 +183,15 @@ class Line:
 
     def line(self):
         """The next line about a unit; None at the end."""
-        for text in self.process.stdout:
+        while True:
+            text = self.lines.get(timeout=PATIENCE)
+            if text is None:
+                self.lines.put(None)
+                return None
             self.station.keep(text)
             self.said.append(text.rstrip("\n"))
             if not text.startswith("{"):
                 return text.rstrip("\n")
-        return None
 
     def unit(self, unit, *faults):
         """Puts it on the station, scans it and returns what is said of it."""
@@ -190,12 +205,16 @@ class Line:
             self.process.stdin.close()
         while self.line() is not None:
             pass
-        self.process.stdout.close()
+        self.reader.join()
         return self.process.wait(PATIENCE)
 
     def kill(self):
         self.process.kill()
         return self.end()
+
+    def abandon(self):
+        if self.process.poll() is None:
+            self.kill()
 
     def text(self):
         return "\n".join(self.said)

@@ -243,7 +243,7 @@ class Steps(Base):
 
     def test_signal_ends_a_run_and_resume_goes_on(self):
         self.dut.tell("unplug")
-        line = Line(self.station, "run", JOB)
+        line = Line(self, self.station, "run", JOB)
         line.scan("SN-6")
         until("it began", lambda: (self.station.jobs / f"{JOB}.journal").exists() and
               len(self.station.journal(JOB)) > 1)
