@@ -58,6 +58,7 @@ enum admin_field_id {
     ADMIN_ACT_OPTION, /* an act's ID as an option */
     ADMIN_OUT,
     ADMIN_PROOF,
+    ADMIN_PRODUCT,
     ADMIN_FIELD_COUNT,
 };
 
@@ -127,6 +128,7 @@ int admin_propose(struct admin_call *call, const char *kind, const struct json_t
 int admin_profile_check(struct admin_call *call);
 int admin_profile_diff(struct admin_call *call);
 int admin_profile_apply(struct admin_call *call);
+int admin_product_check(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);

@@ -49,6 +49,7 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_ACT_OPTION] = {"act", 0, "ID", "What came of this act"},
     [ADMIN_OUT] = {"out", 0, "DIR", "Folder for the files; it is made if it is not there"},
     [ADMIN_PROOF] = {"proof", 0, "FILE", "PEM file that cloud proof printed, to put into them"},
+    [ADMIN_PRODUCT] = {"SKU", 0, NULL, NULL},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
 };
@@ -76,6 +77,7 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_DEVICE_OPTION] = {.type = CONF_NAME},
     [ADMIN_LIFETIME] = {.type = CONF_DURATION, .min = 1000, .max = 14ull * 24 * 3600 * 1000},
     [ADMIN_OFFICER] = {.type = CONF_NAME},
+    [ADMIN_PRODUCT] = {.type = CONF_NAME},
 };
 
 static bool has_control(const char *text) {
@@ -129,6 +131,7 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
     case ADMIN_REASON:
         return request->reason;
     case ADMIN_SKU:
+    case ADMIN_PRODUCT:
         return request->sku;
     case ADMIN_HARDWARE_REVISION:
         return request->hardware_revision;

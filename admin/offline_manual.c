@@ -7,6 +7,7 @@
 
 #include "admin/command.h"
 #include "ca/ceremony.h"
+#include "ca/product.h"
 #include "ca/profile.h"
 #include "conf/conf.h"
 #include "conf/page.h"
@@ -34,6 +35,13 @@ static void print_profile(FILE *out) {
 }
 static void print_profile_sample(FILE *out) {
     print_sample(ca_profile_rows, out);
+}
+
+static void print_product(FILE *out) {
+    conf_print_manual(ca_product_rows, out);
+}
+static void print_product_sample(FILE *out) {
+    print_sample(ca_product_rows, out);
 }
 
 static void print_ceremony(FILE *out) {
@@ -111,6 +119,8 @@ static const struct conf_page_part parts[] = {
     {"@OPTIONS_PLAIN_SAMPLE@", print_plain_sample},
     {"@PROFILE@", print_profile},
     {"@PROFILE_SAMPLE@", print_profile_sample},
+    {"@PRODUCT@", print_product},
+    {"@PRODUCT_SAMPLE@", print_product_sample},
     {"@CEREMONY@", print_ceremony},
     {"@CEREMONY_SAMPLE@", print_ceremony_sample},
     {"@COMMANDS@", print_commands},

@@ -150,6 +150,8 @@ static enum tm_err decide_add(struct act *act, char text[IPC_TEXT_MAX + 1]) {
                        IPC_NAME_MAX);
         return TM_EINVAL;
     }
+    if (!ca_products_admit(act->registry->products, &act->wanted, text))
+        return TM_EINVAL;
     if (store->ops->device(store, act->wanted.tenant, id, &act->device) != TM_ENOTFOUND) {
         (void)snprintf(text, IPC_TEXT_MAX + 1, "tenant %s has a device %s already",
                        act->wanted.tenant, id);

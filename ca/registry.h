@@ -8,6 +8,7 @@
 #ifndef TOUCHMARK_CA_REGISTRY_H
 #define TOUCHMARK_CA_REGISTRY_H
 
+#include "ca/product.h"
 #include "ca/store.h"
 #include "ca/wrap.h"
 
@@ -26,7 +27,8 @@ typedef void ca_registry_fn(void *arg, enum tm_err result, const char *text,
 
 struct ca_registry {
     struct ca_store *store;
-    struct ca_wrap *wrap; /* NULL: secrets do for HTTP Basic, not for CMC */
+    struct ca_wrap *wrap;               /* NULL: secrets do for HTTP Basic, not for CMC */
+    const struct ca_products *products; /* NULL: there are none */
     int64_t (*now_ms)(void);
     /* Called when a certificate is revoked, durably; NULL: nobody wants to know. */
     void (*revoked)(void *arg, const struct ca_certificate *certificate);

@@ -14,6 +14,7 @@ _Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their 
 _Static_assert(offsetof(struct ca_ask_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_foreign_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_agreed, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_product_row, version) == 0, "rows begin with their version");
 
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
@@ -49,6 +50,7 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_ask_row *ask = row;
     const struct ca_foreign_row *foreign = row;
     const struct ca_agreed *agreed = row;
+    const struct ca_product_row *product = row;
     switch (table) {
     case CA_TABLE_PENDING:
         return put_device(out, pending->tenant, pending->device, pending->profile);
@@ -68,6 +70,8 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_octets(out, BYTES_OF(foreign->fingerprint));
     case CA_TABLE_AGREED:
         return put_names(out, (const char *const[]){agreed->name}, 1);
+    case CA_TABLE_PRODUCT:
+        return put_names(out, (const char *const[]){product->sku}, 1);
     }
     return TM_EINVAL;
 }
@@ -92,6 +96,8 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_foreign_row);
     case CA_TABLE_AGREED:
         return sizeof(struct ca_agreed);
+    case CA_TABLE_PRODUCT:
+        return sizeof(struct ca_product_row);
     }
     return 0;
 }

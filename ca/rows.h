@@ -13,16 +13,17 @@
 
 /* Values are stored: never renumber. */
 enum ca_table {
-    CA_TABLE_PENDING = 1, /* struct ca_pending, by tenant, device and profile */
-    CA_TABLE_ACT,         /* struct ca_act, by its ID */
-    CA_TABLE_PROFILE,     /* struct ca_profile_row, by name */
-    CA_TABLE_ISSUER,      /* struct ca_issuer_row, by name */
-    CA_TABLE_PUBLISHED,   /* struct ca_published, by issuer and object */
-    CA_TABLE_KEYGEN,      /* struct ca_keygen, by tenant, device and profile */
-    CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
-    CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
-    CA_TABLE_AGREED,      /* struct ca_agreed, by name */
-    CA_TABLE_LAST = CA_TABLE_AGREED,
+    CA_TABLE_PENDING = 1,  /* struct ca_pending, by tenant, device and profile */
+    CA_TABLE_ACT,          /* struct ca_act, by its ID */
+    CA_TABLE_PROFILE,      /* struct ca_profile_row, by name */
+    CA_TABLE_ISSUER,       /* struct ca_issuer_row, by name */
+    CA_TABLE_PUBLISHED,    /* struct ca_published, by issuer and object */
+    CA_TABLE_KEYGEN,       /* struct ca_keygen, by tenant, device and profile */
+    CA_TABLE_ASK,          /* struct ca_ask_row, by tenant, device and profile */
+    CA_TABLE_FOREIGN,      /* struct ca_foreign_row, by fingerprint */
+    CA_TABLE_AGREED,       /* struct ca_agreed, by name */
+    CA_TABLE_PRODUCT = 10, /* struct ca_product_row, by SKU */
+    CA_TABLE_LAST = CA_TABLE_PRODUCT,
 };
 
 #define CA_ROW_KEY_MAX 240      /* octets */
@@ -179,6 +180,14 @@ struct ca_agreed {
     struct bytes value;                /* ASCII */
     int64_t since_ms;
     uint8_t act[CA_ACT_ID_SIZE]; /* zero: there were no officers' keys, or it was the first */
+};
+
+/* A product's rules as they are in use. */
+struct ca_product_row {
+    uint64_t version;
+    char sku[IPC_NAME_MAX + 1];
+    uint8_t hash[CA_HASH_SIZE]; /* ca_product.hash */
+    int64_t since_ms;
 };
 
 /* Appends the key of a row, whose key members are set. TM_ELIMIT, TM_EINVAL (a member is empty). */

@@ -8,6 +8,7 @@
 #define TOUCHMARK_CA_SERVICE_H
 
 #include "ca/issuer.h"
+#include "ca/product.h"
 #include "ca/profile.h"
 #include "ca/signer.h"
 #include "ca/store.h"
@@ -39,7 +40,8 @@ struct ca_service_config {
     size_t queue;                     /* requests under way at once */
     struct ca_wrap *wrap; /* seals secrets' MAC keys, and private keys that are made here; NULL: CMC
                              takes no one-time secrets, and no profile may make keys */
-    struct ca_upstream *upstream; /* asks other CAs; NULL: no issuer's key is elsewhere */
+    struct ca_upstream *upstream;       /* asks other CAs; NULL: no issuer's key is elsewhere */
+    const struct ca_products *products; /* NULL: there are none */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */

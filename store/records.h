@@ -41,6 +41,7 @@ enum store_type {
     STORE_TYPE_ASK,
     STORE_TYPE_FOREIGN,
     STORE_TYPE_AGREED,
+    STORE_TYPE_PRODUCT = 0x1014,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -86,6 +87,7 @@ union store_row {
     struct ca_ask_row ask;
     struct ca_foreign_row foreign;
     struct ca_agreed agreed;
+    struct ca_product_row product;
 };
 
 /* NULL: there is no such table. */

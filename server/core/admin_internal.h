@@ -10,6 +10,7 @@
  *   admin_questions.c  status, listings, the store's check
  *   admin_pending.c    requests that wait for an officer
  *   admin_cloud.c      proofs for clouds
+ *   admin_products.c   products
  *   admin_profiles.c   profiles
  *   admin_restored.c   accepting a restored store
  */
@@ -99,7 +100,7 @@ admin_handler_fn admin_pending_list, admin_pending_decide;
 admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
 admin_handler_fn admin_cloud_proof, admin_store_accept;
-admin_handler_fn admin_profiles;
+admin_handler_fn admin_products, admin_profiles;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

@@ -10,6 +10,7 @@
  *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
  *                  much is signed (ceilings.h)
  *   profiles.h     profiles held against the store, and the act that changes one
+ *   products.h     products, and what the store knows of them
  *   restored.h     a store that is older than what was published from it
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
@@ -33,6 +34,7 @@
 #define TOUCHMARK_SERVER_CORE_CORE_H
 
 #include "ca/officer.h"
+#include "ca/product.h"
 #include "ca/registry.h"
 #include "ca/service.h"
 #include "server/core/breaker.h"
@@ -248,6 +250,7 @@ struct core_admin_config {
     struct ca_service *service;
     struct core_acts *acts;
     const struct core_setup *setup;
+    const struct ca_products *products;
     const struct core_assignments *assignments;
     const struct core_ceilings *ceilings;
     struct core_restored *restored;

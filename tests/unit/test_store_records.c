@@ -109,6 +109,7 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
     "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
     "712ac407e3947cc538d013064d54321f4c13c4a02d7daaab7aaa198d5f788e83",
+    "0000000000000000000000000000000000000000000000000000000000000000",
 };
 
 /* The records above, then the tables' rows. */
