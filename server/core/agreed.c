@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/core/writes.h"
 
 #define ACTOR "touchmarkd"
 #define HASH_TEXT (2 * CA_HASH_SIZE + 1)
@@ -169,18 +170,14 @@ const char *core_agreed_word(struct ca_store *store, const struct core_agreed_ki
 /* ---- binding ---- */
 
 struct core_agreed_binding {
+    struct core_writes writes; /* first: what is over is a binding */
     void (*done)(void *arg, enum tm_err result);
     void *arg;
-    size_t open; /* batches that are not durable yet, and one more while they are submitted */
-    enum tm_err result;
 };
 
-static void settle(struct core_agreed_binding *binding, enum tm_err result) {
-    if (result && !binding->result)
-        binding->result = result;
-    if (--binding->open)
-        return;
-    binding->done(binding->arg, binding->result);
+static void over(struct core_writes *writes, enum tm_err result) {
+    struct core_agreed_binding *binding = (struct core_agreed_binding *)writes;
+    binding->done(binding->arg, result);
     free(binding);
 }
 
@@ -188,7 +185,7 @@ static void durable(struct ca_batch *batch, enum tm_err result) {
     struct core_agreed *agreed = batch->arg;
     if (result)
         log_error("%s: its row was not written: %s", agreed->row.name, tm_err_name(result));
-    settle(agreed->binding, result);
+    core_writes_settle(&agreed->binding->writes, result);
 }
 
 static void fill_leaf(struct core_agreed *agreed, int64_t now_ms) {
@@ -220,11 +217,7 @@ static enum tm_err bind_one(struct core_agreed *agreed, struct ca_store *store, 
     fill_leaf(agreed, now_ms);
     batch->changes[batch->count++] =
         (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = &agreed->leaf};
-    agreed->binding->open++;
-    enum tm_err err = store->ops->submit(store, batch);
-    if (err)
-        agreed->binding->open--;
-    return err;
+    return core_writes_submit(&agreed->binding->writes, store, batch);
 }
 
 void core_agreed_bind(struct core_agreed *agreed, size_t count, struct ca_store *store,
@@ -235,13 +228,14 @@ void core_agreed_bind(struct core_agreed *agreed, size_t count, struct ca_store 
         done(arg, TM_ENOMEM);
         return;
     }
-    *binding = (struct core_agreed_binding){.done = done, .arg = arg, .open = 1};
+    *binding = (struct core_agreed_binding){.done = done, .arg = arg};
+    core_writes_begin(&binding->writes, over);
     for (size_t i = 0; i < count && !err; i++) {
         agreed[i].binding = binding;
         if (agreed[i].verdict != CORE_AGREED_HOLDS)
             err = bind_one(&agreed[i], store, now_ms);
     }
-    settle(binding, err);
+    core_writes_settle(&binding->writes, err);
 }
 
 /* ---- the acts ---- */

@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "server/core/writes.h"
 
 /* One issuer's change. */
 struct change {
@@ -18,10 +19,9 @@ struct change {
 };
 
 struct binding {
+    struct core_writes writes; /* first: what is over is a binding */
     void (*done)(void *arg, enum tm_err result);
     void *arg;
-    size_t open; /* changes that are not durable yet, and one more while they are submitted */
-    enum tm_err result;
     struct change changes[];
 };
 
@@ -30,12 +30,9 @@ enum tm_err core_issuer_key_hash(const struct ca_issuer *issuer, uint8_t ret[CA_
     return EVP_Digest(spki.p, spki.n, ret, NULL, EVP_sha256(), NULL) == 1 ? TM_OK : TM_ECRYPTO;
 }
 
-static void settle(struct binding *binding, enum tm_err result) {
-    if (result && !binding->result)
-        binding->result = result;
-    if (--binding->open)
-        return;
-    binding->done(binding->arg, binding->result);
+static void over(struct core_writes *writes, enum tm_err result) {
+    struct binding *binding = (struct binding *)writes;
+    binding->done(binding->arg, result);
     free(binding);
 }
 
@@ -43,7 +40,7 @@ static void durable(struct ca_batch *batch, enum tm_err result) {
     const struct change *change = batch->arg;
     if (result)
         log_error("issuer %s: its row was not written: %s", change->row.name, tm_err_name(result));
-    settle(change->binding, result);
+    core_writes_settle(&change->binding->writes, result);
 }
 
 static bool is_zero(const uint8_t hash[CA_HASH_SIZE]) {
@@ -108,11 +105,7 @@ static enum tm_err bind_issuer(struct binding *binding, size_t index,
                     {.kind = CA_ADD_LEAF, .u.leaf = &change->leaf}},
         .done = durable,
         .arg = change};
-    binding->open++;
-    err = store->ops->submit(store, &change->batch);
-    if (err)
-        binding->open--;
-    return err;
+    return core_writes_submit(&binding->writes, store, &change->batch);
 }
 
 void core_issuers_bind(const struct core_setup *setup, struct ca_store *store, int64_t now_ms,
@@ -123,9 +116,10 @@ void core_issuers_bind(const struct core_setup *setup, struct ca_store *store, i
         done(arg, TM_ENOMEM);
         return;
     }
-    *binding = (struct binding){.done = done, .arg = arg, .open = 1};
+    *binding = (struct binding){.done = done, .arg = arg};
+    core_writes_begin(&binding->writes, over);
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < setup->issuer_count && !err; i++)
         err = bind_issuer(binding, i, &setup->issuers[i], store, now_ms);
-    settle(binding, err);
+    core_writes_settle(&binding->writes, err);
 }

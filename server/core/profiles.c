@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/core/writes.h"
 
 #define ACTOR "touchmarkd"
 #define CHANGES_EACH 2 /* of a profile: its row and its leaf */
@@ -19,10 +20,9 @@ struct change {
 };
 
 struct binding {
+    struct core_writes writes; /* first: what is over is a binding */
     void (*done)(void *arg, enum tm_err result);
     void *arg;
-    size_t open; /* batches that are not durable yet, and one more while they are submitted */
-    enum tm_err result;
     size_t count;
     struct change *changes;
     struct ca_batch *batches;
@@ -35,21 +35,19 @@ bool core_profiles_guarded(const struct core_setup *setup) {
     return keys >= CA_ACT_OFFICERS;
 }
 
-static void settle(struct binding *binding, enum tm_err result) {
-    if (result && !binding->result)
-        binding->result = result;
-    if (--binding->open)
-        return;
-    binding->done(binding->arg, binding->result);
+static void over(struct core_writes *writes, enum tm_err result) {
+    struct binding *binding = (struct binding *)writes;
+    binding->done(binding->arg, result);
     free(binding->changes);
     free(binding->batches);
     free(binding);
 }
 
 static void durable(struct ca_batch *batch, enum tm_err result) {
+    struct binding *binding = batch->arg;
     if (result)
         log_error("profiles: their rows were not written: %s", tm_err_name(result));
-    settle(batch->arg, result);
+    core_writes_settle(&binding->writes, result);
 }
 
 /* ---- what becomes of one ---- */
@@ -141,10 +139,7 @@ static enum tm_err submit(struct binding *binding, struct ca_store *store) {
     for (size_t first = 0; first < binding->count && !err; first += BATCH_PROFILES) {
         struct ca_batch *batch = &binding->batches[first / BATCH_PROFILES];
         fill_batch(binding, first, batch);
-        binding->open++;
-        err = store->ops->submit(store, batch);
-        if (err)
-            binding->open--;
+        err = core_writes_submit(&binding->writes, store, batch);
     }
     return err;
 }
@@ -166,12 +161,12 @@ void core_profiles_bind(struct core_setup *setup, struct ca_store *store, int64_
     *binding = (struct binding){
         .done = done,
         .arg = arg,
-        .open = 1,
         .changes = calloc(setup->profile_count + 1, sizeof *binding->changes),
         .batches = calloc(setup->profile_count / BATCH_PROFILES + 1, sizeof *binding->batches)};
+    core_writes_begin(&binding->writes, over);
     enum tm_err err = binding->changes && binding->batches ? TM_OK : TM_ENOMEM;
     bool guarded = core_profiles_guarded(setup) && !is_first_time(store);
     for (size_t i = 0; i < setup->profile_count && !err; i++)
         err = judge(&setup->profiles[i], store, guarded, now_ms, binding);
-    settle(binding, err ? err : submit(binding, store));
+    core_writes_settle(&binding->writes, err ? err : submit(binding, store));
 }

@@ -62,6 +62,9 @@ static void samples_init(struct samples *s) {
     s->leaf.outcome = IPC_BAD_SECRET;
     s->leaf.count = 6;
     (void)strcpy(s->leaf.reason, "because");
+    (void)strcpy(s->leaf.station, "jig-7");
+    (void)strcpy(s->leaf.job, "gateways-47");
+    (void)strcpy(s->leaf.operator_name, "anna");
     s->format = (struct store_format){1, "test", 1700000000000};
     s->frontier = (struct store_frontier){.size = 5, .count = 2, .nodes = {{{1}}, {{2}}}};
     s->transaction = sample_transaction(258, s->response, sizeof s->response);
@@ -84,7 +87,7 @@ static const struct kind KINDS[] = {
     {&store_owner_schema, offsetof(struct samples, owner),
      "5e8cfa0b548c8c795333d2240ed6a0996942db8770d061f66070b966f09a87e9"},
     {&store_leaf_schema, offsetof(struct samples, leaf),
-     "6790e78e8bec9fcf66fdf2864685a4241127ef0de8f5b43105ef9709b5dffc24"},
+     "223b9090df4fdea97ddd49f2ff6b6f86f91723aab7b2e403b4c9f0ca43b37d4a"},
     {&store_format_schema, offsetof(struct samples, format),
      "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
     {&store_frontier_schema, offsetof(struct samples, frontier),
