@@ -25,7 +25,6 @@ const struct conf_row ca_product_rows[] = {
      .offset = AT(id_prefix),
      .preset = "",
      .max = 32,
-     .example = "GW-",
      .help = "What every device ID begins with."},
     {.key = "id_min",
      .type = CONF_UINT,
@@ -107,8 +106,8 @@ const struct conf_row ca_product_rows[] = {
      .offset = AT(id_reuse),
      .words = reuse_words,
      .preset = "never",
-     .help = "May an ID be given to another device: never, or by an officer when the one before "
-             "is retired or revoked (out-of-use)?"},
+     .help = "Whether an ID may be given to another device: never, or by an officer when the one "
+             "before is retired or revoked (out-of-use)."},
     {0},
 };
 

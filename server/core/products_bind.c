@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "server/core/products.h"
+#include "server/core/writes.h"
 
 #define ACTOR "touchmarkd"
 #define CHANGES_EACH 2 /* of a product: its row and its leaf */
@@ -18,33 +19,30 @@ struct change {
 };
 
 struct binding {
+    struct core_writes writes; /* first: what is told of them finds the rest */
     const struct core_products *products;
     struct ca_store *store;
     int64_t now_ms;
     void (*done)(void *arg, enum tm_err result);
     void *arg;
-    size_t open; /* batches that are not durable yet, and one more while they are submitted */
-    enum tm_err result;
     size_t count, room;
     struct change *changes;
     struct ca_batch *batches;
 };
 
-static void settle(struct binding *binding, enum tm_err result) {
-    if (result && !binding->result)
-        binding->result = result;
-    if (--binding->open)
-        return;
-    binding->done(binding->arg, binding->result);
+static void over(struct core_writes *writes, enum tm_err result) {
+    struct binding *binding = (struct binding *)writes;
+    binding->done(binding->arg, result);
     free(binding->changes);
     free(binding->batches);
     free(binding);
 }
 
 static void durable(struct ca_batch *batch, enum tm_err result) {
+    struct binding *binding = batch->arg;
     if (result)
         log_error("products: their rows were not written: %s", tm_err_name(result));
-    settle(batch->arg, result);
+    core_writes_settle(&binding->writes, result);
 }
 
 static enum tm_err add_change(struct binding *binding, enum ca_change_kind kind,
@@ -115,7 +113,6 @@ static void fill_batch(struct binding *binding, size_t first, struct ca_batch *b
 }
 
 static enum tm_err submit(struct binding *binding) {
-    struct ca_store *store = binding->store;
     enum tm_err err = TM_OK;
     binding->batches = calloc(binding->count / BATCH_PRODUCTS + 1, sizeof *binding->batches);
     if (!binding->batches)
@@ -123,10 +120,7 @@ static enum tm_err submit(struct binding *binding) {
     for (size_t first = 0; first < binding->count && !err; first += BATCH_PRODUCTS) {
         struct ca_batch *batch = &binding->batches[first / BATCH_PRODUCTS];
         fill_batch(binding, first, batch);
-        binding->open++;
-        err = store->ops->submit(store, batch);
-        if (err)
-            binding->open--;
+        err = core_writes_submit(&binding->writes, binding->store, batch);
     }
     return err;
 }
@@ -138,14 +132,11 @@ void core_products_bind(const struct core_products *products, struct ca_store *s
         done(arg, TM_ENOMEM);
         return;
     }
-    *binding = (struct binding){.products = products,
-                                .store = store,
-                                .now_ms = now_ms,
-                                .done = done,
-                                .arg = arg,
-                                .open = 1};
+    *binding = (struct binding){
+        .products = products, .store = store, .now_ms = now_ms, .done = done, .arg = arg};
+    core_writes_begin(&binding->writes, over);
     enum tm_err err = judge_gone(binding);
     for (size_t i = 0; i < products->all.count && !err; i++)
         err = judge(binding, &products->items[i]);
-    settle(binding, err ? err : submit(binding));
+    core_writes_settle(&binding->writes, err ? err : submit(binding));
 }

@@ -112,7 +112,7 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
     "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
     "712ac407e3947cc538d013064d54321f4c13c4a02d7daaab7aaa198d5f788e83",
-    "0000000000000000000000000000000000000000000000000000000000000000",
+    "45800da2fc6f1a5bb41eb98efed5c61cdad63cd129194558816a5cad36d262cb",
 };
 
 /* The records above, then the tables' rows. */
