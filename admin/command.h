@@ -59,6 +59,10 @@ enum admin_field_id {
     ADMIN_OUT,
     ADMIN_PROOF,
     ADMIN_PRODUCT,
+    ADMIN_FORMAT,
+    ADMIN_DRY_RUN,
+    ADMIN_SKIP_BAD,
+    ADMIN_PROGRESS,
     ADMIN_FIELD_COUNT,
 };
 
@@ -80,8 +84,11 @@ struct admin_call {
     const char *code;      /* that a cloud gave, NULL: none given */
     const char *out;       /* folder, NULL: none given */
     const char *proof;     /* file, NULL: none given */
+    const char *format;    /* of a file, NULL: none given */
     bool text;
     bool preview;
+    bool dry_run;
+    bool progress;
     uint32_t limit; /* rows in all, 0 = all there are */
     struct ipc_admin_request request;
 };
@@ -122,6 +129,14 @@ int admin_request(struct admin_call *call);
 /* The same, but its one answer is not printed: the caller owns the object. */
 struct json_t;
 int admin_ask(struct admin_call *call, struct json_t **ret_answer);
+/* The same for a listing: each row goes to `row`, whose exit code ends it unless that is EX_OK. */
+typedef int admin_row_fn(void *arg, const struct json_t *row);
+int admin_each(struct admin_call *call, admin_row_fn *row, void *arg);
+/* A connection to the core; the caller closes it. */
+int admin_connect(const struct admin_call *call, int *ret_fd);
+/* Devices by the file. */
+int admin_device_import(struct admin_call *call);
+int admin_device_export(struct admin_call *call);
 /* Proposes an act of this kind and shows it. */
 int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
 /* Profiles. */

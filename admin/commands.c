@@ -56,6 +56,25 @@ const struct admin_command admin_commands[] = {
      .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_VALID),
      .help = "Make a one-time enrollment secret and print it, this once.",
      .run = admin_request},
+    {.words = "device import",
+     .verb = IPC_ADMIN_DEVICE_IMPORT,
+     .arguments = {ADMIN_FILE},
+     .required = 1,
+     .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_FORMAT) | OPTION(ADMIN_DRY_RUN) |
+                OPTION(ADMIN_SKIP_BAD) | OPTION(ADMIN_PROGRESS) | OPTION(ADMIN_SKU) |
+                OPTION(ADMIN_HARDWARE_REVISION) | OPTION(ADMIN_BATCH) | OPTION(ADMIN_SITE),
+     .help =
+         "Register the devices of a file, CSV (csv) or JSON lines (jsonl). All of it is checked "
+         "first, and every bad row is named by its line; what is registered already stays as "
+         "it is, so that an import that was interrupted is given again. Options speak for "
+         "rows that say nothing.",
+     .run = admin_device_import},
+    {.words = "device export",
+     .verb = IPC_ADMIN_DEVICE_EXPORT,
+     .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_FORMAT) | OPTION(ADMIN_LIMIT),
+     .help = "Print the devices of a tenant and all that is known of them, as CSV (csv) or JSON "
+             "lines (jsonl); no secrets.",
+     .run = admin_device_export},
     {.words = "cert show",
      .verb = IPC_ADMIN_CERT_SHOW,
      .arguments = {ADMIN_SERIAL},

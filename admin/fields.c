@@ -50,6 +50,10 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_OUT] = {"out", 0, "DIR", "Folder for the files; it is made if it is not there"},
     [ADMIN_PROOF] = {"proof", 0, "FILE", "PEM file that cloud proof printed, to put into them"},
     [ADMIN_PRODUCT] = {"SKU", 0, NULL, NULL},
+    [ADMIN_FORMAT] = {"format", 'f', "FORMAT", "Format of the file"},
+    [ADMIN_DRY_RUN] = {"dry-run", 0, NULL, "Only check the file"},
+    [ADMIN_SKIP_BAD] = {"skip-bad", 0, NULL, "Import the others where some rows are bad"},
+    [ADMIN_PROGRESS] = {"progress", 0, NULL, "Say how far it is, also where nobody seems to look"},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
 };
@@ -177,6 +181,16 @@ static enum tm_err set_by_rule(enum admin_field_id id, const char *text, struct 
     return TM_OK;
 }
 
+static enum tm_err set_format(const char *text, struct admin_call *call,
+                              char allowed[CONF_ERROR_MAX]) {
+    if (strcmp(text, "csv") != 0 && strcmp(text, "jsonl") != 0) {
+        (void)snprintf(allowed, CONF_ERROR_MAX, "csv or jsonl");
+        return TM_EPARSE;
+    }
+    call->format = text;
+    return TM_OK;
+}
+
 static enum tm_err add_file(const char *text, struct admin_call *call,
                             char allowed[CONF_ERROR_MAX]) {
     if (call->file_count == ADMIN_FILES_MAX) {
@@ -210,6 +224,15 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         return TM_OK;
     case ADMIN_FILE:
         return add_file(text, call, allowed);
+    case ADMIN_FORMAT:
+        return set_format(text, call, allowed);
+    case ADMIN_DRY_RUN:
+        call->dry_run = true;
+        return TM_OK;
+    case ADMIN_PROGRESS:
+        call->progress = true;
+        return TM_OK;
+    case ADMIN_SKIP_BAD:
     case ADMIN_ALL:
         call->request.all = true;
         return TM_OK;

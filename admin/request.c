@@ -25,8 +25,10 @@ AUTO_DEFINE(conf_t, conf_close)
 struct exchange {
     struct admin_call *call;
     int fd;
-    json_t *rows;    /* of the page at hand */
-    json_t **answer; /* takes the last reply instead of the terminal; NULL: the terminal does */
+    json_t *rows;      /* of the page at hand */
+    json_t **answer;   /* takes the last reply instead of the terminal; NULL: the terminal does */
+    admin_row_fn *row; /* takes rows instead of the terminal; NULL: the terminal does */
+    void *row_arg;
     uint8_t packet[IPC_MESSAGE_MAX];
 };
 
@@ -116,6 +118,10 @@ static json_t *parse(struct bytes json) {
 }
 
 static int print_row(struct exchange *x, struct bytes json) {
+    if (x->row) {
+        AUTO(json_t) row = parse(json);
+        return row ? x->row(x->row_arg, row) : lost(TM_EPARSE);
+    }
     if (x->call->json)
         return print_json(json);
     if (json_array_append_new(x->rows, parse(json)))
@@ -184,31 +190,40 @@ static int ask(struct exchange *x) {
     return code;
 }
 
-static int exchange(struct admin_call *call, json_t **answer) {
+int admin_connect(const struct admin_call *call, int *ret_fd) {
     struct sockaddr_un address;
-    struct exchange x = {.call = call, .fd = -1, .answer = answer};
     int code = find_socket(call, &address);
-    if (code == EX_OK)
-        code = reach(&address, &x.fd);
+    return code == EX_OK ? reach(&address, ret_fd) : code;
+}
+
+static int exchange(struct exchange *x) {
+    int code = admin_connect(x->call, &x->fd);
     if (code != EX_OK)
         return code;
-    x.rows = json_array();
-    code = x.rows ? ask(&x) : lost(TM_ENOMEM);
-    json_decref(x.rows);
-    (void)close(x.fd);
-    bytes_wipe(x.packet, sizeof(x.packet));
+    x->rows = json_array();
+    code = x->rows ? ask(x) : lost(TM_ENOMEM);
+    json_decref(x->rows);
+    (void)close(x->fd);
+    bytes_wipe(x->packet, sizeof(x->packet));
     if (fflush(stdout) && code == EX_OK)
         code = EX_IOERR;
     return code;
 }
 
 int admin_request(struct admin_call *call) {
-    return exchange(call, NULL);
+    struct exchange x = {.call = call, .fd = -1};
+    return exchange(&x);
+}
+
+int admin_each(struct admin_call *call, admin_row_fn *row, void *arg) {
+    struct exchange x = {.call = call, .fd = -1, .row = row, .row_arg = arg};
+    return exchange(&x);
 }
 
 int admin_ask(struct admin_call *call, json_t **ret_answer) {
     json_t *answer = NULL;
-    int code = exchange(call, &answer);
+    struct exchange x = {.call = call, .fd = -1, .answer = &answer};
+    int code = exchange(&x);
     if (code == EX_OK && !answer)
         code = lost(TM_EPARSE);
     if (code == EX_OK)

@@ -145,9 +145,7 @@ static enum tm_err decide_add(struct act *act, char text[IPC_TEXT_MAX + 1]) {
     struct ca_store *store = act->registry->store;
     const char *id = act->wanted.id;
     if (!ca_device_id_valid(id)) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1,
-                       "\"%.64s\" is no device ID: 1 to %d of A-Z a-z 0-9 . - are allowed", id,
-                       IPC_NAME_MAX);
+        (void)snprintf(text, IPC_TEXT_MAX + 1, CA_DEVICE_ID_FAULT, id, IPC_NAME_MAX);
         return TM_EINVAL;
     }
     if (!ca_products_admit(act->registry->products, &act->wanted, text))

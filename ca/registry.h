@@ -17,6 +17,9 @@
  * PrintableString, RFC 5280, appendix A). */
 bool ca_device_id_valid(const char *id);
 
+/* What is said of one that it does not take: the ID and IPC_NAME_MAX. */
+#define CA_DEVICE_ID_FAULT "\"%.64s\" is no device ID: 1 to %d of A-Z a-z 0-9 . - are allowed"
+
 #define CA_SECRET_TEXT 41 /* 40 hex digits, 160 random bits, and a NUL */
 
 /* Called once, when the change is durable (TM_OK; text is empty) or was refused: text is one

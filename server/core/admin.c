@@ -76,6 +76,8 @@ static const struct {
     [IPC_ADMIN_REVOKE_PREVIEW] = {admin_revoke_preview, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_KEYS] = {admin_keys, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PROFILES] = {admin_profiles, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_DEVICE_IMPORT] = {admin_device_import, CONF_ROLE_OPERATOR},
+    [IPC_ADMIN_DEVICE_EXPORT] = {admin_device_export, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_PRODUCTS] = {admin_products, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_RELOAD] = {admin_reload, CONF_ROLE_OFFICER},
     [IPC_ADMIN_PUBLISH] = {admin_publish, CONF_ROLE_OPERATOR},

@@ -6,6 +6,7 @@
  *   admin_answer.c     answers and rows
  *   admin_acts.c       acts that take two officers
  *   admin_registry.c   devices, secrets, single revocations
+ *   admin_import.c     import and export of devices
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
  *   admin_pending.c    requests that wait for an officer
@@ -101,6 +102,7 @@ admin_handler_fn admin_publish, admin_published;
 admin_handler_fn admin_keys, admin_reload;
 admin_handler_fn admin_cloud_proof, admin_store_accept;
 admin_handler_fn admin_products, admin_profiles;
+admin_handler_fn admin_device_import, admin_device_export;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

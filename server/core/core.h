@@ -15,6 +15,7 @@
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
+ *   import.h       devices by the hundred
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   tls_key.h      signatures of the TLS server's key when it is on a token

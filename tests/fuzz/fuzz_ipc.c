@@ -23,6 +23,7 @@ union message {
     struct ipc_upstream_answer upstream_answer;
     struct ipc_admin_request admin_request;
     struct ipc_admin_reply admin_reply;
+    struct ipc_import import;
 };
 
 static const struct codec_schema *const schemas[] = {
@@ -30,6 +31,7 @@ static const struct codec_schema *const schemas[] = {
     &ipc_catalog_schema,     &ipc_ticket_schema,       &ipc_signed_schema,
     &ipc_key_schema,         &ipc_control_schema,      &ipc_admin_request_schema,
     &ipc_admin_reply_schema, &ipc_upstream_ask_schema, &ipc_upstream_answer_schema,
+    &ipc_import_schema,
 };
 
 static void check(const struct codec_schema *schema, struct bytes in) {

@@ -2,9 +2,12 @@
 """The registry as operators and the factory use it (requirements C1 to C6): products and their
 rules, lifecycle with what it does to certificates, bulk import and export."""
 
+import csv
+import io
 import json
+import subprocess
 
-from harness import SOURCE, TOUCHMARK, Case, Key, main, run, subject_of, until
+from harness import SLOW, SOURCE, TOUCHMARK, Case, Key, main, run, subject_of, until
 
 REFUSED, USAGE, CONFIG = 1, 64, 78
 
@@ -133,6 +136,154 @@ class Products(RegistryCase):
             path.write_text(SENSOR)
             self.ask("reload")
             until("the products are back", lambda: len(self.rows("product", "list")) == 2)
+
+
+def csv_of(rows, columns=("device", "sku", "batch")):
+    lines = [",".join(columns)] + [",".join(row.get(c, "") for c in columns) for row in rows]
+    return "\r\n".join(lines) + "\r\n"
+
+
+class Bulk(RegistryCase):
+    def write(self, name, text):
+        path = self.site.folder / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def imported(self, path, *more, code=0):
+        """What came of an import: its figures, and what it says on the standard error output."""
+        done = run(TOUCHMARK, "device", "import", path, "--json", "--conf", self.site.config, *more,
+                   check=False, env=self.site.env)
+        self.assertEqual(done.returncode, code, done.stdout.decode() + done.stderr.decode())
+        return (json.loads(done.stdout) if done.stdout else None), done.stderr.decode()
+
+    def exported(self, *more):
+        """Of tenant globex, by device."""
+        text = self.ask("device", "export", "--tenant", "globex", *more)
+        return {row["device"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+
+    def test_export_says_what_import_said(self):
+        columns = ("device", "sku", "hardware_revision", "batch", "site", "job", "firmware",
+                   "provisioning_version")
+        rows = [dict(zip(columns, (gateway(1000 + i), "gw", "C2", f"b-{i % 3}", "works-1", "j-7",
+                                   "1.0.2", "3"))) for i in range(300)]
+        path = self.write("all.csv", csv_of(rows, columns))
+        figures, said = self.imported(path, "--tenant", "globex")
+        self.assertEqual((figures, said), ({"added": 300, "unchanged": 0, "bad": 0, "rows": 300},
+                                           ""))
+        found = self.exported()
+        for row in rows:
+            self.assertEqual({c: found[row["device"]][c] for c in columns}, row)
+            self.assertEqual(found[row["device"]]["state"], "registered")
+        added = [leaf for leaf in self.server.leaves()
+                 if (leaf.get("tenant"), leaf.get("reason")) == ("globex", "import")]
+        self.assertEqual({leaf["device"] for leaf in added}, {row["device"] for row in rows})
+        # What was exported is imported again and changes nothing, in either format.
+        head = self.server.head()
+        for name, form in (("again.csv", "csv"), ("again.jsonl", "jsonl")):
+            again = self.write(name, self.ask("device", "export", "--tenant", "globex", "--format",
+                                              form))
+            figures, said = self.imported(again, "--tenant", "globex")
+            self.assertEqual((figures["added"], figures["unchanged"]), (0, len(found)))
+            self.assertIn("not imported: ", said)
+        self.assertEqual(self.server.head(), head)
+
+    def test_every_bad_row_is_named_and_nothing_is_half_loaded(self):
+        self.ask("device", "add", gateway(20), "--sku", "gw", "--batch", "other")
+        path = self.write("bad.csv", "device,sku,batch\n"
+                          f"{gateway(21)},gw,b\n"       # 2
+                          "GW-00227,gw,b\n"             # 3: check digit
+                          f"{gateway(23)},gw\n"         # 4: a field is missing
+                          f'"{gateway(24)}","gw","b"\n\n'
+                          f"{gateway(21)},gw,b\n"       # 7: twice
+                          f"{gateway(20)},gw,b\n"       # 8: registered otherwise
+                          'a"b,gw,b\n'                  # 9: a quote
+                          "a b,other,b\n"               # 10: no ID
+                          f"{gateway(25)},gw,b")
+        figures, said = self.imported(path, code=REFUSED)
+        self.assertIsNone(figures)
+        lines = {int(line.split(":")[2]): line for line in said.splitlines() if f"{path}:" in line}
+        self.assertEqual(sorted(lines), [3, 4, 7, 8, 9, 10])
+        for line, says in ((3, "check digit is 7, it must be"), (4, "has 2 fields, and the header 3"),
+                           (7, "is on line 2 already"), (8, 'with batch "other", not "b"'),
+                           (9, "RFC 4180"), (10, 'device "a b" is not allowed')):
+            self.assertIn(says, lines[line])
+        self.assertIn("nothing was imported: 6 of 9 rows are bad", said)
+        self.assertIn("has no device", self.ask("device", "show", gateway(21), code=REFUSED))
+        figures, _ = self.imported(path, "--dry-run", "--skip-bad", code=REFUSED)
+        self.assertEqual(figures, {"to_add": 3, "unchanged": 0, "bad": 6, "rows": 9})
+        figures, _ = self.imported(path, "--skip-bad", code=REFUSED)
+        self.assertEqual(figures, {"added": 3, "unchanged": 0, "bad": 6, "rows": 9})
+        for number in (21, 24, 25):
+            self.assertEqual(self.server.device(gateway(number))["batch"], "b")
+        self.assertEqual(self.server.device(gateway(20))["batch"], "other")
+
+    def test_a_file_that_is_none_is_refused_as_a_whole(self):
+        for text, says in ((b"", ":1: the file has no header row"),
+                           ("sku\nx\n", ":1: the header names no column device"),
+                           ("device,colour\nx,red\n", 'no column "colour"; columns are device,'),
+                           ("device,sku,sku\nx,a,b\n", "the header names sku twice"),
+                           ("device\n\"" + "x" * 9000, ":2: the row, or a quoted field")):
+            path = self.write("none.csv", text)
+            _, said = self.imported(path, code=REFUSED)
+            self.assertIn(f"{path}{says}" if says[0] == ":" else says, said)
+        self.imported(self.site.folder, code=REFUSED)
+
+    def test_json_lines(self):
+        rows = [{"device": gateway(30), "provisioning_version": 7}, {"device": gateway(31)}]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        figures, _ = self.imported(self.write("a.jsonl", text), "--sku", "gw", "--batch", "b-1")
+        self.assertEqual(figures["added"], 2)
+        found = self.server.device(gateway(30))
+        self.assertEqual((found["provisioning_version"], found["sku"], found["batch"]),
+                         (7, "gw", "b-1"))
+        path = self.write("b.jsonl", '{"device":"a","device":"b"}\n[1]\n{"device":7}\n'
+                                     '{"device":"x","colour":"red"}\n{"sku":"gw"}\n')
+        _, said = self.imported(path, code=REFUSED)
+        for line, says in ((1, "duplicate object key"), (2, "is not one JSON object"),
+                           (3, "device must be a text"), (4, 'no member "colour"'),
+                           (5, "device is missing")):
+            self.assertRegex(said, f":{line}: .*{says}")
+
+    def kill_midway(self, path):
+        """Begins an import and kills it when some of it is in."""
+        command = [TOUCHMARK, "device", "import", path, "--conf", self.site.config, "--progress"]
+        head = self.server.head()
+        process = subprocess.Popen([str(x) for x in command], env=self.site.env,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        until("some are in", lambda: self.server.head() > head + 100)
+        process.kill()
+        self.assertRegex(process.communicate()[1].decode(), r"checked \d+ rows")
+
+    def test_an_import_that_was_killed_is_resumed(self):
+        for prefix in "KLMN":  # one may be done before it is killed
+            total = 2000 if SLOW else 20000
+            head = self.server.head()
+            path = self.write("many.csv", csv_of([{"device": f"{prefix}{i:06}", "sku": "sensor"}
+                                                  for i in range(total)]))
+            self.kill_midway(path)
+            found = len(self.exported_ids(prefix))
+            if found < total:
+                break
+        self.assertIn(found, range(100, total))
+        figures, _ = self.imported(path)
+        self.assertEqual((figures["added"] + figures["unchanged"], figures["bad"]), (total, 0))
+        self.assertGreaterEqual(figures["unchanged"], found)
+        self.assertEqual(len(self.exported_ids(prefix)), total)
+        leaves = [leaf["device"] for leaf in self.server.leaves(head)
+                  if leaf.get("device", "").startswith(prefix)]
+        self.assertEqual((len(leaves), len(set(leaves))), (total, total))
+
+    def exported_ids(self, prefix):
+        text = self.ask("device", "export", "--format", "jsonl")
+        return {row["device"] for row in map(json.loads, text.splitlines())
+                if row["device"].startswith(prefix)}
+
+    def test_an_export_has_no_secrets(self):
+        self.ask("device", "add", "SECRET1", "--sku", "sensor")
+        secret = self.server.secret("SECRET1")
+        text = self.ask("device", "export", "--format", "jsonl")
+        self.assertNotIn(secret, text)
+        self.assertNotIn("secret", text.replace("SECRET1", ""))
 
 
 if __name__ == "__main__":

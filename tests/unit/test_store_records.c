@@ -47,6 +47,8 @@ static void samples_init(struct samples *s) {
     (void)strcpy(s->device.operator_name, "Ada");
     (void)strcpy(s->device.firmware, "1.2.3");
     s->device.rma_count = 2;
+    s->device.rework_count = 3;
+    s->device.pinned = 1;
     s->device.secret.used = 1;
     s->device.secret.hash[31] = 4;
     s->device.secret.request[0] = 5;
@@ -79,7 +81,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {&store_device_schema, offsetof(struct samples, device),
-     "d95321b6939eb7858c6541fcce546e5a43aa09f6b498bc7aac86dab766773e32"},
+     "884325dd288d63f2a46be57cbbd58a84caf9fd41439bd5c3e87cf483a8b8c20e"},
     {&store_certificate_schema, offsetof(struct samples, certificate),
      "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
     {&store_intent_schema, offsetof(struct samples, intent),
@@ -233,8 +235,8 @@ static struct codec_schema older_device(uint8_t version, struct codec_field fiel
     return older;
 }
 
-/* What older programs wrote of a device: the first without a proof, the second without a job. The
- * hashes were taken when each was the newest. */
+/* What older programs wrote of a device: the first without a proof, the second without a job,
+ * rework and pins. The hashes were taken when each was the newest. */
 static void older_device_records_are_still_read(void **state) {
     static const char *const hashes[] = {
         "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d",
@@ -257,6 +259,8 @@ static void older_device_records_are_still_read(void **state) {
         assert_int_equal(store_unseal(*state, key, buf_bytes(&value), &store_device_schema, &read),
                          TM_OK);
         memset(samples.device.job, 0, sizeof samples.device.job);
+        samples.device.rework_count = 0;
+        samples.device.pinned = 0;
         if (version == 1) {
             samples.device.secret.has_proof = 0;
             memset(samples.device.secret.proof, 0, sizeof samples.device.secret.proof);
