@@ -33,26 +33,29 @@ static int lost(enum tm_err err) {
     return EX_UNAVAILABLE;
 }
 
-static enum tm_err exchange(struct import_chunk *chunk, struct ipc_admin_reply *ret_reply) {
+int import_chunk_send(struct import_chunk *chunk) {
     struct buf data = BUF_ON(chunk->data);
-    struct bytes message;
     enum tm_err err = codec_encode(&ipc_import_schema, &chunk->rows, &data);
     chunk->request.data = buf_bytes(&data);
     if (!err)
         err = ipc_send(chunk->fd, &ipc_admin_request_schema, &chunk->request);
-    if (!err)
-        err = ipc_receive(chunk->fd, chunk->packet, sizeof chunk->packet, REPLY_MS, &message);
-    if (!err)
-        err = codec_decode(&ipc_admin_reply_schema, message, ret_reply);
-    return err;
-}
-
-int import_chunk_send(struct import_chunk *chunk, json_t **ret_answer) {
-    struct ipc_admin_reply reply;
-    enum tm_err err = exchange(chunk, &reply);
     chunk->rows.count = chunk->size = 0;
     if (err)
         return lost(err);
+    chunk->open++;
+    return EX_OK;
+}
+
+int import_chunk_receive(struct import_chunk *chunk, json_t **ret_answer) {
+    struct ipc_admin_reply reply;
+    struct bytes message;
+    enum tm_err err =
+        ipc_receive(chunk->fd, chunk->packet, sizeof chunk->packet, REPLY_MS, &message);
+    if (!err)
+        err = codec_decode(&ipc_admin_reply_schema, message, &reply);
+    if (err)
+        return lost(err);
+    chunk->open--;
     if (!reply.ok) {
         fprintf(stderr, "touchmark: %s\n", reply.text);
         return ADMIN_EXIT_REFUSED;

@@ -100,16 +100,22 @@ static int take_bad(struct import *import, const json_t *bad) {
     return code;
 }
 
-static int flush(struct import *import) {
+static int take_answer(struct import *import) {
     AUTO(json_t) answer = NULL;
-    if (!import->chunk.rows.count)
-        return EX_OK;
-    int code = import_chunk_send(&import->chunk, &answer);
+    int code = import_chunk_receive(&import->chunk, &answer);
     if (code != EX_OK)
         return code;
     import->added += number(answer, "added");
     import->equal += number(answer, "equal");
     return take_bad(import, json_object_get(answer, "bad"));
+}
+
+/* Sends what there is, and waits until no more than so many answers are open. */
+static int flush(struct import *import, size_t open) {
+    int code = import->chunk.rows.count ? import_chunk_send(&import->chunk) : EX_OK;
+    while (code == EX_OK && import->chunk.open > open)
+        code = take_answer(import);
+    return code;
 }
 
 /* What options say of all rows, where a row says nothing. */
@@ -142,7 +148,8 @@ static int take_row(struct import *import, struct ipc_import_row *row) {
         if (err)
             return refused(import, tm_err_name(err));
     }
-    int code = import_chunk_full(&import->chunk, row) ? flush(import) : EX_OK;
+    int code =
+        import_chunk_full(&import->chunk, row) ? flush(import, IMPORT_CHUNKS_OPEN - 1) : EX_OK;
     if (code == EX_OK)
         import_chunk_add(&import->chunk, row);
     return code;
@@ -179,7 +186,7 @@ static int pass(struct import *import, int fd, uint8_t *window) {
         import_progress_say(&import->progress, import->source.offset, import->rows);
     }
     if (code == EX_OK)
-        code = flush(import);
+        code = flush(import, 0);
     import_progress_clear(&import->progress);
     return code;
 }

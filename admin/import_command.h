@@ -25,9 +25,12 @@ void import_seen_free(struct import_seen *seen);
 MUST_USE enum tm_err import_seen_add(struct import_seen *seen, const char *device, uint32_t line,
                                      uint32_t *ret_line);
 
-/* Rows that go to the server together. */
+/* Rows that go to the server together. Several messages are on their way at once, so that the
+ * server commits them together; what they are answered does not depend on the order. */
+#define IMPORT_CHUNKS_OPEN 4
 struct import_chunk {
     int fd;
+    size_t open;                      /* messages that were not answered yet */
     struct ipc_admin_request request; /* verb, tenant, state and all are set */
     struct ipc_import rows;
     size_t size; /* octets that they take */
@@ -37,9 +40,10 @@ struct import_chunk {
 /* Is there no room for one more? */
 bool import_chunk_full(const struct import_chunk *chunk, const struct ipc_import_row *row);
 void import_chunk_add(struct import_chunk *chunk, const struct ipc_import_row *row);
-/* Sends it and empties it; *ret_answer is the server's object, the caller's. An exit code; what is
- * wrong was said on standard error. */
-int import_chunk_send(struct import_chunk *chunk, json_t **ret_answer);
+/* Sends it and empties it. An exit code; what is wrong was said on standard error. */
+int import_chunk_send(struct import_chunk *chunk);
+/* The answer to one of them; *ret_answer is the server's object, the caller's. As before. */
+int import_chunk_receive(struct import_chunk *chunk, json_t **ret_answer);
 
 struct import_progress {
     bool shown;

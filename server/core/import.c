@@ -35,6 +35,7 @@ struct import {
     char tenant[IPC_NAME_MAX + 1];
     char actor[IPC_TEXT_MAX + 1];
     unsigned attempts;
+    size_t added_before; /* by earlier attempts */
     struct core_import_result outcome;
     struct core_import_fault faults[IPC_IMPORT_ROWS_MAX];
     struct ipc_import rows;
@@ -240,7 +241,9 @@ static void run(struct import *import);
 
 static void over(struct core_writes *writes, enum tm_err result) {
     struct import *import = (struct import *)writes;
-    if (result == TM_ECONFLICT && ++import->attempts < ATTEMPTS_MAX) {
+    bool room = result == TM_EFULL && import->outcome.added > import->added_before;
+    import->added_before = import->outcome.added;
+    if (room || (result == TM_ECONFLICT && ++import->attempts < ATTEMPTS_MAX)) {
         run(import);
         return;
     }
