@@ -134,6 +134,8 @@ typedef int admin_row_fn(void *arg, const struct json_t *row);
 int admin_each(struct admin_call *call, admin_row_fn *row, void *arg);
 /* A connection to the core; the caller closes it. */
 int admin_connect(const struct admin_call *call, int *ret_fd);
+/* The moves of a device that have names of their own. */
+int admin_device_move(struct admin_call *call);
 /* Devices by the file. */
 int admin_device_import(struct admin_call *call);
 int admin_device_export(struct admin_call *call);

@@ -251,7 +251,8 @@ static bool state_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     enum ca_state from = (enum ca_state)r->device.state;
     enum ca_state to = profile->next_state ? (enum ca_state)profile->next_state : from;
-    if (profile->states & (1u << from) && (to == from || ca_transition_allowed(from, to)))
+    if (profile->states & (1u << from) &&
+        (to == from || ca_transition_who(from, to) & CA_BY_DEVICE))
         return true;
     return ca_refuse(ret, IPC_WRONG_STATE,
                      "device %s is %s; profile %s is not issued in that state", r->device.id,
@@ -314,18 +315,6 @@ static bool profile_stands(const struct ca_profile *profile, struct ca_refusal *
                      profile->name);
 }
 
-/* A device's product says which certificates it may have; and its ID, until it has had the first:
- * one that is in the field is not stranded by a rule that came later. */
-static bool product_allows(const struct ca_request *r, struct ca_refusal *ret) {
-    const struct ca_products *products = r->service->config->products;
-    char text[IPC_TEXT_MAX + 1];
-    if (r->message.origin == IPC_ORIGIN_LOCAL ||
-        (ca_products_allow(products, &r->device, r->label->profile->name, text) &&
-         (r->device.cert_count || ca_products_admit(products, &r->device, text))))
-        return true;
-    return ca_refuse(ret, IPC_DENIED, "%s", text);
-}
-
 enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
     r->keep_subject = r->keep_san = r->requested_san = (struct bytes){0};
     if (!operation_fits(r, ret) || !request_fits(r, ret))
@@ -345,7 +334,7 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;
-    if (!name_is_free(r, ret) || !product_allows(r, ret) || !secret_unused(r, ret) ||
+    if (!name_is_free(r, ret) || !ca_device_rules_fit(r, ret) || !secret_unused(r, ret) ||
         !none_exists(r, ret) || !record_has_room(r, ret) || !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
     return r->label->profile->approval ? ca_approval_judge(r, ret) : CA_DECIDE_ISSUE;

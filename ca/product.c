@@ -216,6 +216,20 @@ bool ca_product_has_profile(const struct ca_product *p, const char *profile) {
     return false;
 }
 
+enum ca_policy ca_product_policy(const struct ca_product *p, enum ca_step step) {
+    switch (p ? step : CA_STEP_NONE) {
+    case CA_STEP_REWORK:
+        return (enum ca_policy)p->rework;
+    case CA_STEP_RETURN:
+        return (enum ca_policy)p->rma;
+    case CA_STEP_REFURBISH:
+        return (enum ca_policy)p->refurbishment;
+    case CA_STEP_NONE:
+        break;
+    }
+    return CA_POLICY_REUSE;
+}
+
 const char *ca_policy_name(enum ca_policy policy) {
     return (unsigned)policy < sizeof policy_words / sizeof policy_words[0] - 1
                ? policy_words[policy]

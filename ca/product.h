@@ -9,6 +9,7 @@
 #define TOUCHMARK_CA_PRODUCT_H
 
 #include "ca/check_digit.h"
+#include "ca/lifecycle.h"
 #include "ca/types.h"
 #include "conf/schema.h"
 
@@ -68,6 +69,9 @@ MUST_USE bool ca_product_id_fits(const struct ca_product *product, const char *i
 /* The shortest and first ID that fits. */
 void ca_product_id_example(const struct ca_product *product, char ret[IPC_NAME_MAX + 1]);
 bool ca_product_has_profile(const struct ca_product *product, const char *profile);
+/* What a step of the lifecycle does to its certificates; NULL, of a device without a product: they
+ * stay. */
+enum ca_policy ca_product_policy(const struct ca_product *product, enum ca_step step);
 const char *ca_policy_name(enum ca_policy policy); /* never NULL */
 
 /* All products that are in use. NULL does for none. */

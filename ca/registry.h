@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What operators do to the registry: add a device, move it through its lifecycle, make it a
- * one-time secret, revoke a certificate. Each is one transaction with its audit leaf; a
+ * What is done to the registry: a device is added or moved through its lifecycle, gets a one-time
+ * secret, or a certificate is revoked. Each is one transaction with its audit leaf; a
  * change that loses against a concurrent one of the same device is decided again. One
  * loop's thread, like the store it works on.
  */
@@ -43,6 +43,26 @@ struct ca_registry {
 MUST_USE enum tm_err ca_registry_add(const struct ca_registry *registry,
                                      const struct ca_device *device, const char *actor,
                                      ca_registry_fn *done, void *arg);
+/* The same by an officer: where its product allows it, the device takes the place of one of its ID
+ * that is retired or revoked, whose certificates are revoked with it. */
+MUST_USE enum tm_err ca_registry_replace(const struct ca_registry *registry,
+                                         const struct ca_device *device, const char *actor,
+                                         ca_registry_fn *done, void *arg);
+
+/* A transition. What the product's policy makes of the device's certificates (ca_product.rework,
+ * rma, refurbishment) is part of it, and its counters are. */
+struct ca_registry_move {
+    const char *tenant;
+    const char *device;
+    enum ca_state to;
+    unsigned from;      /* states that the device may be in, 1u << enum ca_state; 0: any */
+    unsigned who;       /* CA_BY_*: who wants it; 0: whether they may was judged before */
+    const char *reason; /* in words */
+};
+MUST_USE enum tm_err ca_registry_move(const struct ca_registry *registry,
+                                      const struct ca_registry_move *move, const char *actor,
+                                      ca_registry_fn *done, void *arg);
+/* The same from any state, by who may. */
 MUST_USE enum tm_err ca_registry_transition(const struct ca_registry *registry, const char *tenant,
                                             const char *id, enum ca_state to, const char *reason,
                                             const char *actor, ca_registry_fn *done, void *arg);

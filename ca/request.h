@@ -7,6 +7,7 @@
  *   service.c   the device lock, the steps, replies
  *   identity.c  who asks: credentials to a device
  *   decide.c    may it have what it asks: repeat, issue or refusal
+ *   device_rules.c  what the registry says of a device beyond its state
  *   approval.c  what officers said of it, and waiting for them
  *   server_names.c  what the server may call itself
  *   delegate.c  certificates for keys of the own token, and for one that nobody keeps
@@ -131,6 +132,9 @@ MUST_USE bool ca_identify(struct ca_request *r, struct ca_refusal *ret);
 enum ca_decision { CA_DECIDE_ISSUE, CA_DECIDE_REPEAT, CA_DECIDE_WAIT, CA_DECIDE_REFUSE };
 /* On REPEAT r->certificate holds the certificate; on REFUSE `ret` says why. */
 MUST_USE enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret);
+
+/* device_rules.c: its product, its keys, its certificates. */
+MUST_USE bool ca_device_rules_fit(struct ca_request *r, struct ca_refusal *ret);
 
 /* delegate.c: fills csr.spki from the token's word, or with a new key's. */
 MUST_USE bool ca_delegate_fits(struct ca_request *r, struct ca_refusal *ret);

@@ -93,6 +93,8 @@ struct ca_device {
     uint32_t provisioning_version;
     uint32_t rma_count;    /* how often it came back */
     uint32_t rework_count; /* how often it went back to the line before it was shipped */
+    int64_t certs_from_ms; /* certificates that were issued before count no more, also those that
+                              the record does not name any more; 0: all do */
     uint8_t pinned; /* bool: what has no certificate of ours enrolls with a key that is claimed
                        for it already */
     struct ca_secret secret;

@@ -115,12 +115,13 @@ static enum verdict judge_known(struct item *item, size_t own_keys, char text[IP
         return BAD;
     if (!item->row->key_count || (item->device.pinned && own_keys == item->row->key_count))
         return EQUAL;
-    if (item->device.cert_count) {
-        (void)snprintf(text, IPC_TEXT_MAX + 1,
-                       "device %s has certificates already, for other keys than these",
-                       item->row->device);
-        return BAD;
-    }
+    for (size_t i = 0; i < item->device.cert_count; i++)
+        if (ca_cert_in_use(&item->device.certs[i])) {
+            (void)snprintf(text, IPC_TEXT_MAX + 1,
+                           "device %s has certificates in use, for other keys than these",
+                           item->row->device);
+            return BAD;
+        }
     item->device.pinned = true;
     item->device.version++;
     return CLAIM;

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import subprocess
+import threading
 
-from harness import SLOW, SOURCE, TOUCHMARK, Case, Key, main, run, subject_of, until
+from harness import (PATIENCE, SLOW, SOURCE, TOUCHMARK, Case, Key, main, run, serial_of, subject_of,
+                     until)
 
 REFUSED, USAGE, CONFIG = 1, 64, 78
 
@@ -136,6 +138,140 @@ class Products(RegistryCase):
             path.write_text(SENSOR)
             self.ask("reload")
             until("the products are back", lambda: len(self.rows("product", "list")) == 2)
+
+
+class Lifecycle(RegistryCase):
+    def move(self, name, what, code=0):
+        return self.ask("device", what, name, "--reason", f"test of {what}", code=code)
+
+    def transition(self, name, *states):
+        for state in states:
+            self.server.transition(name, state)
+
+    def device_of(self, name):
+        """A gateway in the field, with certificates of two profiles; (certificate, key) of one."""
+        self.ask("device", "add", name, "--sku", "gw")
+        self.server.enrolled(name, "idevid", secret=self.server.secret(name))
+        self.transition(name, "activated")
+        return self.server.enrolled(name, "named", secret=self.server.secret(name))
+
+    def renew(self, certificate, key):
+        return self.server.enroll("named", key.csr(subject_of(certificate.read_text())),
+                                  operation="simplereenroll", cert=certificate, key=key.path)
+
+    def statuses(self, name):
+        return {c["profile"]: c["status"] for c in reversed(self.server.device(name)["certificates"])}
+
+    def test_suspended_and_resumed(self):
+        name = gateway(100)
+        certificate, key = self.device_of(name)
+        self.move(name, "suspend")
+        self.assertIn("is suspended", self.renew(certificate, key).text)
+        self.assertIn("is suspended and may become", self.move(name, "rework", code=REFUSED))
+        self.move(name, "resume")
+        self.assertEqual(self.renew(certificate, key).status, 200)
+        self.assertIn("is activated and may become", self.move(name, "resume", code=REFUSED))
+        self.ask("device", "add", gateway(99), "--sku", "gw")
+        self.assertIn("not in a state for that", self.move(gateway(99), "resume", code=REFUSED))
+
+    def test_a_return_revokes_by_policy_and_refurbishment_starts_anew(self):
+        name = gateway(101)
+        certificate, key = self.device_of(name)
+        head = self.server.head()
+        self.move(name, "return")
+        found = self.server.device(name)
+        self.assertEqual((found["state"], found["rma_count"], found["secret"]),
+                         ("returned", 1, "none"))
+        self.assertEqual(self.statuses(name), {"idevid": "revoked", "named": "revoked"})
+        leaves = self.server.leaves(head)
+        self.assertEqual([leaf["event"] for leaf in leaves], ["revoked", "revoked", "transition"])
+        self.assertEqual({leaf["reason"] for leaf in leaves}, {"test of return"})
+        shown = self.rows("cert", "show", serial_of(certificate.read_text()))[0]
+        self.assertEqual((shown["status"], shown["reason"]), ("revoked", 5))
+        self.move(name, "refurbish")
+        self.assertEqual(self.renew(certificate, key).status, 403)
+        self.transition(name, "provisioning")
+        self.server.enrolled(name, "idevid", secret=self.server.secret(name))
+        self.assertEqual(self.server.device(name)["state"], "manufactured")
+        self.transition(name, "returned")
+        self.assertIn("was returned 2 times, and product gw allows 1",
+                      self.move(name, "refurbish", code=REFUSED))
+        self.move(name, "retire")
+
+    def test_a_rework_issues_anew_to_the_same_id(self):
+        name = gateway(102)
+        self.ask("device", "add", name, "--sku", "gw")
+        self.server.enrolled(name, "idevid", secret=self.server.secret(name))
+        key = Key(self.site.folder, "other-board")
+        answer = self.server.enroll("idevid", key.csr(f"/CN={name}"), name,
+                                    self.server.secret(name))
+        self.assertEqual(answer.status, 409, answer)
+        self.move(name, "rework")
+        found = self.server.device(name)
+        self.assertEqual((found["state"], found["rework_count"]), ("provisioning", 1))
+        answer = self.server.enroll("idevid", key.csr(f"/CN={name}"), name,
+                                    self.server.secret(name))
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(sorted(c["status"] for c in self.server.device(name)["certificates"]),
+                         ["active", "superseded"])
+
+    def test_an_id_goes_to_another_device_when_the_one_before_is_retired(self):
+        name = gateway(103)
+        certificate, key = self.device_of(name)
+        self.assertIn("it is in use", self.ask("device", "add", name, "--sku", "gw", code=REFUSED))
+        self.move(name, "retire")
+        self.assertIn("its ID is never given to another",
+                      self.ask("device", "add", name, code=REFUSED))
+        self.ask("device", "add", name, "--sku", "gw", "--batch", "second")
+        found = self.server.device(name)
+        self.assertEqual((found["state"], found["batch"]), ("registered", "second"))
+        self.assertEqual(self.statuses(name), {"idevid": "revoked", "named": "revoked"})
+        self.assertEqual(self.renew(certificate, key).status, 403)
+        self.server.enrolled(name, "idevid", secret=self.server.secret(name))
+
+    def test_what_happens_at_once_happens_one_after_the_other(self):
+        name = gateway(104)
+        self.device_of(name)
+        head = self.server.head()
+        many = 8 if SLOW else 24
+        command = [str(x) for x in (TOUCHMARK, "device", "return", name, "--reason", "at once",
+                                    "--conf", self.site.config)]
+        started = [subprocess.Popen(command, env=self.site.env, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE) for _ in range(many)]
+        said = [process.communicate(timeout=PATIENCE)[1].decode() for process in started]
+        codes = sorted(process.returncode for process in started)
+        self.assertEqual(codes, [0] + [REFUSED] * (many - 1), said)
+        self.assertEqual(sum("is returned and may become" in text for text in said), many - 1)
+        self.assertEqual(self.server.device(name)["rma_count"], 1)
+        self.assertEqual([leaf["event"] for leaf in self.server.leaves(head)],
+                         ["revoked", "revoked", "transition"])
+
+    def test_moves_and_renewals_at_once_leave_one_history(self):
+        """Suspended and resumed over and over while the device renews: every certificate that it
+        was given is in its record, and the leaves tell of one state after the other."""
+        name = gateway(105)
+        certificate, key = self.device_of(name)
+        head = self.server.head()
+        rounds = 3 if SLOW else 10
+        answers = []
+
+        def renews():
+            for _ in range(rounds):
+                answers.append(self.renew(certificate, key).status)
+        thread = threading.Thread(target=renews)
+        thread.start()
+        for _ in range(rounds):
+            self.move(name, "suspend")
+            self.move(name, "resume")
+        thread.join()
+        self.assertLessEqual(set(answers), {200, 403, 503})
+        state = "activated"
+        for leaf in self.server.leaves(head):
+            if leaf["event"] == "transition":
+                self.assertEqual(leaf["from"], state)
+                state = leaf["to"]
+        self.assertEqual(state, "activated")
+        self.assertEqual(self.renew(certificate, key).status, 200)
 
 
 def csv_of(rows, columns=("device", "sku", "batch")):

@@ -48,6 +48,7 @@ static void samples_init(struct samples *s) {
     (void)strcpy(s->device.firmware, "1.2.3");
     s->device.rma_count = 2;
     s->device.rework_count = 3;
+    s->device.certs_from_ms = 1700000000002;
     s->device.pinned = 1;
     s->device.secret.used = 1;
     s->device.secret.hash[31] = 4;
@@ -81,7 +82,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {&store_device_schema, offsetof(struct samples, device),
-     "884325dd288d63f2a46be57cbbd58a84caf9fd41439bd5c3e87cf483a8b8c20e"},
+     "df70972e5b15df89cfc1416231355f193f036920902d36195181bcb7171280b3"},
     {&store_certificate_schema, offsetof(struct samples, certificate),
      "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
     {&store_intent_schema, offsetof(struct samples, intent),
@@ -260,6 +261,7 @@ static void older_device_records_are_still_read(void **state) {
                          TM_OK);
         memset(samples.device.job, 0, sizeof samples.device.job);
         samples.device.rework_count = 0;
+        samples.device.certs_from_ms = 0;
         samples.device.pinned = 0;
         if (version == 1) {
             samples.device.secret.has_proof = 0;
