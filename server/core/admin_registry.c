@@ -38,6 +38,14 @@ static bool find_move(const char *name, struct ca_registry_move *move) {
     return true;
 }
 
+/* From any state? */
+static bool may_make(enum ca_state to, unsigned who) {
+    unsigned all = 0;
+    for (unsigned from = CA_REGISTERED; from <= CA_STATE_LAST; from++)
+        all |= ca_transition_who((enum ca_state)from, to);
+    return all & who;
+}
+
 void admin_device_transition(struct client *client, const struct ipc_admin_request *q) {
     struct ca_registry_move move = {
         .tenant = q->tenant,
@@ -50,6 +58,11 @@ void admin_device_transition(struct client *client, const struct ipc_admin_reque
                             "manufactured, stocked, shipped, activated, suspended, returned, "
                             "refurbished, retired, revoked",
                             q->state);
+        return;
+    }
+    if (!may_make(move.to, move.who)) {
+        admin_deny_format(client, "%s takes the role officer; yours is operator",
+                          ca_state_name(move.to));
         return;
     }
     admin_act_begins(client);
