@@ -63,6 +63,7 @@ enum admin_field_id {
     ADMIN_DRY_RUN,
     ADMIN_SKIP_BAD,
     ADMIN_PROGRESS,
+    ADMIN_SIGNER,
     ADMIN_FIELD_COUNT,
 };
 
@@ -84,6 +85,7 @@ struct admin_call {
     const char *code;      /* that a cloud gave, NULL: none given */
     const char *out;       /* folder, NULL: none given */
     const char *proof;     /* file, NULL: none given */
+    const char *signer;    /* file, NULL: none given */
     const char *format;    /* of a file, NULL: none given */
     bool text;
     bool preview;

@@ -111,13 +111,14 @@ const struct admin_command admin_commands[] = {
      .arguments = {ADMIN_FILE},
      .required = 1,
      .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_FORMAT) | OPTION(ADMIN_DRY_RUN) |
-                OPTION(ADMIN_SKIP_BAD) | OPTION(ADMIN_PROGRESS) | OPTION(ADMIN_SKU) |
-                OPTION(ADMIN_HARDWARE_REVISION) | OPTION(ADMIN_BATCH) | OPTION(ADMIN_SITE),
-     .help =
-         "Register the devices of a file, CSV (csv) or JSON lines (jsonl). All of it is checked "
-         "first, and every bad row is named by its line; what is registered already stays as "
-         "it is, so that an import that was interrupted is given again. Options speak for "
-         "rows that say nothing.",
+                OPTION(ADMIN_SKIP_BAD) | OPTION(ADMIN_PROGRESS) | OPTION(ADMIN_SIGNER) |
+                OPTION(ADMIN_SKU) | OPTION(ADMIN_HARDWARE_REVISION) | OPTION(ADMIN_BATCH) |
+                OPTION(ADMIN_SITE),
+     .help = "Register the devices of a file: CSV (csv), JSON lines (jsonl), or the signed "
+             "manifest of a maker of secure elements (manifest). All of it is checked "
+             "first, and every bad row is named by its line; what is registered already stays as "
+             "it is, so that an import that was interrupted is given again. Options speak for "
+             "rows that say nothing.",
      .run = admin_device_import},
     {.words = "device export",
      .verb = IPC_ADMIN_DEVICE_EXPORT,

@@ -51,6 +51,7 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_PROOF] = {"proof", 0, "FILE", "PEM file that cloud proof printed, to put into them"},
     [ADMIN_PRODUCT] = {"SKU", 0, NULL, NULL},
     [ADMIN_FORMAT] = {"format", 'f', "FORMAT", "Format of the file"},
+    [ADMIN_SIGNER] = {"signer", 0, "FILE", "PEM certificates of who signs the manifest"},
     [ADMIN_DRY_RUN] = {"dry-run", 0, NULL, "Only check the file"},
     [ADMIN_SKIP_BAD] = {"skip-bad", 0, NULL, "Import the others where some rows are bad"},
     [ADMIN_PROGRESS] = {"progress", 0, NULL, "Say how far it is, also where nobody seems to look"},
@@ -183,8 +184,9 @@ static enum tm_err set_by_rule(enum admin_field_id id, const char *text, struct 
 
 static enum tm_err set_format(const char *text, struct admin_call *call,
                               char allowed[CONF_ERROR_MAX]) {
-    if (strcmp(text, "csv") != 0 && strcmp(text, "jsonl") != 0) {
-        (void)snprintf(allowed, CONF_ERROR_MAX, "csv or jsonl");
+    bool manifest = strcmp(text, "manifest") == 0 && call->command->verb == IPC_ADMIN_DEVICE_IMPORT;
+    if (strcmp(text, "csv") != 0 && strcmp(text, "jsonl") != 0 && !manifest) {
+        (void)snprintf(allowed, CONF_ERROR_MAX, "csv or jsonl, or manifest for an import");
         return TM_EPARSE;
     }
     call->format = text;
@@ -224,6 +226,9 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         return TM_OK;
     case ADMIN_FILE:
         return add_file(text, call, allowed);
+    case ADMIN_SIGNER:
+        call->signer = text;
+        return TM_OK;
     case ADMIN_FORMAT:
         return set_format(text, call, allowed);
     case ADMIN_DRY_RUN:

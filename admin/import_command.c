@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `touchmark device import`: see import_command.h. */
 #include "admin/import_command.h"
+#include "admin/import_manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,8 @@ struct import {
     const char *path;
     enum import_format format;
     struct import_source source;
-    struct import_seen *seen; /* the first pass only */
+    struct import_trust trust; /* of a manifest */
+    struct import_seen *seen;  /* the first pass only */
     struct import_chunk chunk;
     struct import_progress progress;
     bool loads;    /* the second pass */
@@ -179,6 +181,7 @@ static int pass(struct import *import, int fd, uint8_t *window) {
     int code =
         lseek(fd, 0, SEEK_SET) ? refused(import, "is no file that can be read twice") : EX_OK;
     import_source_begin(&import->source, fd, import->format, window, WINDOW);
+    import->source.trust = &import->trust;
     import->rows = import->added = import->equal = 0;
     import_progress_begin(&import->progress, import->loads ? "imported" : "checked");
     while (code == EX_OK && !end) {
@@ -242,9 +245,27 @@ static bool ends_with(const char *path, const char *suffix) {
 
 static enum import_format format_of(const struct admin_call *call) {
     if (call->format)
-        return strcmp(call->format, "csv") == 0 ? IMPORT_CSV : IMPORT_JSONL;
-    return ends_with(call->files[0], ".jsonl") || ends_with(call->files[0], ".json") ? IMPORT_JSONL
-                                                                                     : IMPORT_CSV;
+        return strcmp(call->format, "csv") == 0     ? IMPORT_CSV
+               : strcmp(call->format, "jsonl") == 0 ? IMPORT_JSONL
+                                                    : IMPORT_MANIFEST;
+    if (call->signer)
+        return IMPORT_MANIFEST;
+    return ends_with(call->files[0], ".jsonl") ? IMPORT_JSONL : IMPORT_CSV;
+}
+
+/* A manifest is as good as who signed it. */
+static int load_signers(struct import *import) {
+    char text[IPC_TEXT_MAX + 1];
+    if (import->format != IMPORT_MANIFEST)
+        return EX_OK;
+    if (!import->call->signer) {
+        fprintf(stderr, "touchmark: a manifest takes --signer: who must have signed it\n");
+        return EX_USAGE;
+    }
+    if (import_trust_load(import->call->signer, &import->trust, text))
+        return EX_OK;
+    fprintf(stderr, "touchmark: %s\n", text);
+    return ADMIN_EXIT_REFUSED;
 }
 
 static int open_file(struct import *import, int *ret_fd) {
@@ -268,16 +289,18 @@ int admin_device_import(struct admin_call *call) {
     import->path = call->files[0];
     import->format = format_of(call);
     import->progress.shown = call->progress || isatty(STDERR_FILENO);
-    int code = open_file(import, &fd);
+    int code = load_signers(import);
+    if (code == EX_OK)
+        code = open_file(import, &fd);
     if (code == EX_OK)
         code = admin_connect(call, &link);
-    if (code != EX_OK)
-        return code;
     import->chunk.fd = link;
     import->chunk.request =
         (struct ipc_admin_request){.verb = IPC_ADMIN_DEVICE_IMPORT, .all = call->request.all};
     TEXT_SET(import->chunk.request.tenant, call->request.tenant);
-    code = run(import, fd);
+    if (code == EX_OK)
+        code = run(import, fd);
+    import_trust_free(&import->trust);
     import_seen_free(import->seen);
     free(import->bad);
     return fflush(stdout) && code == EX_OK ? EX_IOERR : code;

@@ -92,6 +92,8 @@ enum tm_err import_source_next(struct import_source *source, struct ipc_import_r
         return import_csv_next(source, ret_row, text);
     case IMPORT_JSONL:
         return import_jsonl_next(source, ret_row, text);
+    case IMPORT_MANIFEST:
+        return import_manifest_next(source, ret_row, text);
     case IMPORT_FORMATS:
         break;
     }

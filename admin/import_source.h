@@ -7,6 +7,7 @@
  *   import_source.c    the window, and which format
  *   import_csv.c       RFC 4180, a header row that names the columns
  *   import_jsonl.c     one JSON object per line
+ *   import_manifest.h  signed manifests of secure elements
  *   import_columns.c   what columns there are, and what may stand in them
  */
 #ifndef TOUCHMARK_ADMIN_IMPORT_SOURCE_H
@@ -15,7 +16,8 @@
 #include "base/bytes.h"
 #include "ipc/admin.h"
 
-#define IMPORT_RECORD_MAX 8192 /* octets of a row of CSV or JSON lines */
+#define IMPORT_RECORD_MAX 8192   /* octets of a row of CSV or JSON lines */
+#define IMPORT_ELEMENT_MAX 65536 /* octets of an element of a manifest */
 #define IMPORT_COLUMNS_MAX 32
 
 /* Columns of a row of devices. */
@@ -40,20 +42,22 @@ MUST_USE bool import_set(struct ipc_import_row *row, enum import_column column, 
 /* What every row must have. */
 MUST_USE bool import_row_fits(const struct ipc_import_row *row, char text[IPC_TEXT_MAX + 1]);
 
-enum import_format { IMPORT_CSV, IMPORT_JSONL, IMPORT_FORMATS };
+enum import_format { IMPORT_CSV, IMPORT_JSONL, IMPORT_MANIFEST, IMPORT_FORMATS };
 
 struct import_source {
     int fd; /* -1: all of it is in the window */
     enum import_format format;
-    uint8_t *window; /* borrowed: of `cap` octets, at least twice IMPORT_RECORD_MAX */
+    uint8_t *window; /* borrowed: of `cap` octets, at least twice IMPORT_RECORD_MAX, and
+                        for manifests twice IMPORT_ELEMENT_MAX */
     size_t cap;
     size_t at, n;    /* what of it was not read yet */
     bool ended;      /* the window has the end of the file */
     uint64_t offset; /* octets of the file that were read */
     uint32_t line;   /* of what is at `at`, from 1 */
     bool opened;     /* the header was read */
-    size_t columns;  /* CSV */
+    size_t columns;  /* CSV; of a manifest, whether elements were read */
     enum import_column column[IMPORT_COLUMNS_MAX];
+    const struct import_trust *trust;   /* manifests: who signs them; set it after beginning */
     char passed_over[IPC_TEXT_MAX + 1]; /* names of columns that are not imported, as far as seen */
 };
 
@@ -84,5 +88,7 @@ MUST_USE enum tm_err import_csv_next(struct import_source *source, struct ipc_im
                                      char text[IPC_TEXT_MAX + 1]);
 MUST_USE enum tm_err import_jsonl_next(struct import_source *source, struct ipc_import_row *row,
                                        char text[IPC_TEXT_MAX + 1]);
+MUST_USE enum tm_err import_manifest_next(struct import_source *source, struct ipc_import_row *row,
+                                          char text[IPC_TEXT_MAX + 1]);
 
 #endif

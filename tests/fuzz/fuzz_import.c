@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/import_source.h"
+#include "admin/import_manifest.h"
 #include "ca/registry.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define INPUT_MAX 65536
+#define PAYLOAD 255 /* in the place of a format */
 
 static void check_row(const struct ipc_import_row *row) {
     static struct ipc_import rows;
@@ -29,6 +30,16 @@ static void check_text(const char *text) {
         abort();
 }
 
+/* What stands in a manifest behind a signature that verifies. */
+static void check_payload(struct bytes json) {
+    struct ipc_import_row row = {0};
+    char text[IPC_TEXT_MAX + 1] = "";
+    if (import_manifest_payload(json, &row, text))
+        check_row(&row);
+    else
+        check_text(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t window[INPUT_MAX];
     struct import_source source;
@@ -36,6 +47,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint32_t line = 0;
     if (!size || size > INPUT_MAX)
         return 0;
+    if (data[0] == PAYLOAD) {
+        check_payload((struct bytes){data + 1, size - 1});
+        return 0;
+    }
     import_source_begin(&source, -1, (enum import_format)(data[0] % IMPORT_FORMATS), window,
                         sizeof window);
     memcpy(window, data + 1, size - 1);

@@ -2,14 +2,17 @@
 """The registry as operators and the factory use it (requirements C1 to C6): products and their
 rules, lifecycle with what it does to certificates, bulk import and export."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
+import re
 import subprocess
 import threading
 
-from harness import (PATIENCE, SLOW, SOURCE, TOUCHMARK, Case, Key, main, run, serial_of, subject_of,
-                     until)
+from harness import (PATIENCE, SLOW, SOURCE, TOUCHMARK, Case, Key, main, openssl, point_in, run,
+                     serial_of, subject_of, until)
 
 REFUSED, USAGE, CONFIG = 1, 64, 78
 
@@ -420,6 +423,112 @@ class Bulk(RegistryCase):
         text = self.ask("device", "export", "--format", "jsonl")
         self.assertNotIn(secret, text)
         self.assertNotIn("secret", text.replace("SECRET1", ""))
+
+
+def b64url(octets):
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+class Manifest(RegistryCase):
+    """Signed by openssl as a maker of secure elements does it."""
+
+    @classmethod
+    def prepare(cls, site):
+        super().prepare(site)
+        for name in ("maker", "stranger"):
+            site.make_ca(name, f"Manifest signer {name}")
+
+    def signed(self, payload, shown, signer="maker", algorithm="ES256"):
+        """One element: a JWS in flattened JSON."""
+        f = self.site.folder
+        der = openssl("x509", "-in", f / f"{signer}.pem", "-outform", "DER")
+        protected = {"typ": "JWT", "alg": algorithm,
+                     "x5t#S256": b64url(hashlib.sha256(der).digest())}
+        text = [b64url(json.dumps(x).encode()) for x in (protected, payload)]
+        der = openssl("dgst", "-sha256", "-sign", f / f"{signer}.key", stdin=".".join(text).encode())
+        rows = openssl("asn1parse", "-inform", "DER", stdin=der).decode()
+        rs = b"".join(bytes.fromhex(x.rjust(64, "0")) for x in re.findall(r"INTEGER +:(\w+)", rows))
+        return {"payload": text[1], "protected": text[0], "header": {"uniqueId": shown},
+                "signature": b64url(rs)}
+
+    def element(self, name, **more):
+        """An element with a key and the certificate that its maker gave it: (JWS, certificate, key)."""
+        certificate, key = self.site.foreign_device(name)
+        point = point_in(openssl("x509", "-in", certificate, "-outform", "DER"))
+        der = openssl("x509", "-in", certificate, "-outform", "DER")
+        jwk = {"kid": "0", "kty": "EC", "crv": "P-256", "x": b64url(point[:32]),
+               "y": b64url(point[32:]), "x5c": [base64.b64encode(der).decode()]}
+        payload = {"version": 1, "model": "ATECC608B", "uniqueId": name, "groupId": "G",
+                   "publicKeySet": {"keys": [jwk]}, **more.pop("payload", {})}
+        return self.signed(payload, more.pop("shown", name), **more), certificate, key
+
+    def imported(self, elements, *more, code=0, signer="maker"):
+        path = self.site.folder / "manifest.json"
+        path.write_text(json.dumps(elements, indent=1))
+        return self.ask("device", "import", path, "--format", "manifest", "--signer",
+                        self.site.folder / f"{signer}.pem", *more, code=code)
+
+    def test_only_the_elements_own_key_enrolls(self):
+        name = "0123f1822c38dd7a01"
+        element, certificate, key = self.element(name)
+        self.assertIn("added: 1\n", self.imported([element], "--batch", "reel-7"))
+        self.assertIn("unchanged: 1\n", self.imported([element]))
+        found = self.server.device(name)
+        self.assertEqual((found["batch"], found["pinned"], found["state"]),
+                         ("reel-7", True, "registered"))
+        other = Key(self.site.folder, "other")
+        for how in ({"cert": certificate, "key": key},
+                    {"user": name, "secret": self.server.secret(name)}):
+            answer = self.server.enroll("idevid", other.csr(f"/CN={name}"), **how)
+            self.assertEqual((answer.status, "none of those" in answer.text), (400, True), answer)
+        own = Key.__new__(Key)
+        own.path = key
+        answer = self.server.enroll("idevid", own.csr(f"/CN={name}"), cert=certificate, key=key)
+        self.assertEqual(answer.status, 200, answer)
+        # With that certificate, the device makes itself others for keys that it has made since.
+        idevid = self.site.folder / "idevid.pem"
+        idevid.write_text(answer.pem())
+        answer = self.server.enroll("ldevid", other.csr(f"/CN={name}"), cert=idevid, key=key)
+        self.assertEqual(answer.status, 200, answer)
+
+    def test_what_is_not_signed_or_not_consistent_is_refused(self):
+        good = self.element("0123000000000000aa")[0]
+        another = self.element("0123000000000000ab")[0]
+        wrong = self.element("0123000000000000ac")[0]["payload"]
+        keys = json.loads(base64.urlsafe_b64decode(wrong + "=="))["publicKeySet"]
+        cases = (
+            (self.element("0123000000000000b1", signer="stranger")[0], "not signed by any"),
+            ({**good, "payload": another["payload"]}, "not signed by any"),
+            ({**good, "signature": good["signature"][:-4]}, "does not have 64 octets"),
+            (self.element("0123000000000000b2", shown="0123000000000000b3")[0],
+             "unique ID of its header is not the one"),
+            (self.element("0123000000000000b4", algorithm="none")[0], "is not ES256"),
+            (self.element("0123000000000000b5", payload={"publicKeySet": {"keys": []}})[0],
+             "has no P-256 key"),
+            (self.element("0123000000000000b6", payload={"publicKeySet": {"keys": [
+                {**keys["keys"][0], "y": keys["keys"][0]["x"]}]}})[0], "no point of P-256"),
+            (self.element("0123000000000000b7", payload={"publicKeySet": {"keys": [
+                {**keys["keys"][0], "x5c": ["AAAA"]}]}})[0], "not that of its key"),
+            ({"payload": good["payload"]}, "is no JWS"),
+            ("text", "is no JWS"),
+        )
+        said = self.imported([good] + [case for case, _ in cases], code=REFUSED)
+        lines = [line for line in said.splitlines() if "manifest.json:" in line]
+        self.assertEqual(len(lines), len(cases), said)
+        for line, (_, says) in zip(lines, cases):
+            self.assertIn(says, line)
+        self.assertIn(f"nothing was imported: {len(cases)} of {len(cases) + 1} rows are bad", said)
+        self.imported([good, another], code=REFUSED, signer="stranger")
+        self.assertIn("key belongs to another device", self.claimed_twice())
+        self.assertIn("added: 0\n", self.imported([]))
+
+    def claimed_twice(self):
+        """Two elements with one key."""
+        first = self.element("0123000000000000c1")[0]
+        self.imported([first])
+        payload = json.loads(base64.urlsafe_b64decode(first["payload"] + "=="))
+        second = self.signed({**payload, "uniqueId": "0123000000000000c2"}, "0123000000000000c2")
+        return self.imported([second], code=REFUSED)
 
 
 if __name__ == "__main__":
