@@ -71,7 +71,7 @@ static enum tm_err give_device_birth(struct node *node, size_t i) {
         .label = node->plant->config->label,
         .state = device->offered_us ? MQTT_STATE_IDLE : MQTT_STATE_WAITING,
     };
-    (void)snprintf(id, sizeof id, "%.50s%07zu", node->plant->config->prefix, i);
+    (void)snprintf(id, sizeof id, "%.40s%07zu", node->plant->config->prefix, i);
     enum tm_err err = mqtt_birth_write(&birth, (uint64_t)clock_wall_ms(), &out);
     return err ? err : say(node, MQTT_DBIRTH, id, buf_bytes(&out));
 }

@@ -46,7 +46,7 @@ enum tm_err bench_pool_new(const char *prefix, size_t count, struct bench_pool *
     if (!pool.devices)
         return TM_ENOMEM;
     for (size_t i = 0; i < count; i++)
-        (void)snprintf(pool.devices[i].id, sizeof pool.devices[i].id, "%.50s%07zu", prefix, i);
+        (void)snprintf(pool.devices[i].id, sizeof pool.devices[i].id, "%.40s%07zu", prefix, i);
     *ret_pool = pool;
     return TM_OK;
 }

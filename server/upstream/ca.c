@@ -74,12 +74,13 @@ static struct curl_blob blob_of(struct bytes pem) {
 static bool set_tls(CURL *easy, const struct upstream_files *files) {
     struct curl_blob anchors = blob_of(files->anchors);
     struct curl_blob certificate = blob_of(files->certificate), key = blob_of(files->key);
-    bool good = curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &anchors) == CURLE_OK;
+    bool good =
+        curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &anchors) == CURLE_OK;
     if (!good || !files->certificate.n)
         return good;
     return curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &certificate) == CURLE_OK &&
@@ -98,7 +99,7 @@ static bool set_connection(CURL *easy, struct ask *ask) {
     return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms) == CURLE_OK &&

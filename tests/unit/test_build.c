@@ -240,7 +240,7 @@ static void urls_name_issuer_and_shard(void **ctx) {
         assert_string_equal(first_url(sk_DIST_POINT_value(points, 0)->distpoint->name.fullname),
                             expect);
         assert_string_equal(
-            ASN1_STRING_get0_data(
+            (const char *)ASN1_STRING_get0_data(
                 sk_ACCESS_DESCRIPTION_value(access, 0)->location->d.uniformResourceIdentifier),
             "http://s.example/ocsp/factory");
         CRL_DIST_POINTS_free(points);

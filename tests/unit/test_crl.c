@@ -208,8 +208,8 @@ static void extensions_are_those_of_the_rfc(void **state) {
             assert_int_equal(critical, 1);
             GENERAL_NAME *name = sk_GENERAL_NAME_value(idp->distpoint->name.fullname, 0);
             assert_int_equal(name->type, GEN_URI);
-            assert_string_equal(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier),
-                                SHARD_URL);
+            assert_string_equal(
+                (const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier), SHARD_URL);
         }
         ISSUING_DIST_POINT_free(idp);
         AUTHORITY_KEYID_free(aki);
@@ -237,10 +237,10 @@ static void times_change_their_form_in_2050(void **state) {
     X509_CRL *theirs = foreign(&f, &m);
     const ASN1_TIME *time = X509_REVOKED_get0_revocationDate(look_up(theirs, &last.serial));
     assert_int_equal(ASN1_STRING_type(time), V_ASN1_UTCTIME);
-    assert_string_equal(ASN1_STRING_get0_data(time), "491231235959Z");
+    assert_string_equal((const char *)ASN1_STRING_get0_data(time), "491231235959Z");
     time = X509_REVOKED_get0_revocationDate(look_up(theirs, &first.serial));
     assert_int_equal(ASN1_STRING_type(time), V_ASN1_GENERALIZEDTIME);
-    assert_string_equal(ASN1_STRING_get0_data(time), "20500101000000Z");
+    assert_string_equal((const char *)ASN1_STRING_get0_data(time), "20500101000000Z");
     X509_CRL_free(theirs);
     drop(&m);
     ca_fixture_close(&f);
