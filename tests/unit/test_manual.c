@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every option of touchmark.yaml, profiles, products and ceremonies stands in manual page and sample. */
+/* Every option of touchmark.yaml, profiles, products and ceremonies stands in manual page and
+ * sample. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
