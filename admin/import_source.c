@@ -80,10 +80,8 @@ static enum tm_err skip_mark(struct import_source *source) {
     return err;
 }
 
-enum tm_err import_source_next(struct import_source *source, struct ipc_import_row *ret_row,
-                               char text[IPC_TEXT_MAX + 1]) {
-    memset(ret_row, 0, sizeof *ret_row);
-    text[0] = '\0';
+static enum tm_err next(struct import_source *source, struct ipc_import_row *ret_row,
+                        char text[IPC_TEXT_MAX + 1]) {
     enum tm_err err = source->offset ? TM_OK : skip_mark(source);
     if (err)
         return err;
@@ -98,4 +96,20 @@ enum tm_err import_source_next(struct import_source *source, struct ipc_import_r
         break;
     }
     return TM_EINVAL;
+}
+
+/* What the file says must not move a terminal's cursor. */
+static void make_plain(char *text) {
+    for (; *text; text++)
+        if (*text < 0x20 || *text > 0x7e)
+            *text = '?';
+}
+
+enum tm_err import_source_next(struct import_source *source, struct ipc_import_row *ret_row,
+                               char text[IPC_TEXT_MAX + 1]) {
+    memset(ret_row, 0, sizeof *ret_row);
+    text[0] = '\0';
+    enum tm_err err = next(source, ret_row, text);
+    make_plain(text);
+    return err;
 }
