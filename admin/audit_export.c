@@ -55,7 +55,7 @@ static int write_bundle(struct export *x) {
     return admin_folder_write(path, content);
 }
 
-static int take_leaf(void *arg, json_t *row) {
+static int take_leaf(void *arg, const json_t *row) {
     struct export *x = arg;
     uint8_t octets[AUDIT_LEAF_MAX + 3];
     struct buf leaf = BUF_ON(octets), out = {x->bundle, sizeof x->bundle, x->bundle_n, false};
@@ -71,7 +71,7 @@ static int take_leaf(void *arg, json_t *row) {
 }
 
 static int ask_rows(struct export *x, const char *what, uint64_t from, uint32_t limit,
-                    int (*take)(void *arg, json_t *row)) {
+                    admin_row_fn *take) {
     struct ipc_admin_request *request = &x->call->request;
     request->verb = IPC_ADMIN_AUDIT_EXPORT;
     TEXT_SET(request->state, what);
@@ -79,7 +79,7 @@ static int ask_rows(struct export *x, const char *what, uint64_t from, uint32_t 
     if (from)
         (void)snprintf(request->cursor, sizeof request->cursor, "%" PRIu64, from);
     x->call->limit = limit;
-    return admin_walk(x->call, take, x);
+    return admin_each(x->call, take, x);
 }
 
 static int export_leaves(struct export *x) {
@@ -135,7 +135,7 @@ static int export_tiles(struct export *x) {
 
 /* ---- registry ---- */
 
-static int take_row(void *arg, json_t *row) {
+static int take_row(void *arg, const json_t *row) {
     struct export *x = arg;
     if (json_dumpf(row, x->out, JSON_COMPACT) || fputc('\n', x->out) == EOF)
         return admin_audit_fail("the registry cannot be written: %s", strerror(errno));

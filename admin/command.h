@@ -65,6 +65,12 @@ enum admin_field_id {
     ADMIN_IDS,
     ADMIN_COUNTS,
     ADMIN_SECRET,
+    ADMIN_PRODUCT,
+    ADMIN_FORMAT,
+    ADMIN_DRY_RUN,
+    ADMIN_SKIP_BAD,
+    ADMIN_PROGRESS,
+    ADMIN_SIGNER,
     ADMIN_FIELD_COUNT,
 };
 
@@ -89,8 +95,12 @@ struct admin_call {
     const char *ids;       /* file, NULL: none given */
     const char *counts;    /* NULL: none given */
     const char *secret;    /* file, NULL: none given */
+    const char *signer;    /* file, NULL: none given */
+    const char *format;    /* of a file, NULL: none given */
     bool text;
     bool preview;
+    bool dry_run;
+    bool progress;
     uint32_t limit; /* rows in all, 0 = all there are */
     struct ipc_admin_request request;
 };
@@ -131,14 +141,23 @@ int admin_request(struct admin_call *call);
 /* The same, but its one answer is not printed: the caller owns the object. */
 struct json_t;
 int admin_ask(struct admin_call *call, struct json_t **ret_answer);
-/* The same for a listing: `take` gets each row, which it borrows, and returns EX_OK to go on. */
-int admin_walk(struct admin_call *call, int (*take)(void *arg, struct json_t *row), void *arg);
+/* The same for a listing: each row goes to `row`, whose exit code ends it unless that is EX_OK. */
+typedef int admin_row_fn(void *arg, const struct json_t *row);
+int admin_each(struct admin_call *call, admin_row_fn *row, void *arg);
+/* A connection to the core; the caller closes it. */
+int admin_connect(const struct admin_call *call, int *ret_fd);
+/* The moves of a device that have names of their own. */
+int admin_device_move(struct admin_call *call);
+/* Devices by the file. */
+int admin_device_import(struct admin_call *call);
+int admin_device_export(struct admin_call *call);
 /* Proposes an act of this kind and shows it. */
 int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
 /* Profiles. */
 int admin_profile_check(struct admin_call *call);
 int admin_profile_diff(struct admin_call *call);
 int admin_profile_apply(struct admin_call *call);
+int admin_product_check(struct admin_call *call);
 /* The local commands. */
 int admin_store_create(struct admin_call *call);
 int admin_store_check(struct admin_call *call);

@@ -57,6 +57,12 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_COUNTS] = {"counts", 0, "P,F,S", "How many units passed, failed and were scrapped"},
     [ADMIN_SECRET] = {"secret", 0, "FILE",
                       "Read the secret from here (-: standard input) instead of making one"},
+    [ADMIN_PRODUCT] = {"SKU", 0, NULL, NULL},
+    [ADMIN_FORMAT] = {"format", 'f', "FORMAT", "Format of the file"},
+    [ADMIN_SIGNER] = {"signer", 0, "FILE", "PEM certificates of who signs the manifest"},
+    [ADMIN_DRY_RUN] = {"dry-run", 0, NULL, "Only check the file"},
+    [ADMIN_SKIP_BAD] = {"skip-bad", 0, NULL, "Import the others where some rows are bad"},
+    [ADMIN_PROGRESS] = {"progress", 0, NULL, "Say how far it is, also where nobody seems to look"},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
 };
@@ -87,6 +93,7 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_DEVICE_OPTION] = {.type = CONF_NAME},
     [ADMIN_LIFETIME] = {.type = CONF_DURATION, .min = 1000, .max = 14ull * 24 * 3600 * 1000},
     [ADMIN_OFFICER] = {.type = CONF_NAME},
+    [ADMIN_PRODUCT] = {.type = CONF_NAME},
 };
 
 static bool has_control(const char *text) {
@@ -142,6 +149,7 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
     case ADMIN_REASON:
         return request->reason;
     case ADMIN_SKU:
+    case ADMIN_PRODUCT:
         return request->sku;
     case ADMIN_HARDWARE_REVISION:
         return request->hardware_revision;
@@ -187,6 +195,17 @@ static enum tm_err set_by_rule(enum admin_field_id id, const char *text, struct 
     return TM_OK;
 }
 
+static enum tm_err set_format(const char *text, struct admin_call *call,
+                              char allowed[CONF_ERROR_MAX]) {
+    bool manifest = strcmp(text, "manifest") == 0 && call->command->verb == IPC_ADMIN_DEVICE_IMPORT;
+    if (strcmp(text, "csv") != 0 && strcmp(text, "jsonl") != 0 && !manifest) {
+        (void)snprintf(allowed, CONF_ERROR_MAX, "csv or jsonl, or manifest for an import");
+        return TM_EPARSE;
+    }
+    call->format = text;
+    return TM_OK;
+}
+
 static enum tm_err add_file(const char *text, struct admin_call *call,
                             char allowed[CONF_ERROR_MAX]) {
     if (call->file_count == ADMIN_FILES_MAX) {
@@ -220,6 +239,18 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         return TM_OK;
     case ADMIN_FILE:
         return add_file(text, call, allowed);
+    case ADMIN_SIGNER:
+        call->signer = text;
+        return TM_OK;
+    case ADMIN_FORMAT:
+        return set_format(text, call, allowed);
+    case ADMIN_DRY_RUN:
+        call->dry_run = true;
+        return TM_OK;
+    case ADMIN_PROGRESS:
+        call->progress = true;
+        return TM_OK;
+    case ADMIN_SKIP_BAD:
     case ADMIN_ALL:
         call->request.all = true;
         return TM_OK;

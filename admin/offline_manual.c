@@ -8,6 +8,7 @@
 #include "admin/command.h"
 #include "ca/ceremony.h"
 #include "ca/job.h"
+#include "ca/product.h"
 #include "ca/profile.h"
 #include "conf/conf.h"
 #include "conf/page.h"
@@ -42,6 +43,12 @@ static void print_job(FILE *out) {
 }
 static void print_job_sample(FILE *out) {
     print_sample(ca_job_rows, out);
+}
+static void print_product(FILE *out) {
+    conf_print_manual(ca_product_rows, out);
+}
+static void print_product_sample(FILE *out) {
+    print_sample(ca_product_rows, out);
 }
 
 static void print_ceremony(FILE *out) {
@@ -121,6 +128,8 @@ static const struct conf_page_part parts[] = {
     {"@PROFILE_SAMPLE@", print_profile_sample},
     {"@JOB@", print_job},
     {"@JOB_SAMPLE@", print_job_sample},
+    {"@PRODUCT@", print_product},
+    {"@PRODUCT_SAMPLE@", print_product_sample},
     {"@CEREMONY@", print_ceremony},
     {"@CEREMONY_SAMPLE@", print_ceremony_sample},
     {"@COMMANDS@", print_commands},

@@ -25,10 +25,10 @@ AUTO_DEFINE(conf_t, conf_close)
 struct exchange {
     struct admin_call *call;
     int fd;
-    json_t *rows;                        /* of the page at hand */
-    int (*take)(void *arg, json_t *row); /* takes rows instead of the terminal */
-    void *arg;
-    json_t **answer; /* takes the last reply instead of the terminal; NULL: the terminal does */
+    json_t *rows;      /* of the page at hand */
+    json_t **answer;   /* takes the last reply instead of the terminal; NULL: the terminal does */
+    admin_row_fn *row; /* takes rows instead of the terminal; NULL: the terminal does */
+    void *row_arg;
     uint8_t packet[IPC_MESSAGE_MAX];
 };
 
@@ -117,14 +117,11 @@ static json_t *parse(struct bytes json) {
     return json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
 }
 
-static int give_row(const struct exchange *x, struct bytes json) {
-    AUTO(json_t) row = parse(json);
-    return row ? x->take(x->arg, row) : lost(TM_EPARSE);
-}
-
 static int print_row(struct exchange *x, struct bytes json) {
-    if (x->take)
-        return give_row(x, json);
+    if (x->row) {
+        AUTO(json_t) row = parse(json);
+        return row ? x->row(x->row_arg, row) : lost(TM_EPARSE);
+    }
     if (x->call->json)
         return print_json(json);
     if (json_array_append_new(x->rows, parse(json)))
@@ -193,11 +190,14 @@ static int ask(struct exchange *x) {
     return code;
 }
 
-static int exchange(struct exchange *x) {
+int admin_connect(const struct admin_call *call, int *ret_fd) {
     struct sockaddr_un address;
-    int code = find_socket(x->call, &address);
-    if (code == EX_OK)
-        code = reach(&address, &x->fd);
+    int code = find_socket(call, &address);
+    return code == EX_OK ? reach(&address, ret_fd) : code;
+}
+
+static int exchange(struct exchange *x) {
+    int code = admin_connect(x->call, &x->fd);
     if (code != EX_OK)
         return code;
     x->rows = json_array();
@@ -215,8 +215,8 @@ int admin_request(struct admin_call *call) {
     return exchange(&x);
 }
 
-int admin_walk(struct admin_call *call, int (*take)(void *arg, json_t *row), void *arg) {
-    struct exchange x = {.call = call, .fd = -1, .take = take, .arg = arg};
+int admin_each(struct admin_call *call, admin_row_fn *row, void *arg) {
+    struct exchange x = {.call = call, .fd = -1, .row = row, .row_arg = arg};
     return exchange(&x);
 }
 

@@ -253,7 +253,8 @@ static bool state_fits(struct ca_request *r, struct ca_refusal *ret) {
     const struct ca_profile *profile = r->label->profile;
     enum ca_state from = (enum ca_state)r->device.state;
     enum ca_state to = profile->next_state ? (enum ca_state)profile->next_state : from;
-    if (profile->states & (1u << from) && (to == from || ca_transition_allowed(from, to)))
+    if (profile->states & (1u << from) &&
+        (to == from || ca_transition_who(from, to) & CA_BY_DEVICE))
         return true;
     return ca_refuse(ret, IPC_WRONG_STATE,
                      "device %s is %s; profile %s is not issued in that state", r->device.id,
@@ -337,8 +338,8 @@ enum ca_decision ca_decide(struct ca_request *r, struct ca_refusal *ret) {
         return CA_DECIDE_REFUSE;
     if (r->label->profile->approval && !ca_approval_look(r, ret))
         return CA_DECIDE_REFUSE;
-    if (!name_is_free(r, ret) || !secret_unused(r, ret) || !none_exists(r, ret) ||
-        !record_has_room(r, ret) || !state_fits(r, ret))
+    if (!name_is_free(r, ret) || !ca_device_rules_fit(r, ret) || !secret_unused(r, ret) ||
+        !none_exists(r, ret) || !record_has_room(r, ret) || !state_fits(r, ret))
         return CA_DECIDE_REFUSE;
     return r->label->profile->approval ? ca_approval_judge(r, ret) : CA_DECIDE_ISSUE;
 }

@@ -2,15 +2,13 @@
 /* Profiles from YAML, and the hash over their canonical form: see ca/profile.h. */
 #include "ca/profile.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/auto.h"
+#include "ca/conf_file.h"
 #include "ca/lifecycle.h"
-
-AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (1440 * MINUTE_MS)
@@ -250,130 +248,20 @@ const char *ca_profile_key_word(unsigned key) {
     return "unknown";
 }
 
-/* ---- the hash: every row's key and value, as the struct holds them ---- */
-
-static void hash_number(EVP_MD_CTX *ctx, uint64_t value) {
-    uint8_t octets[8];
-    struct buf b = BUF_ON(octets);
-    buf_put_be(&b, value, sizeof octets);
-    (void)EVP_DigestUpdate(ctx, octets, sizeof octets);
-}
-
-static void hash_text(EVP_MD_CTX *ctx, const char *text) {
-    size_t n = text ? strlen(text) : 0;
-    hash_number(ctx, n);
-    (void)EVP_DigestUpdate(ctx, text ? text : "", n);
-}
-
-static void hash_strings(EVP_MD_CTX *ctx, const struct conf_strings *strings) {
-    hash_number(ctx, strings->count);
-    for (size_t i = 0; i < strings->count; i++)
-        hash_text(ctx, strings->items[i]);
-}
-
-static void hash_rows(EVP_MD_CTX *ctx, const struct conf_row *rows, const void *base);
-
-static void hash_list(EVP_MD_CTX *ctx, const struct conf_row *row, const struct conf_list *list) {
-    hash_number(ctx, list->count);
-    for (size_t i = 0; i < list->count; i++)
-        hash_rows(ctx, row->rows, (const char *)list->items + i * row->elem_size);
-}
-
-static void hash_value(EVP_MD_CTX *ctx, const struct conf_row *row, const void *field) {
-    switch (row->type) {
-    case CONF_STRING:
-    case CONF_PATH:
-    case CONF_NAME:
-        hash_text(ctx, *(char *const *)field);
-        break;
-    case CONF_UINT:
-    case CONF_SIZE:
-        hash_number(ctx, *(const uint64_t *)field);
-        break;
-    case CONF_BOOL:
-        hash_number(ctx, *(const bool *)field);
-        break;
-    case CONF_ENUM:
-    case CONF_FLAGS:
-        hash_number(ctx, *(const unsigned *)field);
-        break;
-    case CONF_DURATION:
-    case CONF_TIME:
-        hash_number(ctx, (uint64_t) * (const int64_t *)field);
-        break;
-    case CONF_STRINGS:
-        hash_strings(ctx, field);
-        break;
-    case CONF_GROUP:
-        hash_rows(ctx, row->rows, field);
-        break;
-    case CONF_LIST:
-        hash_list(ctx, row, field);
-        break;
-    }
-}
-
-static void hash_rows(EVP_MD_CTX *ctx, const struct conf_row *rows, const void *base) {
-    for (const struct conf_row *row = rows; row->key; row++) {
-        hash_text(ctx, row->key);
-        hash_value(ctx, row, (const char *)base + row->offset);
-    }
-}
-
-static enum tm_err hash_profile(struct ca_profile *profile) {
-    AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-    if (!ctx || EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) != 1)
-        return TM_ECRYPTO;
-    hash_text(ctx, "touchmark profile 1");
-    hash_text(ctx, profile->name);
-    hash_rows(ctx, ca_profile_rows, profile);
-    return EVP_DigestFinal_ex(ctx, profile->hash, NULL) == 1 ? TM_OK : TM_ECRYPTO;
-}
-
 /* ---- loading ---- */
-
-static bool is_name(const char *text, size_t n) {
-    static const char allowed[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
-    return n > 0 && n <= IPC_NAME_MAX && strspn(text, allowed) >= n;
-}
-
-/* The file's name without folder and .yaml; NULL when that is no name. */
-static char *name_of(const char *path) {
-    static const char suffix[] = ".yaml";
-    const char *slash = strrchr(path, '/');
-    const char *base = slash ? slash + 1 : path;
-    size_t n = strlen(base);
-    if (n > strlen(suffix) && strcmp(base + n - strlen(suffix), suffix) == 0)
-        n -= strlen(suffix);
-    return is_name(base, n) ? strndup(base, n) : NULL;
-}
-
-/* A fault begins with the key that it is about. */
-static enum tm_err refuse(const char *text, size_t n, const char *path, const char *fault,
-                          char error[CONF_ERROR_MAX]) {
-    char key[IPC_NAME_MAX + 1];
-    (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(fault, ",:"), fault);
-    (void)snprintf(error, CONF_ERROR_MAX, "%.200s:%u: %.280s", path, conf_line(text, n, key),
-                   fault);
-    return TM_EPARSE;
-}
 
 /* What the rows could not say: name, check, hash. */
 static enum tm_err finish(const char *text, size_t n, const char *path, struct ca_profile *profile,
                           char error[CONF_ERROR_MAX]) {
     char fault[CONF_ERROR_MAX];
     profile->states <<= CA_REGISTERED; /* from word index to state */
-    profile->name = name_of(path);
-    if (!profile->name) {
-        (void)snprintf(error, CONF_ERROR_MAX,
-                       "%.200s: a profile's file name is 1 to 64 of A-Z a-z 0-9 . _ ~ - and .yaml",
-                       path);
+    profile->name = ca_conf_name(path, "profile", error);
+    if (!profile->name)
         return TM_EPARSE;
-    }
     if (!ca_profile_check(profile, fault))
-        return refuse(text, n, path, fault, error);
-    if (hash_profile(profile)) {
+        return ca_conf_refuse(text, n, path, fault, error);
+    if (ca_conf_hash("touchmark profile 1", profile->name, ca_profile_rows, profile,
+                     profile->hash)) {
         (void)snprintf(error, CONF_ERROR_MAX, "%.200s: SHA-256 failed", path);
         return TM_ECRYPTO;
     }

@@ -246,8 +246,8 @@ static bool states_good(const struct check *c) {
         if (!ca_state_serves(state))
             return wrong(c, "states: a device that is %s gets no certificate",
                          ca_state_name(state));
-        ca_transitions_from(state, targets, sizeof targets);
-        if (p->next_state && to != state && !ca_transition_allowed(state, to))
+        ca_transitions_from(state, CA_BY_DEVICE, targets, sizeof targets);
+        if (p->next_state && to != state && !(ca_transition_who(state, to) & CA_BY_DEVICE))
             return wrong(c, "next_state: %s cannot become %s, only %s", ca_state_name(state),
                          ca_state_name(to), targets);
     }

@@ -8,6 +8,7 @@
  *   identity.c  who asks: credentials to a device
  *   decide.c    may it have what it asks: repeat, issue or refusal
  *   grant.c     what a station may have: the job, its terms, its quota; quarantine
+ *   device_rules.c  what the registry says of a device beyond its state
  *   approval.c  what officers said of it, and waiting for them
  *   server_names.c  what the server may call itself
  *   delegate.c  certificates for keys of the own token, and for one that nobody keeps
@@ -163,6 +164,8 @@ MUST_USE bool ca_grant_spend(struct ca_request *r, struct ca_refusal *ret);
 /* What came of it, for the rules that stop a job. */
 void ca_grant_refused(struct ca_request *r, enum ipc_outcome outcome);
 void ca_grant_went_well(struct ca_request *r);
+/* device_rules.c: its product, its keys, its certificates. */
+MUST_USE bool ca_device_rules_fit(struct ca_request *r, struct ca_refusal *ret);
 
 /* delegate.c: fills csr.spki from the token's word, or with a new key's. */
 MUST_USE bool ca_delegate_fits(struct ca_request *r, struct ca_refusal *ret);

@@ -14,6 +14,7 @@ _Static_assert(offsetof(struct ca_keygen, version) == 0, "rows begin with their 
 _Static_assert(offsetof(struct ca_ask_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_foreign_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_agreed, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_product_row, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_job, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_job_ids, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_unit, version) == 0, "rows begin with their version");
@@ -71,6 +72,7 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
     const struct ca_ask_row *ask = row;
     const struct ca_foreign_row *foreign = row;
     const struct ca_agreed *agreed = row;
+    const struct ca_product_row *product = row;
     const struct ca_job *job = row;
     const struct ca_unit *unit = row;
     const struct ca_operator *person = row;
@@ -96,6 +98,8 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_octets(out, BYTES_OF(foreign->fingerprint));
     case CA_TABLE_AGREED:
         return put_names(out, (const char *const[]){agreed->name}, 1);
+    case CA_TABLE_PRODUCT:
+        return put_names(out, (const char *const[]){product->sku}, 1);
     case CA_TABLE_JOB:
         return put_pair(out, job->tenant, job->name);
     case CA_TABLE_JOB_IDS:
@@ -134,6 +138,8 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_foreign_row);
     case CA_TABLE_AGREED:
         return sizeof(struct ca_agreed);
+    case CA_TABLE_PRODUCT:
+        return sizeof(struct ca_product_row);
     case CA_TABLE_JOB:
         return sizeof(struct ca_job);
     case CA_TABLE_JOB_IDS:

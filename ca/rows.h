@@ -22,7 +22,8 @@ enum ca_table {
     CA_TABLE_ASK,         /* struct ca_ask_row, by tenant, device and profile */
     CA_TABLE_FOREIGN,     /* struct ca_foreign_row, by fingerprint */
     CA_TABLE_AGREED,      /* struct ca_agreed, by name */
-    CA_TABLE_JOB = 11,    /* struct ca_job, by tenant and name */
+    CA_TABLE_PRODUCT,     /* struct ca_product_row, by SKU */
+    CA_TABLE_JOB,         /* struct ca_job, by tenant and name */
     CA_TABLE_JOB_IDS,     /* struct ca_job_ids, by tenant, hash and last ID */
     CA_TABLE_UNIT,        /* struct ca_unit, by tenant, job and device */
     CA_TABLE_OPERATOR,    /* struct ca_operator, by tenant and name */
@@ -186,6 +187,14 @@ struct ca_agreed {
     struct bytes value;                /* ASCII */
     int64_t since_ms;
     uint8_t act[CA_ACT_ID_SIZE]; /* zero: there were no officers' keys, or it was the first */
+};
+
+/* A product's rules as they are in use. */
+struct ca_product_row {
+    uint64_t version;
+    char sku[IPC_NAME_MAX + 1];
+    uint8_t hash[CA_HASH_SIZE]; /* ca_product.hash */
+    int64_t since_ms;
 };
 
 /* A tree of the audit log that was shown to others. */

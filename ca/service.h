@@ -9,6 +9,7 @@
 
 #include "ca/issuer.h"
 #include "ca/jobs.h"
+#include "ca/product.h"
 #include "ca/profile.h"
 #include "ca/signer.h"
 #include "ca/store.h"
@@ -41,7 +42,8 @@ struct ca_service_config {
     struct ca_wrap *wrap; /* seals secrets' MAC keys, and private keys that are made here; NULL: CMC
                              takes no one-time secrets, and no profile may make keys */
     struct ca_jobs *jobs; /* what stations may have; NULL: there are no stations */
-    struct ca_upstream *upstream; /* asks other CAs; NULL: no issuer's key is elsewhere */
+    struct ca_upstream *upstream;       /* asks other CAs; NULL: no issuer's key is elsewhere */
+    const struct ca_products *products; /* NULL: there are none */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */

@@ -79,7 +79,8 @@ struct ca_change {
     } u;
 };
 
-#define CA_BATCH_MAX 24
+/* A device, its leaf, and all its certificates, revoked with a leaf each, fit. */
+#define CA_BATCH_MAX 32
 
 /* A transaction. The caller keeps it and all it points to unchanged until `done`. */
 struct ca_batch {

@@ -91,7 +91,12 @@ struct ca_device {
     char operator_name[IPC_NAME_MAX + 1];
     char firmware[IPC_NAME_MAX + 1];
     uint32_t provisioning_version;
-    uint32_t rma_count;
+    uint32_t rma_count;    /* how often it came back */
+    uint32_t rework_count; /* how often it went back to the line before it was shipped */
+    int64_t certs_from_ms; /* certificates that were issued before count no more, also those that
+                              the record does not name any more; 0: all do */
+    uint8_t pinned; /* bool: what has no certificate of ours enrolls with a key that is claimed
+                       for it already */
     struct ca_secret secret;
     size_t cert_count;
     struct ca_cert_ref certs[CA_DEVICE_CERTS_MAX]; /* newest first */

@@ -98,6 +98,20 @@ static enum tm_err check_issuers(const struct conf_check *c) {
     return err;
 }
 
+static enum tm_err check_products(const struct conf_check *c, size_t i) {
+    char path[KEY_MAX];
+    const struct conf_tenant *tenant = tenant_at(c->conf, i);
+    if (tenant->products != CONF_PRODUCTS_REQUIRED)
+        return TM_OK;
+    if (!c->conf->products_dir)
+        return CONF_REFUSE(c, entry_path(path, "tenants", i, "products"),
+                           "are required, and products_dir names no folder of any");
+    if (tenant->register_unknown)
+        return CONF_REFUSE(c, entry_path(path, "tenants", i, "register_unknown"),
+                           "registers devices that have no SKU yet, and products are required");
+    return TM_OK;
+}
+
 static enum tm_err check_tenants(const struct conf_check *c) {
     char path[KEY_MAX];
     for (size_t i = 0; i < c->conf->tenants.count; i++) {
@@ -117,6 +131,9 @@ static enum tm_err check_tenants(const struct conf_check *c) {
         if (tenant->register_unknown && !tenant->client_anchors)
             return CONF_REFUSE(c, entry_path(path, "tenants", i, "register_unknown"),
                                "registers devices under client_anchors, and there are none");
+        enum tm_err err = check_products(c, i);
+        if (err)
+            return err;
     }
     return TM_OK;
 }

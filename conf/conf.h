@@ -12,6 +12,8 @@
 
 enum conf_environment { CONF_ENV_DEV, CONF_ENV_TEST, CONF_ENV_PROD };
 enum conf_log_format { CONF_LOG_JSON, CONF_LOG_TEXT };
+/* Must a tenant's devices be of one of the products? */
+enum conf_products { CONF_PRODUCTS_ANY, CONF_PRODUCTS_REQUIRED };
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
 
 struct conf_listen {
@@ -101,6 +103,7 @@ struct conf_tenant {
     char *
         client_anchors; /* PEM of foreign CAs whose device certificates are accepted, NULL = none */
     bool register_unknown; /* a device under a foreign anchor is registered on first contact */
+    unsigned products;     /* enum conf_products */
     struct conf_strings registration_authorities; /* device IDs whose certificates for id-kp-cmcRA
                                                      ask for other devices */
 };
@@ -219,6 +222,7 @@ struct conf {
     unsigned environment; /* enum conf_environment */
     bool softhsm_in_prod; /* explicit consent, audited */
     char *profiles_dir;
+    char *products_dir; /* NULL: there are no products */
     struct conf_process process;
     struct conf_listen listen;
     struct conf_tls tls;

@@ -381,6 +381,12 @@ const struct conf_row conf_rows[] = {
      .offset = offsetof(struct conf, profiles_dir),
      .preset = CONF_PROFILES_DIR,
      .help = "Folder of the certificate profiles, touchmark.profile(5)."},
+    {.key = "products_dir",
+     .type = CONF_PATH,
+     .offset = offsetof(struct conf, products_dir),
+     .preset = "",
+     .help = "Folder of the products, touchmark.product(5); every .yaml file in it is one. Left "
+             "out, there are none."},
     {.key = "process",
      .type = CONF_GROUP,
      .offset = offsetof(struct conf, process),

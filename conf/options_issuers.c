@@ -6,6 +6,7 @@
 static const char *const kind_words[] = {"token", "est", NULL};
 static const char *const names_words[] = {"profile", "request", NULL};
 static const char *const credential_words[] = {"credential:", NULL};
+static const char *const products_words[] = {"any", "required", NULL};
 
 #define UPSTREAM(member) offsetof(struct conf_upstream, member)
 
@@ -171,6 +172,14 @@ const struct conf_row conf_tenant_rows[] = {
      .offset = offsetof(struct conf_tenant, register_unknown),
      .preset = "false",
      .help = "Register a device under client_anchors on its first contact."},
+    {.key = "products",
+     .type = CONF_ENUM,
+     .offset = offsetof(struct conf_tenant, products),
+     .words = products_words,
+     .preset = "any",
+     .help = "Whether every device must be of one of the products (products_dir) by its SKU "
+             "(required), or may have any SKU or none (any). Those that are of one keep its rules "
+             "in either case."},
     {.key = "registration_authorities",
      .type = CONF_STRINGS,
      .offset = offsetof(struct conf_tenant, registration_authorities),

@@ -51,7 +51,8 @@ enum ipc_admin_verb {
                               for ACT_PROPOSE; or serial: the ID of the act that it became */
     IPC_ADMIN_STORE_ACCEPT,  /* a store that is older than what was published from it; seconds: as
                                 for ACT_PROPOSE; reason */
-    IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: rows to add or to leave as they are */
+    IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: an ipc_import; state: check (nothing is written) or
+                                load; all: load the good rows, though others are bad */
     IPC_ADMIN_DEVICE_EXPORT, /* tenant, cursor, limit: whole records */
     IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */
     IPC_ADMIN_PRODUCTS,      /* the products in use, with their hashes */
@@ -112,6 +113,31 @@ struct ipc_admin_reply {
     struct bytes der;    /* CERT_SHOW only */
 };
 
-extern const struct codec_schema ipc_admin_request_schema, ipc_admin_reply_schema;
+/* Devices that are to be in the registry as the rows say. Empty members, and 0, say nothing. */
+#define IPC_IMPORT_ROWS_MAX 128
+#define IPC_IMPORT_KEYS_MAX 8
+struct ipc_import_key {
+    uint8_t sha256[32]; /* of the SubjectPublicKeyInfo */
+};
+struct ipc_import_row {
+    uint32_t line; /* of the file, for people */
+    char device[IPC_NAME_MAX + 1];
+    char sku[IPC_NAME_MAX + 1];
+    char hardware_revision[IPC_NAME_MAX + 1];
+    char batch[IPC_NAME_MAX + 1];
+    char site[IPC_NAME_MAX + 1];
+    char job[IPC_NAME_MAX + 1];
+    char firmware[IPC_NAME_MAX + 1];
+    uint32_t provisioning_version;
+    size_t key_count; /* any: the device enrolls with one of these first */
+    struct ipc_import_key keys[IPC_IMPORT_KEYS_MAX];
+};
+struct ipc_import {
+    size_t count;
+    struct ipc_import_row rows[IPC_IMPORT_ROWS_MAX];
+};
+
+extern const struct codec_schema ipc_admin_request_schema, ipc_admin_reply_schema,
+    ipc_import_schema;
 
 #endif

@@ -286,6 +286,28 @@ static const struct codec_field admin_reply_fields[] = {
     CODEC_BLOB(struct ipc_admin_reply, der, IPC_CERT_MAX),
 };
 
+static const struct codec_field import_key_fields[] = {
+    CODEC_OCTETS(struct ipc_import_key, sha256),
+};
+static const struct codec_schema import_key_schema = SCHEMA(ipc_import_key, 0, import_key_fields);
+static const struct codec_field import_row_fields[] = {
+    CODEC_INT(CODEC_U32, struct ipc_import_row, line, 0),
+    CODEC_STRING(struct ipc_import_row, device),
+    CODEC_STRING(struct ipc_import_row, sku),
+    CODEC_STRING(struct ipc_import_row, hardware_revision),
+    CODEC_STRING(struct ipc_import_row, batch),
+    CODEC_STRING(struct ipc_import_row, site),
+    CODEC_STRING(struct ipc_import_row, job),
+    CODEC_STRING(struct ipc_import_row, firmware),
+    CODEC_INT(CODEC_U32, struct ipc_import_row, provisioning_version, 0),
+    CODEC_LIST(struct ipc_import_row, keys, key_count, import_key_schema),
+};
+static const struct codec_schema import_row_schema = SCHEMA(ipc_import_row, 0, import_row_fields);
+static const struct codec_field import_fields[] = {
+    CODEC_LIST(struct ipc_import, rows, count, import_row_schema),
+};
+
+const struct codec_schema ipc_import_schema = SCHEMA(ipc_import, IPC_TYPE_IMPORT, import_fields);
 const struct codec_schema ipc_enroll_schema = SCHEMA(ipc_enroll, IPC_TYPE_ENROLL, enroll_fields);
 const struct codec_schema ipc_reply_schema = SCHEMA(ipc_reply, IPC_TYPE_REPLY, reply_fields);
 const struct codec_schema ipc_refused_schema =

@@ -69,6 +69,7 @@ enum ipc_type {
     IPC_TYPE_CONTROL = 0x0301,
     IPC_TYPE_ADMIN_REQUEST = 0x0401,
     IPC_TYPE_ADMIN_REPLY = 0x0402,
+    IPC_TYPE_IMPORT = 0x0403, /* in an administration request */
 };
 
 enum ipc_operation {

@@ -41,12 +41,13 @@ enum store_type {
     STORE_TYPE_ASK,
     STORE_TYPE_FOREIGN,
     STORE_TYPE_AGREED,
-    STORE_TYPE_JOB = 0x1015,
+    STORE_TYPE_PRODUCT,
+    STORE_TYPE_JOB,
     STORE_TYPE_JOB_IDS,
     STORE_TYPE_UNIT,
     STORE_TYPE_OPERATOR,
     STORE_TYPE_SHIFT,
-    STORE_TYPE_CHECKPOINT = 0x101a,
+    STORE_TYPE_CHECKPOINT,
     STORE_TYPE_COSIGNATURE,
     STORE_TYPE_TILE,
 };
@@ -99,6 +100,7 @@ union store_row {
     struct ca_ask_row ask;
     struct ca_foreign_row foreign;
     struct ca_agreed agreed;
+    struct ca_product_row product;
     struct ca_job job;
     struct ca_job_ids job_ids;
     struct ca_unit unit;

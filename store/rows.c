@@ -141,6 +141,14 @@ static const struct codec_field AGREED_FIELDS[] = {
 };
 static SCHEMA(AGREED_SCHEMA, "agreement", STORE_TYPE_AGREED, 1, struct ca_agreed, AGREED_FIELDS);
 
+static const struct codec_field PRODUCT_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_product_row, version, 0),
+    CODEC_STRING(struct ca_product_row, sku),
+    CODEC_OCTETS(struct ca_product_row, hash),
+    CODEC_INT(CODEC_I64, struct ca_product_row, since_ms, 0),
+};
+static SCHEMA(PRODUCT_SCHEMA, "product", STORE_TYPE_PRODUCT, 1, struct ca_product_row,
+              PRODUCT_FIELDS);
 static const struct codec_field CHECKPOINT_FIELDS[] = {
     CODEC_INT(CODEC_U64, struct ca_checkpoint, version, 0),
     CODEC_STRING(struct ca_checkpoint, name),
@@ -183,6 +191,8 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &FOREIGN_SCHEMA;
     case CA_TABLE_AGREED:
         return &AGREED_SCHEMA;
+    case CA_TABLE_PRODUCT:
+        return &PRODUCT_SCHEMA;
     case CA_TABLE_JOB:
         return &store_job_schema;
     case CA_TABLE_JOB_IDS:

@@ -6,12 +6,14 @@
  *   admin_answer.c     answers and rows
  *   admin_acts.c       acts that take two officers
  *   admin_registry.c   devices, secrets, single revocations
+ *   admin_import.c     import and export of devices
  *   admin_publish.c    CRLs and filters
  *   admin_questions.c  status, listings, the store's check
  *   admin_jobs.c       production jobs
  *   admin_stations.c   stations and operators
  *   admin_pending.c    requests that wait for an officer
  *   admin_cloud.c      proofs for clouds
+ *   admin_products.c   products
  *   admin_profiles.c   profiles
  *   admin_audit.c      checkpoints, proofs, cosignatures, the audit log as it is hashed
  *   admin_restored.c   accepting a restored store
@@ -107,6 +109,8 @@ admin_handler_fn admin_checkpoint, admin_prove, admin_cosign, admin_audit_export
 admin_handler_fn admin_job_list, admin_job_show, admin_job_open, admin_job_stop, admin_job_resume,
     admin_job_close;
 admin_handler_fn admin_station_list, admin_operator_put;
+admin_handler_fn admin_products, admin_profiles;
+admin_handler_fn admin_device_import, admin_device_export;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

@@ -36,6 +36,11 @@ static void set_text(json_t *object, const char *key, const char *text) {
         (void)json_object_set_new(object, key, json_string(text));
 }
 
+static void set_count(json_t *object, const char *key, uint32_t count) {
+    if (count)
+        (void)json_object_set_new(object, key, json_integer(count));
+}
+
 const char *admin_cert_status_name(enum ca_cert_status status) {
     switch (status) {
     case CA_CERT_ACTIVE:
@@ -100,6 +105,12 @@ json_t *admin_json_device(const struct ca_device *device) {
     set_text(object, "job", device->job);
     set_text(object, "operator", device->operator_name);
     set_text(object, "firmware", device->firmware);
+    set_text(object, "job", device->job);
+    set_count(object, "provisioning_version", device->provisioning_version);
+    set_count(object, "rma_count", device->rma_count);
+    set_count(object, "rework_count", device->rework_count);
+    if (device->pinned)
+        (void)json_object_set_new(object, "pinned", json_true());
     set_text(object, "secret", secret_state(&device->secret));
     if (device->secret.set)
         (void)json_object_set_new(object, "secret_expires",

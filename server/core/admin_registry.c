@@ -21,26 +21,53 @@ void admin_device_add(struct client *client, const struct ipc_admin_request *q) 
     TEXT_SET(device.batch, q->batch);
     TEXT_SET(device.site, q->site);
     admin_act_begins(client);
-    admin_act_begun(client, ca_registry_add(client->admin->config.registry, &device, client->actor,
-                                            admin_registry_done, client));
+    admin_act_begun(client, client->role >= CONF_ROLE_OFFICER
+                                ? ca_registry_replace(client->admin->config.registry, &device,
+                                                      client->actor, admin_registry_done, client)
+                                : ca_registry_add(client->admin->config.registry, &device,
+                                                  client->actor, admin_registry_done, client));
+}
+
+/* A state, or what people call the way there. */
+static bool find_move(const char *name, struct ca_registry_move *move) {
+    const struct ca_move *found = ca_move_find(name);
+    if (!found)
+        return !ca_state_find(name, &move->to);
+    move->to = found->to;
+    move->from = found->from;
+    return true;
+}
+
+/* From any state? */
+static bool may_make(enum ca_state to, unsigned who) {
+    unsigned all = 0;
+    for (unsigned from = CA_REGISTERED; from <= CA_STATE_LAST; from++)
+        all |= ca_transition_who((enum ca_state)from, to);
+    return all & who;
 }
 
 void admin_device_transition(struct client *client, const struct ipc_admin_request *q) {
-    enum ca_state to;
-    if (ca_state_find(q->state, &to)) {
-        char text[IPC_TEXT_MAX + 1];
-        (void)snprintf(text, sizeof text,
-                       "there is no state \"%s\"; states are registered, provisioning, "
-                       "manufactured, stocked, shipped, activated, suspended, returned, "
-                       "refurbished, retired, revoked",
-                       q->state);
-        admin_refuse(client, text);
+    struct ca_registry_move move = {
+        .tenant = q->tenant,
+        .device = q->device,
+        .who = client->role >= CONF_ROLE_OFFICER ? CA_BY_OFFICER | CA_BY_OPERATOR : CA_BY_OPERATOR,
+        .reason = q->reason};
+    if (!find_move(q->state, &move)) {
+        admin_refuse_format(client,
+                            "there is no state \"%s\"; states are registered, provisioning, "
+                            "manufactured, stocked, shipped, activated, suspended, returned, "
+                            "refurbished, retired, revoked",
+                            q->state);
+        return;
+    }
+    if (!may_make(move.to, move.who)) {
+        admin_deny_format(client, "%s takes the role officer; yours is operator",
+                          ca_state_name(move.to));
         return;
     }
     admin_act_begins(client);
-    admin_act_begun(client,
-                    ca_registry_transition(client->admin->config.registry, q->tenant, q->device, to,
-                                           q->reason, client->actor, admin_registry_done, client));
+    admin_act_begun(client, ca_registry_move(client->admin->config.registry, &move, client->actor,
+                                             admin_registry_done, client));
 }
 
 void admin_device_secret(struct client *client, const struct ipc_admin_request *q) {

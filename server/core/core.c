@@ -17,6 +17,7 @@
 #include "server/core/issuers.h"
 #include "server/core/metrics.h"
 #include "server/core/ocsp.h"
+#include "server/core/products.h"
 #include "server/core/profiles.h"
 #include "server/core/publish.h"
 #include "server/core/restored.h"
@@ -39,6 +40,7 @@ struct early_link {
 struct core {
     struct role *role;
     struct core_setup setup;
+    struct core_products products;
     struct core_assignments assignments;
     struct core_ceilings ceilings;
     struct core_restored restored;
@@ -279,6 +281,7 @@ static enum tm_err open_status(struct core *core) {
 static enum tm_err open_acts(struct core *core) {
     core->registry = (struct ca_registry){.store = core->store,
                                           .wrap = core->wrap,
+                                          .products = &core->products.all,
                                           .now_ms = clock_wall_ms,
                                           .revoked = revoked,
                                           .arg = core};
@@ -373,6 +376,7 @@ static enum tm_err open_service(struct core *core) {
                                    .queue = conf->core.queue,
                                    .wrap = core->wrap,
                                    .jobs = core->jobs,
+                                   .products = &core->products.all,
                                    .upstream = core_upstream_interface(core->upstream),
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
@@ -424,6 +428,7 @@ static enum tm_err open_admin(struct core *core) {
         .acts = &core->acts,
         .jobs = core->jobs,
         .setup = &core->setup,
+        .products = &core->products.all,
         .assignments = &core->assignments,
         .ceilings = &core->ceilings,
         .restored = &core->restored,
@@ -468,7 +473,7 @@ static void name_start(const struct conf *conf, char ret[IPC_TEXT_MAX + 1]) {
                    conf_environment_name(conf), consent ? ", softhsm_in_prod" : "");
 }
 
-static void profiles_bound(void *arg, enum tm_err result) {
+static void products_bound(void *arg, enum tm_err result) {
     struct core *core = arg;
     core->started = (struct ca_leaf){
         .event = CA_EVENT_STARTED, .time_ms = clock_wall_ms(), .actor = "touchmarkd"};
@@ -483,6 +488,14 @@ static void profiles_bound(void *arg, enum tm_err result) {
         log_error("recovery: %s", tm_err_name(err));
         _exit(ROLE_EXIT_FAILED);
     }
+}
+
+static void profiles_bound(void *arg, enum tm_err result) {
+    struct core *core = arg;
+    if (result)
+        products_bound(core, result);
+    else
+        core_products_bind(&core->products, core->store, clock_wall_ms(), products_bound, core);
 }
 
 static void issuers_bound(void *arg, enum tm_err result) {
@@ -534,6 +547,8 @@ enum tm_err core_start(struct role *role) {
     role->measure = measure;
     enum tm_err err = core_setup_load(role->conf, &core->setup);
     if (!err)
+        err = core_products_load(role->conf, &core->setup, &core->products);
+    if (!err)
         err = open_store(core);
     if (!err)
         err = core_assignments_judge(role->conf, &core->setup, core->store, clock_wall_ms(),
@@ -582,6 +597,7 @@ void core_stop(struct role *role) {
     ca_wrap_free(core->wrap);
     core_restored_free(&core->restored);
     core_assignments_free(&core->assignments);
+    core_products_free(&core->products);
     core_setup_free(&core->setup);
     free(core);
     role->self = NULL;

@@ -10,10 +10,12 @@
  *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
  *                  much is signed (ceilings.h)
  *   profiles.h     profiles held against the store, and the act that changes one
+ *   products.h     products, and what the store knows of them
  *   restored.h     a store that is older than what was published from it
  *   catalog.c      what labels serve without asking, for faces
  *   faces.c        links to fronts and other faces
  *   events.c       the audit log as events for the bridge
+ *   import.h       devices by the hundred
  *   publish.h      CRLs and filters, made on the thread of worker.h
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   tls_key.h      signatures of the TLS server's key when it is on a token
@@ -38,6 +40,7 @@
 
 #include "audit/note.h"
 #include "ca/officer.h"
+#include "ca/product.h"
 #include "ca/registry.h"
 #include "ca/service.h"
 #include "server/core/breaker.h"
@@ -271,6 +274,7 @@ struct core_admin_config {
     struct core_acts *acts;
     struct ca_jobs *jobs;
     const struct core_setup *setup;
+    const struct ca_products *products;
     const struct core_assignments *assignments;
     const struct core_ceilings *ceilings;
     struct core_restored *restored;

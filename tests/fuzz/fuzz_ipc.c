@@ -24,6 +24,7 @@ union message {
     struct ipc_metrics_answer metrics_answer;
     struct ipc_admin_request admin_request;
     struct ipc_admin_reply admin_reply;
+    struct ipc_import import;
 };
 
 static const struct codec_schema *const schemas[] = {
@@ -40,6 +41,7 @@ static const struct codec_schema *const schemas[] = {
     &ipc_upstream_ask_schema,
     &ipc_upstream_answer_schema,
     &ipc_metrics_answer_schema,
+    &ipc_import_schema,
 };
 
 static void check(const struct codec_schema *schema, struct bytes in) {

@@ -53,6 +53,10 @@ class Roles(OfficersCase):
         propose = ("revoke", "--batch", "none", "--reason", "superseded")
         self.check_refused(self.olga, "takes the role officer; yours is operator", *propose)
         self.check_refused(self.ann, "takes the role officer; yours is auditor", *propose)
+        out_of_use = ("device", "retire", "yes-1", "--reason", "scrapped")
+        self.check_refused(self.olga, "retired takes the role officer; yours is operator",
+                           *out_of_use)
+        self.assertEqual(self.alice.good(*out_of_use)["state"], "retired")
         self.alice.good("device", "add", "yes-2")
         self.assertEqual(self.server.leaves()[-1]["actor"], self.alice.actor)
 

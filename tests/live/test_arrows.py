@@ -39,10 +39,10 @@ ARROWS = {
     "server": {"base", "audit", "ipc", "pki", "est/wire", "est/service", "conf", "ca", "store", "pkcs11",
                "mqtt/bridge"},
 }
-# The offline commands work on token and store without a server: these files of admin/ alone may
-# reach further.
+# The offline commands work on token and store without a server, and an import judges IDs as the
+# registry does: these files of admin/ alone may reach further.
 OFFLINE = {"pki", "audit", "ca", "pkcs11", "store"}
-OFFLINE_FILES = re.compile(r"^admin/(audit|ceremony|cloud_export|job|keys|operator|profile|store|offline)[a-z_]*\.[ch]$")
+OFFLINE_FILES = re.compile(r"^admin/(audit|ceremony|cloud_export|import|job|keys|operator|product|profile|store|offline)[a-z_]*\.[ch]$")
 
 # Foreign headers and the one place that knows them.
 LIBRARIES = {

@@ -141,6 +141,12 @@ UNUSED static struct ca_agreed sample_agreed(uint64_t n, struct row_memory *memo
     return a;
 }
 
+UNUSED static struct ca_product_row sample_product(uint64_t n) {
+    struct ca_product_row a = {.version = 1, .hash = {(uint8_t)n, 7}, .since_ms = 1700000000001};
+    (void)snprintf(a.sku, sizeof a.sku, "sku-%04llu", (unsigned long long)n);
+    return a;
+}
+
 UNUSED static struct ca_job sample_job(uint64_t n) {
     struct ca_job j = {.version = 1,
                        .tenant = "acme",
@@ -278,6 +284,8 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.foreign = sample_foreign(n)};
     case CA_TABLE_AGREED:
         return (union store_row){.agreed = sample_agreed(n, memory, 200)};
+    case CA_TABLE_PRODUCT:
+        return (union store_row){.product = sample_product(n)};
     case CA_TABLE_JOB:
         return (union store_row){.job = sample_job(n)};
     case CA_TABLE_JOB_IDS:
@@ -297,7 +305,8 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
     return (union store_row){0};
 }
 
-/* The same, in a store that has certificate n: rows that lead to a certificate lead to that one. */
+/* The same, in a store that has certificate n: rows that lead to a certificate lead to that
+ * one. */
 UNUSED static union store_row sound_row(enum ca_table table, uint64_t n,
                                         struct row_memory *memory) {
     union store_row row = sample_row(table, n, memory);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every option of touchmark.yaml, profiles and ceremonies stands in manual page and sample. */
+/* Every option of touchmark.yaml, profiles, products and ceremonies stands in manual page and
+ * sample. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 
 #include "base/auto.h"
 #include "ca/ceremony.h"
+#include "ca/product.h"
 #include "ca/profile.h"
 #include "conf/conf.h"
 
@@ -74,6 +76,13 @@ static void profile_is_documented(void **state) {
     assert_rows(ca_profile_rows, "", sample, manual);
 }
 
+static void product_is_documented(void **state) {
+    (void)state;
+    AUTO_MEM char *sample = printed(conf_print_sample, ca_product_rows);
+    AUTO_MEM char *manual = printed(conf_print_manual, ca_product_rows);
+    assert_rows(ca_product_rows, "", sample, manual);
+}
+
 static void ceremony_is_documented(void **state) {
     (void)state;
     AUTO_MEM char *sample = printed(conf_print_sample, ca_ceremony_rows);
@@ -101,6 +110,16 @@ static void profile_sample_loads(void **state) {
     ca_profile_free(&profile);
 }
 
+static void product_sample_loads(void **state) {
+    (void)state;
+    AUTO_MEM char *text = printed(conf_print_sample, ca_product_rows);
+    struct ca_product product;
+    char error[CONF_ERROR_MAX] = "";
+    if (ca_product_load_text(text, strlen(text), "/etc/sample.yaml", &product, error))
+        fail_msg("%s\n%s", error, text);
+    ca_product_free(&product);
+}
+
 static void ceremony_sample_loads(void **state) {
     (void)state;
     AUTO_MEM char *text = printed(conf_print_sample, ca_ceremony_rows);
@@ -116,6 +135,7 @@ int main(void) {
         cmocka_unit_test(options_are_documented), cmocka_unit_test(profile_is_documented),
         cmocka_unit_test(ceremony_is_documented), cmocka_unit_test(sample_loads),
         cmocka_unit_test(profile_sample_loads),   cmocka_unit_test(ceremony_sample_loads),
+        cmocka_unit_test(product_is_documented),  cmocka_unit_test(product_sample_loads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,7 @@ static void the_largest_batch_fits(void **state) {
     for (size_t i = 0; i < CA_BATCH_MAX; i++) {
         all[i] = sample_transaction(i, octets[i], CA_RESPONSE_MAX);
         memset(all[i].device, 'd', IPC_NAME_MAX);
-        all[i].device[0] = (char)('a' + i);
+        all[i].device[0] = (char)('A' + i);
         changes[i] = change_transaction(&all[i]);
     }
     assert_int_equal(commit_changes(f, changes, CA_BATCH_MAX, NULL), TM_OK);

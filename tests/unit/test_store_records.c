@@ -52,6 +52,9 @@ static void samples_init(struct samples *s) {
     (void)strcpy(s->device.operator_name, "Ada");
     (void)strcpy(s->device.firmware, "1.2.3");
     s->device.rma_count = 2;
+    s->device.rework_count = 3;
+    s->device.certs_from_ms = 1700000000002;
+    s->device.pinned = 1;
     s->device.secret.used = 1;
     s->device.secret.hash[31] = 4;
     s->device.secret.request[0] = 5;
@@ -85,7 +88,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {&store_device_schema, offsetof(struct samples, device),
-     "d95321b6939eb7858c6541fcce546e5a43aa09f6b498bc7aac86dab766773e32"},
+     "df70972e5b15df89cfc1416231355f193f036920902d36195181bcb7171280b3"},
     {&store_certificate_schema, offsetof(struct samples, certificate),
      "d3674809022494ed17c23014f49ef7dd9f0029a2f9cf4f4ecabf379bef206f4a"},
     {&store_intent_schema, offsetof(struct samples, intent),
@@ -120,12 +123,13 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "d4961bdb1856d86b902daf4e983c71f66db807d8f8e0af90087bc66324fcdc3a",
     "5feb8ede5a29978b1063d8934709a2efdb525b56209bfeecee22e0ce67a83a3d",
     "712ac407e3947cc538d013064d54321f4c13c4a02d7daaab7aaa198d5f788e83",
-    [CA_TABLE_JOB - 1] = "c8f1701a8f3a262926d8fa275107683644edaaf5293d995006beb2481b7b83b3",
-    [CA_TABLE_JOB_IDS - 1] = "ff0091aec29cb7a7eddb09f40eb709d7688fd0301b4080c6f62e92ccbf81b61d",
-    [CA_TABLE_UNIT - 1] = "8a7a7e1ae6fa6454afd7b68b22891ffa7764c531d1917bb8b733049e2b7038af",
-    [CA_TABLE_OPERATOR - 1] = "1924a32a9914be165828eb27a859cfd7447673768cb8d74625d5f0312bbfbdaf",
-    [CA_TABLE_SHIFT - 1] = "2839f4d21a80a419e1fafb4407dcc546acc21f7e305cc155a313a42ebe9b3163",
-    [CA_TABLE_CHECKPOINT - 1] = "0839effa7f7abe791d8381c60d1fe6b801a94f2dfeda46ca9e6fe71eeac9c29c",
+    "45800da2fc6f1a5bb41eb98efed5c61cdad63cd129194558816a5cad36d262cb",
+    "c8f1701a8f3a262926d8fa275107683644edaaf5293d995006beb2481b7b83b3",
+    "ff0091aec29cb7a7eddb09f40eb709d7688fd0301b4080c6f62e92ccbf81b61d",
+    "8a7a7e1ae6fa6454afd7b68b22891ffa7764c531d1917bb8b733049e2b7038af",
+    "1924a32a9914be165828eb27a859cfd7447673768cb8d74625d5f0312bbfbdaf",
+    "2839f4d21a80a419e1fafb4407dcc546acc21f7e305cc155a313a42ebe9b3163",
+    "0839effa7f7abe791d8381c60d1fe6b801a94f2dfeda46ca9e6fe71eeac9c29c",
     "e7f115ac370823d7a5b44b91d2b346fe436827e50be04736ae997a51e0f64e40",
 };
 
@@ -251,8 +255,8 @@ static struct codec_schema older_device(uint8_t version, struct codec_field fiel
     return older;
 }
 
-/* What older programs wrote of a device: the first without a proof, the second without a job. The
- * hashes were taken when each was the newest. */
+/* What older programs wrote of a device: the first without a proof, the second without a job,
+ * rework and pins. The hashes were taken when each was the newest. */
 static void older_device_records_are_still_read(void **state) {
     static const char *const hashes[] = {
         "a506e6f7dee6b3779ff2283453e85f2360f232c51084e44c27473db043227e6d",
@@ -275,6 +279,9 @@ static void older_device_records_are_still_read(void **state) {
         assert_int_equal(store_unseal(*state, key, buf_bytes(&value), &store_device_schema, &read),
                          TM_OK);
         memset(samples.device.job, 0, sizeof samples.device.job);
+        samples.device.rework_count = 0;
+        samples.device.certs_from_ms = 0;
+        samples.device.pinned = 0;
         if (version == 1) {
             samples.device.secret.has_proof = 0;
             memset(samples.device.secret.proof, 0, sizeof samples.device.secret.proof);
