@@ -135,6 +135,9 @@ static const struct ca_store_ops OPS = {
     .scan_certificates = store_scan_certificates,
     .scan_devices = store_scan_devices,
     .scan_device = store_scan_device,
+    .scan_every_device = store_scan_every_device,
+    .scan_leaf = store_scan_leaf,
+    .scan_audit_head = store_scan_audit_head,
     .check = op_check,
 };
 
