@@ -117,6 +117,9 @@ struct ca_store_ops {
                                     struct ca_certificate *ret, struct buf *der);
     enum tm_err (*next_intent)(struct ca_store *store, struct ca_serial *cursor,
                                struct ca_intent *ret);
+    /* The next of the audit log's consumers, by name. */
+    enum tm_err (*next_cursor)(struct ca_store *store, char consumer[IPC_NAME_MAX + 1],
+                               uint64_t *ret_next);
     /* cursor: a buf of CA_ROW_KEY_MAX octets, empty at first. */
     enum tm_err (*next_row)(struct ca_store *store, enum ca_table table, struct buf *cursor,
                             void *ret_row, struct buf *memory);

@@ -49,11 +49,12 @@ enum ipc_admin_verb {
     IPC_ADMIN_RELOAD,      /* touchmarkd reads its configuration again */
     IPC_ADMIN_CLOUD_PROOF, /* issuer, state: the cloud, data: the code that it gave, seconds: as
                               for ACT_PROPOSE; or serial: the ID of the act that it became */
-    IPC_ADMIN_STORE_ACCEPT, /* a store that is older than what was published from it; seconds: as
-                               for ACT_PROPOSE; reason */
+    IPC_ADMIN_STORE_ACCEPT,  /* a store that is older than what was published from it; seconds: as
+                                for ACT_PROPOSE; reason */
     IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: rows to add or to leave as they are */
     IPC_ADMIN_DEVICE_EXPORT, /* tenant, cursor, limit: whole records */
-    IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */
+    IPC_ADMIN_DEVICE_QUERY,  /* tenant, question; state, profile, outcome, batch, site, station,
+                                job, sku; from_ms and until_ms bound its time; cursor, limit */
     IPC_ADMIN_PRODUCTS,      /* the products in use, with their hashes */
     IPC_ADMIN_JOB_LIST,      /* tenant, cursor, limit */
     IPC_ADMIN_JOB_SHOW,      /* tenant, job; units from cursor on */
@@ -67,8 +68,10 @@ enum ipc_admin_verb {
     IPC_ADMIN_PROVE,         /* cursor: a leaf, or from_ms: an earlier size; a proof */
     IPC_ADMIN_COSIGN,        /* data: a witness's cosignature */
     IPC_ADMIN_AUDIT_EXPORT,  /* cursor: first leaf; leaves as the tree hashes them */
-    IPC_ADMIN_REPORT,        /* the health of certificates */
-    IPC_ADMIN_EVENTS,        /* officer: the consumer's name, cursor: first leaf that it has not */
+    IPC_ADMIN_REPORT,        /* the health of certificates: tenant, or all; seconds: of counts */
+    IPC_ADMIN_EVENTS,        /* officer: the consumer's name, or none; cursor: first leaf that it
+                                has not, else as recorded; all: waits for one; limit;
+                                state "ack": sends none */
     IPC_ADMIN_VERB_LAST = IPC_ADMIN_EVENTS,
 };
 
@@ -95,6 +98,8 @@ struct ipc_admin_request {
     uint32_t limit;
     uint32_t seconds;
     struct bytes data;
+    char question[IPC_NAME_MAX + 1]; /* "expiring", "failing": ca/index.h */
+    char outcome[IPC_NAME_MAX + 1];  /* of a refusal, as ipc_outcome_name */
 };
 
 struct ipc_admin_reply {

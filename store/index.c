@@ -148,6 +148,12 @@ void store_index_close(struct ca_index *index) {
     free(index);
 }
 
+bool store_index_is_behind(struct ca_index *index) {
+    struct ca_leaf leaf;
+    return !atomic_load(&index->walked) || atomic_load(&index->broken) ||
+           index->store->ops->leaf(index->store, atomic_load(&index->next), &leaf) != TM_ENOTFOUND;
+}
+
 void store_index_fresh(struct ca_index *index, int64_t now_ms, struct ca_fresh *ret) {
     struct ca_audit_head head = {0};
     struct ca_leaf leaf;

@@ -47,7 +47,8 @@ MUST_USE enum tm_err store_index_find(struct ca_index *index, const struct ca_fi
                                       void (*take)(void *arg, const struct ca_found *found),
                                       void *arg, bool *ret_end);
 
-/* Of the loop's thread. */
+/* The two are for the loop's thread. Is there something to do for a step? */
+bool store_index_is_behind(struct ca_index *index);
 void store_index_fresh(struct ca_index *index, int64_t now_ms, struct ca_fresh *ret);
 
 /* Every tenant and profile there is anything of; `days` are counted back from today. Looks at what
