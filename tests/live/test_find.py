@@ -43,7 +43,7 @@ class Find(Case):
         self.assertEqual(ids("matching", "--batch", "b7", "--state", "activated"), ["found-1"])
         self.assertEqual(ids("matching", "--batch", "b8"), [])
         self.assertEqual(ids("matching", "--tenant", "globex"), [])
-        expiring = find("expiring", "--within", "400d")[0]
+        expiring = find("expiring", "--within", "400d", "--profile", "ldevid")[0]
         self.assertEqual(sorted((x["id"], x["profile"]) for x in expiring),
                          [("found-1", "ldevid"), ("twice-2", "ldevid")])
         shown = self.server.device("found-1")["certificates"][0]
@@ -52,7 +52,8 @@ class Find(Case):
         self.assertEqual(ids("expiring", "--within", "1h"), [])
         self.assertEqual(ids("expired"), [])
         self.assertEqual(ids("unrenewed", "--profile", "ldevid"), ["twice-2"])
-        self.assertEqual(ids("unrenewed"), ["twice-1", "twice-2"])
+        self.assertEqual(ids("unrenewed", "--batch", "b7"), [])
+        self.assertEqual(ids("unrenewed"), ["touchmarkd", "twice-1", "twice-2"])
         failing = find("failing")[0]
         self.assertEqual(sorted((x["id"], x["outcome"], x["count"]) for x in failing),
                          [("twice-1", "already-issued", 1), ("twice-3", "duplicate-key", 1),
