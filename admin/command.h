@@ -71,6 +71,15 @@ enum admin_field_id {
     ADMIN_SKIP_BAD,
     ADMIN_PROGRESS,
     ADMIN_SIGNER,
+    ADMIN_QUESTION,
+    ADMIN_STATE_OPTION, /* a state as an option */
+    ADMIN_OUTCOME,
+    ADMIN_WITHIN,
+    ADMIN_LONGER,
+    ADMIN_AFTER,
+    ADMIN_DAYS,
+    ADMIN_CONSUMER,
+    ADMIN_FOLLOW,
     ADMIN_FIELD_COUNT,
 };
 
@@ -101,6 +110,9 @@ struct admin_call {
     bool preview;
     bool dry_run;
     bool progress;
+    bool follow;
+    int64_t within_ms; /* 0: not given */
+    int64_t longer_ms;
     uint32_t limit; /* rows in all, 0 = all there are */
     struct ipc_admin_request request;
 };
@@ -151,8 +163,19 @@ int admin_device_move(struct admin_call *call);
 /* Devices by the file. */
 int admin_device_import(struct admin_call *call);
 int admin_device_export(struct admin_call *call);
+/* Takes a page at a time, until `page` says that it is enough; nothing is printed by itself. `page`
+ * gets the cursor behind the page and how many rows were in it. */
+struct admin_pages {
+    int (*row)(void *arg, struct bytes json);
+    int (*page)(void *arg, const char *cursor, size_t rows, bool *ret_enough);
+    void *arg;
+};
+int admin_request_pages(struct admin_call *call, const struct admin_pages *pages);
 /* Proposes an act of this kind and shows it. */
 int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
+/* Questions to the index of devices, and the audit log for a consumer. */
+int admin_device_find(struct admin_call *call);
+int admin_events(struct admin_call *call);
 /* Profiles. */
 int admin_profile_check(struct admin_call *call);
 int admin_profile_diff(struct admin_call *call);

@@ -41,6 +41,21 @@ const struct admin_command admin_commands[] = {
      .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_LIMIT),
      .help = "List the devices of a tenant.",
      .run = admin_request},
+    {.words = "device find",
+     .verb = IPC_ADMIN_DEVICE_QUERY,
+     .arguments = {ADMIN_QUESTION},
+     .required = 1,
+     .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_PROFILE) | OPTION(ADMIN_STATE_OPTION) |
+                OPTION(ADMIN_OUTCOME) | OPTION(ADMIN_BATCH) | OPTION(ADMIN_SITE) |
+                OPTION(ADMIN_STATION) | OPTION(ADMIN_JOB) | OPTION(ADMIN_SKU) |
+                OPTION(ADMIN_WITHIN) | OPTION(ADMIN_LONGER) | OPTION(ADMIN_LIMIT) |
+                OPTION(ADMIN_AFTER),
+     .help = "Find devices by what the index knows of them. QUESTION is expiring, expired, failing "
+             "(refused since the last certificate), stuck (on its way through the factory, and "
+             "nothing happens), duplicate (asked for with a second key, or with another device's), "
+             "unrenewed (has the first certificate of its profile still) or matching. The last "
+             "line says up to which leaf of the audit log the answer is complete.",
+     .run = admin_device_find},
     {.words = "device transition",
      .verb = IPC_ADMIN_DEVICE_TRANSITION,
      .arguments = {ADMIN_DEVICE, ADMIN_STATE},
@@ -197,6 +212,19 @@ const struct admin_command admin_commands[] = {
      .help = "Make the key of the checkpoints on audit.token, and write its public key to "
              "audit.public_key. The token must be there; touchmarkd must be stopped.",
      .run = admin_audit_key},
+    {.words = "report",
+     .verb = IPC_ADMIN_REPORT,
+     .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_ALL) | OPTION(ADMIN_DAYS),
+     .help = "Say how certificates are, by profile: in use, expired, about to expire; and how many "
+             "were issued, renewed and refused, by reason.",
+     .run = admin_request},
+    {.words = "events",
+     .verb = IPC_ADMIN_EVENTS,
+     .options = OPTION(ADMIN_CONF) | OPTION(ADMIN_SOCKET) | OPTION(ADMIN_CONSUMER) |
+                OPTION(ADMIN_FROM) | OPTION(ADMIN_FOLLOW) | OPTION(ADMIN_LIMIT),
+     .help = "Print the audit log as JSON, one leaf per line. A consumer with a name goes on where "
+             "it ended; it may get some leaves twice, and misses none.",
+     .run = admin_events},
     {.words = "keys list",
      .verb = IPC_ADMIN_KEYS,
      .options = REMOTE,

@@ -65,6 +65,19 @@ const struct admin_field admin_fields[ADMIN_FIELD_COUNT] = {
     [ADMIN_PROGRESS] = {"progress", 0, NULL, "Say how far it is, also where nobody seems to look"},
     [ADMIN_REQUEST] = {"request", 0, "HEX",
                        "Only this request: its first digits, as the list shows them"},
+    [ADMIN_QUESTION] = {"QUESTION", 0, NULL, NULL},
+    [ADMIN_STATE_OPTION] = {"state", 0, "STATE", "Lifecycle state"},
+    [ADMIN_OUTCOME] = {"outcome", 0, "OUTCOME", "Why it was refused, as the audit says it"},
+    [ADMIN_WITHIN] =
+        {"within", 0, "DURATION",
+         "Expiring: at most so far ahead (30d). Failing, duplicate: at most so long ago"},
+    [ADMIN_LONGER] = {"longer", 0, "DURATION",
+                      "Stuck: for longer than that (24h). Unrenewed: issued longer ago"},
+    [ADMIN_AFTER] = {"after", 0, "CURSOR", "Go on where an answer with --limit ended"},
+    [ADMIN_DAYS] = {"days", 0, "DURATION", "Count what happened in so many days (30d)"},
+    [ADMIN_CONSUMER] = {"consumer", 0, "NAME",
+                        "Go on where this consumer ended, and remember how far it came"},
+    [ADMIN_FOLLOW] = {"follow", 'f', NULL, "Wait for more"},
 };
 
 /* What a value must be. Those without a rule are taken as they are. */
@@ -94,6 +107,16 @@ static const struct conf_row rules[ADMIN_FIELD_COUNT] = {
     [ADMIN_LIFETIME] = {.type = CONF_DURATION, .min = 1000, .max = 14ull * 24 * 3600 * 1000},
     [ADMIN_OFFICER] = {.type = CONF_NAME},
     [ADMIN_PRODUCT] = {.type = CONF_NAME},
+    [ADMIN_QUESTION] = {.type = CONF_NAME},
+    [ADMIN_STATE_OPTION] = {.type = CONF_NAME},
+    [ADMIN_OUTCOME] = {.type = CONF_NAME},
+    [ADMIN_WITHIN] = {.type = CONF_DURATION, .min = 1000, .max = 36500ull * 24 * 3600 * 1000},
+    [ADMIN_LONGER] = {.type = CONF_DURATION, .min = 1, .max = 36500ull * 24 * 3600 * 1000},
+    [ADMIN_AFTER] = {.type = CONF_NAME},
+    [ADMIN_DAYS] = {.type = CONF_DURATION,
+                    .min = 24 * 3600 * 1000,
+                    .max = 3650ull * 24 * 3600 * 1000},
+    [ADMIN_CONSUMER] = {.type = CONF_NAME},
 };
 
 static bool has_control(const char *text) {
@@ -142,8 +165,16 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
         return request->issuer;
     case ADMIN_OFFICER:
     case ADMIN_OPERATOR:
+    case ADMIN_CONSUMER:
         return request->officer;
+    case ADMIN_QUESTION:
+        return request->question;
+    case ADMIN_OUTCOME:
+        return request->outcome;
+    case ADMIN_AFTER:
+        return request->cursor;
     case ADMIN_STATE:
+    case ADMIN_STATE_OPTION:
     case ADMIN_CLOUD:
         return request->state;
     case ADMIN_REASON:
@@ -163,7 +194,11 @@ static char *text_of(enum admin_field_id id, struct ipc_admin_request *request) 
 }
 
 static void set_number(enum admin_field_id id, uint64_t value, struct admin_call *call) {
-    if (id == ADMIN_VALID || id == ADMIN_LIFETIME)
+    if (id == ADMIN_WITHIN)
+        call->within_ms = (int64_t)value;
+    else if (id == ADMIN_LONGER)
+        call->longer_ms = (int64_t)value;
+    else if (id == ADMIN_VALID || id == ADMIN_LIFETIME || id == ADMIN_DAYS)
         call->request.seconds = (uint32_t)(value / 1000);
     else if (id == ADMIN_LIMIT)
         call->limit = (uint32_t)value;
@@ -256,6 +291,9 @@ enum tm_err admin_field_set(enum admin_field_id id, const char *text, struct adm
         return TM_OK;
     case ADMIN_SIGNATURE:
         call->signature = text;
+        return TM_OK;
+    case ADMIN_FOLLOW:
+        call->follow = true;
         return TM_OK;
     case ADMIN_TEXT:
         call->text = true;

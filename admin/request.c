@@ -29,6 +29,7 @@ struct exchange {
     json_t **answer;   /* takes the last reply instead of the terminal; NULL: the terminal does */
     admin_row_fn *row; /* takes rows instead of the terminal; NULL: the terminal does */
     void *row_arg;
+    const struct admin_pages *pages; /* takes them with their cursors; NULL: as before */
     uint8_t packet[IPC_MESSAGE_MAX];
 };
 
@@ -118,6 +119,8 @@ static json_t *parse(struct bytes json) {
 }
 
 static int print_row(struct exchange *x, struct bytes json) {
+    if (x->pages)
+        return x->pages->row(x->pages->arg, json);
     if (x->row) {
         AUTO(json_t) row = parse(json);
         return row ? x->row(x->row_arg, row) : lost(TM_EPARSE);
@@ -150,42 +153,60 @@ static int print_answer(const struct exchange *x, const struct ipc_admin_reply *
     return EX_OK;
 }
 
-/* Receives replies until the page is over; rows are printed even if a refusal follows them. */
-static int receive_page(struct exchange *x, char cursor[IPC_ADMIN_CURSOR_MAX + 1],
-                        size_t *ret_rows) {
-    struct ipc_admin_reply reply = {.more = 1};
+/* Receives replies until the page is over; rows are printed even if a refusal follows them. The end
+ * borrows from the packet. */
+static int receive_page(struct exchange *x, struct ipc_admin_reply *ret_end, size_t *ret_rows) {
     int code = EX_OK;
     size_t rows = 0;
-    while (code == EX_OK && reply.more) {
-        code = receive(x, &reply);
-        if (code == EX_OK && reply.more && ++rows)
-            code = print_row(x, reply.json);
+    ret_end->more = 1;
+    while (code == EX_OK && ret_end->more) {
+        code = receive(x, ret_end);
+        if (code == EX_OK && ret_end->more && ++rows)
+            code = print_row(x, ret_end->json);
     }
     admin_render_table(x->rows, stdout);
     (void)json_array_clear(x->rows);
-    if (code == EX_OK)
-        code = reply.ok ? print_answer(x, &reply) : refused(reply.text);
-    (void)strcpy(cursor, reply.cursor);
     *ret_rows = rows;
+    if (code == EX_OK && !ret_end->ok)
+        code = refused(ret_end->text);
+    return code;
+}
+
+/* Is there another page to ask for? One without rows ends a listing, unless what it looked at moved
+ * the cursor: so a wrong one cannot ask for ever. */
+static bool goes_on(const struct ipc_admin_request *request, const struct ipc_admin_reply *end,
+                    size_t rows, uint32_t left) {
+    return end->cursor[0] && left > 0 && (rows > 0 || strcmp(end->cursor, request->cursor) != 0);
+}
+
+static int end_page(struct exchange *x, const struct ipc_admin_reply *end, size_t rows,
+                    uint32_t left, bool *ret_more) {
+    bool enough = false;
+    *ret_more = goes_on(&x->call->request, end, rows, left);
+    if (!x->pages)
+        return *ret_more ? EX_OK : print_answer(x, end);
+    int code = x->pages->page(x->pages->arg, end->cursor, rows, &enough);
+    *ret_more = !enough && left > 0;
     return code;
 }
 
 static int ask(struct exchange *x) {
     struct ipc_admin_request *request = &x->call->request;
     uint32_t left = x->call->limit ? x->call->limit : UINT32_MAX;
-    char cursor[IPC_ADMIN_CURSOR_MAX + 1];
     int code = EX_OK;
     for (bool more = true; more && code == EX_OK;) {
+        struct ipc_admin_reply end;
         size_t rows;
         request->limit = left < PAGE_ROWS ? left : PAGE_ROWS;
         enum tm_err err = ipc_send(x->fd, &ipc_admin_request_schema, request);
         if (err)
             return lost(err);
-        code = receive_page(x, cursor, &rows);
+        code = receive_page(x, &end, &rows);
         left -= rows < left ? (uint32_t)rows : left;
-        /* A page without rows ends it too, so that a wrong cursor cannot ask for ever. */
-        more = cursor[0] != '\0' && rows > 0 && left > 0;
-        (void)strcpy(request->cursor, cursor);
+        if (code == EX_OK)
+            code = end_page(x, &end, rows, left, &more);
+        if (code == EX_OK)
+            (void)strcpy(request->cursor, end.cursor);
     }
     return code;
 }
@@ -208,6 +229,11 @@ static int exchange(struct exchange *x) {
     if (fflush(stdout) && code == EX_OK)
         code = EX_IOERR;
     return code;
+}
+
+int admin_request_pages(struct admin_call *call, const struct admin_pages *pages) {
+    struct exchange x = {.call = call, .fd = -1, .pages = pages};
+    return exchange(&x);
 }
 
 int admin_request(struct admin_call *call) {

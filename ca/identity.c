@@ -255,6 +255,12 @@ static bool judge_secret(struct ca_request *r, struct ca_refusal *ret) {
     return true;
 }
 
+/* For the audit: whose certificate it is that came too late. */
+static void name_latecomer(struct ca_request *r, const struct ca_refusal *refusal) {
+    if (refusal->outcome == IPC_EXPIRED && !r->who.device[0])
+        TEXT_SET(r->who.device, r->who.own.device);
+}
+
 /* RFC 7030, 3.2.3 and 3.3.2: the certificate counts first; a secret serves where there is no usable
  * one, or where the profile demands both. */
 static bool collect(struct ca_request *r, struct ca_refusal *ret) {
@@ -264,6 +270,7 @@ static bool collect(struct ca_request *r, struct ca_refusal *ret) {
         enum verdict verdict = judge_certificate(r, &certificate);
         if (verdict == REFUSED || (verdict == USELESS && !r->message.user[0])) {
             *ret = certificate;
+            name_latecomer(r, ret);
             return false;
         }
     }
@@ -272,6 +279,7 @@ static bool collect(struct ca_request *r, struct ca_refusal *ret) {
         return judge_secret(r, ret);
     if (!r->who.credential && certificate.outcome)
         *ret = certificate;
+    name_latecomer(r, ret);
     return !certificate.outcome;
 }
 

@@ -148,6 +148,9 @@ struct ca_store_ops {
                                     struct ca_certificate *ret, struct buf *der);
     enum tm_err (*next_intent)(struct ca_store *store, struct ca_serial *cursor,
                                struct ca_intent *ret);
+    /* The next of the audit log's consumers, by name. */
+    enum tm_err (*next_cursor)(struct ca_store *store, char consumer[IPC_NAME_MAX + 1],
+                               uint64_t *ret_next);
     /* cursor: a buf of CA_ROW_KEY_MAX octets, empty at first. */
     enum tm_err (*next_row)(struct ca_store *store, enum ca_table table, struct buf *cursor,
                             void *ret_row, struct buf *memory);
@@ -170,6 +173,13 @@ struct ca_store_ops {
     /* As `device`, by the scan's thread. */
     enum tm_err (*scan_device)(struct ca_scan *scan, const char *tenant, const char *id,
                                struct ca_device *ret);
+    /* The devices of all tenants, in the order of tenant and ID, above the two, which are moved. */
+    enum tm_err (*scan_every_device)(struct ca_scan *scan, char tenant[IPC_NAME_MAX + 1],
+                                     char id[IPC_NAME_MAX + 1], struct ca_device *rows, size_t max,
+                                     size_t *ret_n);
+    /* As `leaf` and `audit_head`, by the scan's thread. */
+    enum tm_err (*scan_leaf)(struct ca_scan *scan, uint64_t sequence, struct ca_leaf *ret);
+    enum tm_err (*scan_audit_head)(struct ca_scan *scan, struct ca_audit_head *ret);
 
     /* Everything that must agree, agrees: record hashes, device <-> certificate, intents,
      * keys, Merkle root over the leaves. `report` is called per fault with one sentence.

@@ -54,7 +54,8 @@ enum ipc_admin_verb {
     IPC_ADMIN_DEVICE_IMPORT, /* tenant, data: an ipc_import; state: check (nothing is written) or
                                 load; all: load the good rows, though others are bad */
     IPC_ADMIN_DEVICE_EXPORT, /* tenant, cursor, limit: whole records */
-    IPC_ADMIN_DEVICE_QUERY,  /* state: the question; what it is about; cursor, limit */
+    IPC_ADMIN_DEVICE_QUERY,  /* tenant, question; state, profile, outcome, batch, site, station,
+                                job, sku; from_ms and until_ms bound its time; cursor, limit */
     IPC_ADMIN_PRODUCTS,      /* the products in use, with their hashes */
     IPC_ADMIN_JOB_LIST,      /* tenant, cursor, limit */
     IPC_ADMIN_JOB_SHOW,      /* tenant, job; state: units, which are listed from cursor on */
@@ -73,8 +74,10 @@ enum ipc_admin_verb {
     IPC_ADMIN_COSIGN,        /* data: a checkpoint with a witness's cosignature */
     IPC_ADMIN_AUDIT_EXPORT,  /* state: "leaf", cursor: the first; "tile", cursor: size/level/index;
                                 "device", "certificate", "intent", cursor: where to go on */
-    IPC_ADMIN_REPORT,        /* the health of certificates */
-    IPC_ADMIN_EVENTS,        /* officer: the consumer's name, cursor: first leaf that it has not */
+    IPC_ADMIN_REPORT,        /* the health of certificates: tenant, or all; seconds: of counts */
+    IPC_ADMIN_EVENTS,        /* officer: the consumer's name, or none; cursor: first leaf that it
+                                has not, else as recorded; all: waits for one; limit;
+                                state "ack": sends none */
     IPC_ADMIN_VERB_LAST = IPC_ADMIN_EVENTS,
 };
 
@@ -101,6 +104,8 @@ struct ipc_admin_request {
     uint32_t limit;
     uint32_t seconds;
     struct bytes data;
+    char question[IPC_NAME_MAX + 1]; /* "expiring", "failing": ca/index.h */
+    char outcome[IPC_NAME_MAX + 1];  /* of a refusal, as ipc_outcome_name */
 };
 
 struct ipc_admin_reply {

@@ -274,6 +274,8 @@ static const struct codec_field admin_request_fields[] = {
     CODEC_INT(CODEC_U32, struct ipc_admin_request, limit, 0),
     CODEC_INT(CODEC_U32, struct ipc_admin_request, seconds, 0),
     CODEC_BLOB(struct ipc_admin_request, data, IPC_ADMIN_DATA_MAX),
+    CODEC_STRING(struct ipc_admin_request, question),
+    CODEC_STRING(struct ipc_admin_request, outcome),
 };
 
 static const struct codec_field admin_reply_fields[] = {

@@ -284,3 +284,28 @@ enum tm_err store_read_next_intent(struct store_reader *reader, struct ca_serial
         *cursor = ret->serial;
     return err;
 }
+
+static enum tm_err next_cursor(struct store_reader *reader, char consumer[IPC_NAME_MAX + 1],
+                               struct store_cursor *ret) {
+    struct bytes key, value;
+    enum tm_err err = store_reader_next(reader, STORE_DB_CURSOR, bytes_str(consumer), &key, &value);
+    if (!err && key.n > IPC_NAME_MAX)
+        err = TM_ECORRUPT;
+    if (!err)
+        err = store_unseal(reader->hasher, key, value, &store_cursor_schema, ret);
+    if (err)
+        return err;
+    memcpy(consumer, key.p, key.n);
+    consumer[key.n] = 0;
+    return TM_OK;
+}
+
+enum tm_err store_read_next_cursor(struct store_reader *reader, char consumer[IPC_NAME_MAX + 1],
+                                   struct store_cursor *ret) {
+    enum tm_err err = store_reader_begin(reader);
+    if (err)
+        return err;
+    err = next_cursor(reader, consumer, ret);
+    store_reader_end(reader);
+    return err;
+}

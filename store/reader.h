@@ -60,6 +60,9 @@ MUST_USE enum tm_err store_read_transaction(struct store_reader *reader, const c
                                             struct buf *response);
 MUST_USE enum tm_err store_read_cursor(struct store_reader *reader, const char *consumer,
                                        struct store_cursor *ret);
+MUST_USE enum tm_err store_read_next_cursor(struct store_reader *reader,
+                                            char consumer[IPC_NAME_MAX + 1],
+                                            struct store_cursor *ret);
 MUST_USE enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence,
                                      struct ca_leaf *ret);
 MUST_USE enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret);

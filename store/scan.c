@@ -184,3 +184,34 @@ enum tm_err store_scan_device(struct ca_scan *scan, const char *tenant, const ch
                               struct ca_device *ret) {
     return store_read_device(&scan->reader, tenant, id, ret);
 }
+
+enum tm_err store_scan_every_device(struct ca_scan *scan, char tenant[IPC_NAME_MAX + 1],
+                                    char id[IPC_NAME_MAX + 1], struct ca_device *rows, size_t max,
+                                    size_t *ret_n) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf after = BUF_ON(octets);
+    bool begins = !tenant[0] && !id[0];
+    if (!begins && (!store_name_is_key(tenant) || !store_name_is_key(id)))
+        return TM_EINVAL;
+    if (!begins)
+        store_put_device_key(&after, tenant, id);
+    struct page page = {.db = STORE_DB_DEVICE,
+                        .after = buf_bytes(&after),
+                        .max = max,
+                        .take = take_device,
+                        .rows = rows};
+    enum tm_err err = read_page(scan, &page, ret_n);
+    if (!err && *ret_n) {
+        memcpy(tenant, rows[*ret_n - 1].tenant, IPC_NAME_MAX + 1);
+        memcpy(id, rows[*ret_n - 1].id, IPC_NAME_MAX + 1);
+    }
+    return err;
+}
+
+enum tm_err store_scan_leaf(struct ca_scan *scan, uint64_t sequence, struct ca_leaf *ret) {
+    return store_read_leaf(&scan->reader, sequence, ret);
+}
+
+enum tm_err store_scan_audit_head(struct ca_scan *scan, struct ca_audit_head *ret) {
+    return store_read_head(&scan->reader, ret);
+}

@@ -29,5 +29,10 @@ MUST_USE enum tm_err store_scan_devices(struct ca_scan *scan, const char *tenant
                                         size_t max, size_t *ret_n);
 MUST_USE enum tm_err store_scan_device(struct ca_scan *scan, const char *tenant, const char *id,
                                        struct ca_device *ret);
+MUST_USE enum tm_err store_scan_every_device(struct ca_scan *scan, char tenant[IPC_NAME_MAX + 1],
+                                             char id[IPC_NAME_MAX + 1], struct ca_device *rows,
+                                             size_t max, size_t *ret_n);
+MUST_USE enum tm_err store_scan_leaf(struct ca_scan *scan, uint64_t sequence, struct ca_leaf *ret);
+MUST_USE enum tm_err store_scan_audit_head(struct ca_scan *scan, struct ca_audit_head *ret);
 
 #endif

@@ -73,6 +73,15 @@ static enum tm_err op_cursor(struct ca_store *base, const char *consumer, uint64
     return err;
 }
 
+static enum tm_err op_next_cursor(struct ca_store *base, char consumer[IPC_NAME_MAX + 1],
+                                  uint64_t *ret_next) {
+    struct store_cursor cursor;
+    enum tm_err err = store_read_next_cursor(&store_of(base)->reader, consumer, &cursor);
+    if (!err)
+        *ret_next = cursor.next;
+    return err;
+}
+
 static enum tm_err op_leaf(struct ca_store *base, uint64_t sequence, struct ca_leaf *ret) {
     return store_read_leaf(&store_of(base)->reader, sequence, ret);
 }
@@ -150,6 +159,7 @@ static const struct ca_store_ops OPS = {
     .next_device = op_next_device,
     .next_certificate = op_next_certificate,
     .next_intent = op_next_intent,
+    .next_cursor = op_next_cursor,
     .next_row = op_next_row,
     .scan_open = op_scan_open,
     .scan_close = store_scan_close,
@@ -157,6 +167,9 @@ static const struct ca_store_ops OPS = {
     .scan_certificates = store_scan_certificates,
     .scan_devices = store_scan_devices,
     .scan_device = store_scan_device,
+    .scan_every_device = store_scan_every_device,
+    .scan_leaf = store_scan_leaf,
+    .scan_audit_head = store_scan_audit_head,
     .check = op_check,
 };
 

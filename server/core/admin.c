@@ -99,6 +99,9 @@ static const struct {
     [IPC_ADMIN_STATION_LIST] = {admin_station_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_OPERATOR_PUT] = {admin_operator_put, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},
+    [IPC_ADMIN_DEVICE_QUERY] = {admin_device_find, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_REPORT] = {admin_report, CONF_ROLE_AUDITOR},
+    [IPC_ADMIN_EVENTS] = {admin_events, CONF_ROLE_AUDITOR},
 };
 
 static const char *const role_words[] = {"auditor", "operator", "officer"};
@@ -211,6 +214,15 @@ enum tm_err core_admin_new(struct loop *loop, int listen_fd, const struct core_a
     }
     *ret_admin = admin;
     return TM_OK;
+}
+
+void core_admin_tick(struct core_admin *admin) {
+    for (struct client *client = admin ? admin->first : NULL; client;) {
+        struct client *next = client->next;
+        if (client->awaits && !client->gone)
+            admin_events_tick(client);
+        client = next;
+    }
 }
 
 void core_admin_free(struct core_admin *admin) {

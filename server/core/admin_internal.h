@@ -16,6 +16,9 @@
  *   admin_products.c   products
  *   admin_profiles.c   profiles
  *   admin_audit.c      checkpoints, proofs, cosignatures, the audit log as it is hashed
+ *   admin_find.c       questions to the index of devices
+ *   admin_report.c     the health of certificates
+ *   admin_events.c     the audit log for consumers
  *   admin_restored.c   accepting a restored store
  */
 #ifndef TOUCHMARK_SERVER_CORE_ADMIN_INTERNAL_H
@@ -23,6 +26,7 @@
 
 #include <jansson.h>
 
+#include "ca/index.h"
 #include "ipc/admin.h"
 #include "server/core/admin_json.h"
 #include "server/core/core.h"
@@ -50,6 +54,9 @@ struct client {
     unsigned acts;                /* changes under way that will answer to this client */
     bool reloads;                 /* waits for the supervisor's word on a reload */
     bool gone;                    /* closed while an act was under way: freed with its answer */
+    bool awaits;                  /* the leaf `awaited`, until awaits_until */
+    uint64_t awaited;
+    int64_t awaits_until;
 };
 
 /* One act more will answer later, by admin_act_ends. In between the client may close. */
@@ -84,6 +91,13 @@ MUST_USE bool admin_serial(const struct ipc_admin_request *request, struct ca_se
 void admin_registry_done(void *arg, enum tm_err result, const char *text,
                          const struct ca_device *device, const char *secret);
 
+/* ---- admin_find.c, admin_events.c ---- */
+
+/* {"complete_to": .., "of": .., "behind_ms": ..}: how much of the audit log the index knows. */
+json_t *admin_json_fresh(const struct ca_fresh *fresh);
+/* Answers a client that awaits a leaf which is there now, or has waited long enough. */
+void admin_events_tick(struct client *client);
+
 /* ---- admin_acts.c: what others have to do with acts that take two officers ---- */
 
 /* The one whose ID the request names by its serial. False: the client is told that there is none.
@@ -111,6 +125,7 @@ admin_handler_fn admin_job_list, admin_job_show, admin_job_open, admin_job_stop,
 admin_handler_fn admin_station_list, admin_operator_put;
 admin_handler_fn admin_products, admin_profiles;
 admin_handler_fn admin_device_import, admin_device_export;
+admin_handler_fn admin_device_find, admin_report, admin_events;
 admin_handler_fn admin_act_propose, admin_act_list, admin_act_show, admin_act_sign,
     admin_act_withdraw, admin_revoke_preview;
 

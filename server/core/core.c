@@ -14,6 +14,7 @@
 #include "server/core/assignments.h"
 #include "server/core/ceilings.h"
 #include "server/core/checkpoint.h"
+#include "server/core/index.h"
 #include "server/core/issuers.h"
 #include "server/core/metrics.h"
 #include "server/core/ocsp.h"
@@ -63,6 +64,7 @@ struct core {
     struct core_upstream *upstream;     /* NULL: no issuer's key is elsewhere */
     struct core_events *events;         /* NULL: no bridge wants any */
     struct core_faces *faces;
+    struct core_index *index;
     struct core_admin *admin;
     struct loop_timer tick;
     bool recovered;
@@ -175,6 +177,8 @@ static void tick(void *arg) {
         core_checkpoint_tick(core->checkpoint);
     if (!core->draining)
         ca_jobs_tick(core->jobs);
+    core_index_tick(core->index);
+    core_admin_tick(core->admin);
     if (!core->draining && !core->restored.held) {
         core_publish_tick(core->publish);
         core_ocsp_tick(core->ocsp);
@@ -217,6 +221,9 @@ static enum tm_err open_store(struct core *core) {
     enum tm_err err = store_open(core->role->loop, &config, &core->store, text);
     if (err)
         log_error("store: %s", text);
+    else
+        err = core_index_new(core->role->loop, core->store, conf->core.store,
+                             conf->core.max_map_size, &core->index);
     return err;
 }
 
@@ -439,6 +446,7 @@ static enum tm_err open_admin(struct core *core) {
         .events = core->events,
         .publish = core->publish,
         .ocsp = core->ocsp,
+        .index = core->index,
         .bridge = conf->mqtt.broker != NULL,
         .environment = conf_environment_name(conf),
         .default_tenant = core->setup.tenant_count ? core->setup.tenants[0].name : "",
@@ -580,6 +588,7 @@ void core_stop(struct role *role) {
     core_station_stop(core->station);
     core_publish_stop(core->publish);
     core_acts_stop(&core->acts);
+    core_index_free(core->index);
     store_close(core->store);
     core_admin_free(core->admin);
     core_faces_free(core->faces);

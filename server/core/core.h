@@ -29,6 +29,7 @@
  *   station.h      what stations ask for beside certificates
  *   upstream_link.c  ca/upstream.h over the link to the upstream process
  *   acts.h         acts that take two officers, and who carries them out
+ *   index.h        the index of devices
  *   cloud.h        proofs for clouds that a CA's key is ours
  *   officers.c     who may use the administration socket
  *   metrics.h      its numbers, and whether it can do its work
@@ -265,6 +266,7 @@ void core_faces_pause(struct core_faces *faces);
 struct core_admin;
 struct core_assignments;
 struct core_ceilings;
+struct core_index;
 struct core_restored;
 struct core_checkpoint;
 struct core_admin_config {
@@ -285,7 +287,8 @@ struct core_admin_config {
     const struct core_events *events; /* NULL: there are none */
     struct core_publish *publish;     /* NULL: there is no status service */
     const struct core_ocsp *ocsp;     /* NULL: as before */
-    bool bridge;                      /* there should be one */
+    struct core_index *index;
+    bool bridge; /* there should be one */
     const char *environment;
     const char *default_tenant; /* when a request names none */
     int64_t (*now_ms)(void);
@@ -297,6 +300,8 @@ MUST_USE enum tm_err core_admin_new(struct loop *loop, int listen_fd,
                                     const struct core_admin_config *config,
                                     struct core_admin **ret_admin);
 void core_admin_free(struct core_admin *admin);
+/* Looks after who waits for events; call it every 100 ms. NULL-safe. */
+void core_admin_tick(struct core_admin *admin);
 /* Tell who waits for a reload what came of it: it was refused, or this core's successor comes.
  * NULL-safe. */
 void core_admin_reload_refused(struct core_admin *admin, const char *text);
