@@ -22,7 +22,7 @@ ARROWS = {
     "ca": {"base", "ipc", "pki", "est/wire", "conf"},
     "store": {"base", "ipc", "ca"},
     "pkcs11": {"base", "audit", "ipc", "pki", "est/wire", "ca"},
-    "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf", "ca"},
+    "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf", "ca", "store"},
     "mqtt/bridge": {"base", "ipc", "mqtt/wire"},
     "client": {"base", "pki", "est/wire"},
     "client/port": {"base", "pki", "est/wire", "mqtt/wire", "client"},
