@@ -37,25 +37,58 @@ static int ask_and_show(struct admin_call *call) {
 
 /* ---- lists of IDs ---- */
 
+typedef char device_id[IPC_NAME_MAX + 1];
+
 struct ids {
-    char *text; /* as it was read; lines end with NUL */
-    const char **items;
+    device_id *items; /* sorted by their octets */
     size_t count;
 };
 
 static int by_octets(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(a, b);
 }
 
-static bool split(struct ids *ids, size_t n) {
-    ids->items = calloc(n / 2 + 2, sizeof *ids->items);
-    char *rest = ids->text;
-    for (char *line; ids->items && (line = strsep(&rest, "\r\n"));)
+static int add_id(struct ids *ids, const char *line) {
+    if (strlen(line) > IPC_NAME_MAX)
+        return refused("a device ID has at most 64 octets");
+    if (ids->count == CA_JOB_LISTED_MAX)
+        return refused("a list has at most 100000 IDs");
+    if ((ids->count & (ids->count - 1)) == 0) {
+        size_t room = ids->count ? 2 * ids->count : 1;
+        device_id *more = realloc(ids->items, room * sizeof *more);
+        if (!more)
+            return refused("out of memory");
+        ids->items = more;
+    }
+    TEXT_SET(ids->items[ids->count++], line);
+    return EX_OK;
+}
+
+static int take_lines(FILE *in, struct ids *ids) {
+    AUTO_MEM char *line = NULL;
+    size_t cap = 0;
+    int code = EX_OK;
+    while (code == EX_OK && getline(&line, &cap, in) >= 0) {
+        line[strcspn(line, "\r\n")] = '\0';
         if (line[0])
-            ids->items[ids->count++] = line;
-    if (ids->items)
+            code = add_id(ids, line);
+    }
+    if (code == EX_OK && ferror(in))
+        code = refused("the list of IDs cannot be read");
+    if (code == EX_OK && !ids->count)
+        code = refused("the list has no IDs");
+    return code;
+}
+
+static int read_ids(const char *path, struct ids *ids) {
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return refused("the list of IDs cannot be read");
+    int code = take_lines(in, ids);
+    (void)fclose(in);
+    if (code == EX_OK)
         qsort(ids->items, ids->count, sizeof *ids->items, by_octets);
-    return ids->items != NULL;
+    return code;
 }
 
 static bool hash_ids(const struct ids *ids, char ret[CA_JOB_HASH_TEXT]) {
@@ -88,8 +121,6 @@ static int send_ids(const struct admin_call *call, const struct ids *ids, const 
     int code = octets ? EX_OK : refused("out of memory");
     for (size_t i = 0; i < ids->count && code == EX_OK; i++) {
         size_t n = strlen(ids->items[i]) + 1;
-        if (n > IPC_NAME_MAX + 1)
-            return refused("a device ID has at most 64 octets");
         if (part.n + n > part.cap) {
             code = send_part(call, hash, buf_bytes(&part));
             part.n = 0;
@@ -102,23 +133,16 @@ static int send_ids(const struct admin_call *call, const struct ids *ids, const 
 
 /* Sends the list ahead; the job then names it by its hash. */
 static int put_list(struct admin_call *call) {
-    char error[CONF_ERROR_MAX], hash[CA_JOB_HASH_TEXT];
-    AUTO_MEM char *text = NULL;
-    AUTO_MEM const char **items = NULL;
+    char hash[CA_JOB_HASH_TEXT];
     struct ids ids = {0};
-    size_t n = 0;
     if (!call->ids)
         return EX_OK;
-    if (conf_read_file(call->ids, &text, &n, error))
-        return refused(error);
-    ids.text = text;
-    bool good = split(&ids, n) && hash_ids(&ids, hash);
-    items = ids.items;
-    if (!good || !ids.count)
-        return refused(good ? "the list has no IDs" : "out of memory");
-    int code = send_ids(call, &ids, hash);
+    int code = read_ids(call->ids, &ids);
+    if (code == EX_OK)
+        code = hash_ids(&ids, hash) ? send_ids(call, &ids, hash) : refused("out of memory");
     if (code == EX_OK)
         TEXT_SET(call->request.cursor, hash);
+    free(ids.items);
     return code;
 }
 
