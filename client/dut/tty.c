@@ -37,7 +37,7 @@ static enum tm_err set_link(const char *path, const char *link) {
 }
 
 enum tm_err tty_open(const char *link, struct tty *ret) {
-    struct tty tty = {-1, -1, ""};
+    struct tty tty = {-1, -1, "", NULL};
     struct termios raw = {0};
     cfmakeraw(&raw);
     raw.c_cflag |= CREAD | CLOCAL;
@@ -48,6 +48,8 @@ enum tm_err tty_open(const char *link, struct tty *ret) {
         err = failed("tty");
     if (!err && link)
         err = set_link(tty.path, link);
+    if (!err)
+        tty.link = link;
     if (err)
         tty_close(&tty);
     else
@@ -55,7 +57,12 @@ enum tm_err tty_open(const char *link, struct tty *ret) {
     return err;
 }
 
+/* The kernel gives the terminal's number to the next who opens one: nobody may still be led to it.
+ */
 void tty_close(struct tty *tty) {
+    if (tty->link)
+        (void)unlink(tty->link);
+    tty->link = NULL;
     if (tty->master >= 0)
         (void)close(tty->master);
     if (tty->slave >= 0)

@@ -12,6 +12,7 @@ struct tty {
     int master, slave; /* the slave stays open here, so that the station may come and go; -1: the
                           line is dead */
     char path[PATH_MAX];
+    const char *link; /* that leads to it, borrowed; NULL: none */
 };
 
 /* Makes the terminal, raw and without echo, and lets `link`, unless it is NULL, lead to it.

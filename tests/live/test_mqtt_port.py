@@ -446,6 +446,7 @@ class Session(Port):
         death = self.next("NDEATH", "end")
         self.assertEqual(self.bdseq(death), 0)
         self.assertFalse(decode(death.payload).HasField("seq"))
+        until("the device says that it goes", lambda: tap.packets[-1][0] >> 4 == DISCONNECT)
         sent = [Publish.parse(*packet, 5) if packet[0] >> 4 == 3 else packet
                 for packet in tap.packets]
         self.assertEqual(sent[-2].topic, TOPIC.format("NDEATH", "end"))

@@ -127,7 +127,7 @@ class Factory(Case):
             return self.kill_at(line, job, unit, n // 10 * 2 + 1)
         said = line.unit(unit, *faults)
         if " left at " in said:  # another one was there: this one comes back and is scanned again
-            self.assertIn("swap", faults[0])
+            self.assertIn("swap", faults[0], said)
             said = line.unit(unit)
         return line, said
 
