@@ -446,7 +446,7 @@ class Session(Port):
         death = self.next("NDEATH", "end")
         self.assertEqual(self.bdseq(death), 0)
         self.assertFalse(decode(death.payload).HasField("seq"))
-        until("the device says that it goes", lambda: tap.packets[-1][0] >> 4 == DISCONNECT)
+        until("the device says that it goes", lambda: tap.of(DISCONNECT))
         sent = [Publish.parse(*packet, 5) if packet[0] >> 4 == 3 else packet
                 for packet in tap.packets]
         self.assertEqual(sent[-2].topic, TOPIC.format("NDEATH", "end"))
@@ -679,6 +679,7 @@ class Plain(Port):
         device.wait_failure()
         device.stop()
         self.assertFalse(Connect(tap.of(CONNECT)[0][1]).flags & 4)
+        until("the device says that it goes", lambda: tap.of(DISCONNECT))
         self.assertEqual(tap.of(DISCONNECT)[0][1][:1] or b"\0", b"\0")
 
     def test_broker_gone_and_back(self):
