@@ -38,7 +38,7 @@ static const struct ca_product *product_of(const struct ca_products *products,
     char skus[100];
     list_skus(products, skus, sizeof skus);
     (void)snprintf(text, IPC_TEXT_MAX + 1,
-                   "device %.64s: its SKU is %s%.64s, and must be a product: %s", device->id,
+                   "device %.64s: its SKU is %s%.64s, and must be a product: %.70s", device->id,
                    device->sku[0] ? "" : "missing", device->sku, skus[0] ? skus : "there is none");
     return NULL;
 }
