@@ -570,6 +570,15 @@ size_t rig_leaves(struct rig *rig, enum ca_event event, enum ipc_outcome outcome
     return n;
 }
 
+struct ca_leaf rig_last_leaf(struct rig *rig, enum ca_event event) {
+    struct ca_leaf leaf, found = {0};
+    for (uint64_t i = 0; !rig->store->ops->leaf(rig->store, i, &leaf); i++)
+        if (leaf.event == event)
+            found = leaf;
+    assert_int_equal(found.event, event);
+    return found;
+}
+
 static void print_fault(void *arg, const char *text) {
     (void)arg;
     (void)fprintf(stderr, "store: %s\n", text);

@@ -101,6 +101,8 @@ void rig_assert_outcome(const struct rig_answer *answer, enum ipc_outcome outcom
 /* Certificates (not burned serials) and burned serials in the store; leaves of an event. */
 size_t rig_count(struct rig *rig, enum ca_cert_status status);
 size_t rig_leaves(struct rig *rig, enum ca_event event, enum ipc_outcome outcome);
+/* The newest leaf of an event; the test fails where there is none. */
+struct ca_leaf rig_last_leaf(struct rig *rig, enum ca_event event);
 void rig_check_store(struct rig *rig);
 
 #endif

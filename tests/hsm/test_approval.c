@@ -139,16 +139,6 @@ static void unit_approved(struct rig *rig, const char *id, struct unit *u) {
     approve(rig, u);
 }
 
-/* The reason in the newest leaf of an event. */
-static struct ca_leaf last_leaf(struct rig *rig, enum ca_event event) {
-    struct ca_leaf leaf, found = {0};
-    for (uint64_t i = 0; !rig->store->ops->leaf(rig->store, i, &leaf); i++)
-        if (leaf.event == event)
-            found = leaf;
-    assert_int_equal(found.event, event);
-    return found;
-}
-
 static int setup(void **state) {
     int failed = rig_setup(state);
     struct rig *rig = *state;
@@ -188,14 +178,14 @@ static void test_an_officer_approves_one_certificate(void **state) {
     assert_int_equal(rig_count(rig, CA_CERT_ACTIVE), 0);
 
     approve(rig, &u);
-    struct ca_leaf leaf = last_leaf(rig, CA_EVENT_APPROVED);
+    struct ca_leaf leaf = rig_last_leaf(rig, CA_EVENT_APPROVED);
     assert_string_equal(leaf.actor, "alice uid:1000");
     char request[CA_APPROVAL_REQUEST_TEXT];
     ca_approval_request_text(&row, request);
     assert_non_null(strstr(leaf.reason, request));
     ask(rig, &u, IPC_ISSUED);
     assert_no_row(rig, u.id);
-    leaf = last_leaf(rig, CA_EVENT_ISSUED);
+    leaf = rig_last_leaf(rig, CA_EVENT_ISSUED);
     assert_string_equal(leaf.reason, "approved by alice uid:1000");
     static struct rig_answer first;
     first = u.answer;
@@ -303,7 +293,7 @@ static void test_another_key_ends_the_approval(void **state) {
     EVP_PKEY *other = EVP_EC_gen("P-256");
     u.wish.key = other;
     ask(rig, &u, IPC_PENDING);
-    assert_non_null(strstr(last_leaf(rig, CA_EVENT_PENDING).reason, "approval is gone"));
+    assert_non_null(strstr(rig_last_leaf(rig, CA_EVENT_PENDING).reason, "approval is gone"));
     struct ca_pending now = row_of(rig, &u);
     assert_int_equal(now.status, CA_PENDING_OPEN);
     assert_string_equal(now.officer, "");

@@ -148,21 +148,12 @@ static void tries(struct bench *b, const char *id, enum ipc_outcome outcome, con
     EVP_PKEY_free(key);
 }
 
-static struct ca_leaf last_leaf(struct rig *rig, enum ca_event event) {
-    struct ca_leaf leaf, found = {0};
-    for (uint64_t i = 0; !rig->store->ops->leaf(rig->store, i, &leaf); i++)
-        if (leaf.event == event)
-            found = leaf;
-    assert_int_equal(found.event, event);
-    return found;
-}
-
 /* ---- tests ---- */
 
 static void test_without_a_job_a_station_gets_nothing(void **state) {
     struct bench *b = *state;
     tries(b, "GW0001", IPC_UNKNOWN_DEVICE, "no job of station " STATION);
-    struct ca_leaf leaf = last_leaf(&b->rig, CA_EVENT_REFUSED);
+    struct ca_leaf leaf = rig_last_leaf(&b->rig, CA_EVENT_REFUSED);
     assert_string_equal(leaf.station, STATION);
     assert_string_equal(leaf.job, "");
 }
@@ -192,7 +183,7 @@ static void test_a_unit_becomes_the_jobs(void **state) {
     struct ca_job job = stored(b);
     assert_int_equal(job.profiles[0].spent, 1);
     assert_int_equal(job.begun, 1);
-    struct ca_leaf leaf = last_leaf(&b->rig, CA_EVENT_ISSUED);
+    struct ca_leaf leaf = rig_last_leaf(&b->rig, CA_EVENT_ISSUED);
     assert_string_equal(leaf.job, JOB);
     assert_string_equal(leaf.station, STATION);
     assert_string_equal(leaf.site, "plant-2");
@@ -274,7 +265,7 @@ static void test_a_burned_serial_costs_nothing(void **state) {
     struct ca_job job = stored(b);
     assert_int_equal(job.profiles[0].spent, 1);
     assert_int_equal(job.begun, 2);
-    assert_string_equal(last_leaf(&b->rig, CA_EVENT_BURNED).job, JOB);
+    assert_string_equal(rig_last_leaf(&b->rig, CA_EVENT_BURNED).job, JOB);
     core_signer_limit(b->rig.signer_link, 0, 0, 0);
     tries(b, "GW0002", IPC_ISSUED, "");
     assert_int_equal(stored(b).profiles[0].spent, 2);
@@ -401,7 +392,7 @@ static void test_quarantine_until_it_is_closed(void **state) {
     assert_int_equal(store->ops->device(store, "acme", "GW0002", &device), TM_OK);
     assert_int_equal(device.state, CA_RETIRED);
     assert_int_equal(device.certs[0].status, CA_CERT_REVOKED);
-    assert_int_equal(last_leaf(&b->rig, CA_EVENT_JOB_CLOSED).count, 1);
+    assert_int_equal(rig_last_leaf(&b->rig, CA_EVENT_JOB_CLOSED).count, 1);
     tries(b, "GW0003", IPC_UNKNOWN_DEVICE, "no job");
     EVP_PKEY_free(key);
     EVP_PKEY_free(scrap);
