@@ -48,6 +48,7 @@ class Pins(Case):
         second_token(site)
 
     def setUp(self):
+        self.before = self.server.head()
         self.server.stop()
         finish(self.server)
         self.saved = dict(self.site.signer), dict(self.site.tokens[0])
@@ -119,11 +120,11 @@ class Pins(Case):
         self.site.tokens[0]["pin_file"] = self.site.folder / "so-pin"
         log = self.server.log.stat().st_size
         self.server.start()
-        head = self.server.head()
         self.server.enrolled("WRONG-A")
-        # Which takes longer than any other failure would be put off.
+        # Which takes longer than any other failure would be put off; a slow start takes longer yet.
         until("the alarm", lambda: any("token second is not there" in x["reason"]
-                                       for x in self.server.leaves(head) if x["event"] == "alarm"))
+                                       for x in self.server.leaves(self.before)
+                                       if x["event"] == "alarm"))
         said = self.server.log.read_text()[log:]
         self.assertEqual(said.count("token second refused its PIN"), 1)
         self.assertEqual(said.count("signer cannot start"), 1)
