@@ -130,6 +130,7 @@ static bool build(struct ca_request *r) {
 
 static void sign(struct ca_request *r) {
     r->ticket.kind = CA_TICKET_CERTIFICATE;
+    r->ticket.provider = NULL;
     r->ticket.issuer = r->label->tenant->issuer->name;
     r->ticket.profile = r->label->profile->name;
     r->ticket.profile_hash = r->label->profile->hash;

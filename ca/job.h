@@ -6,7 +6,8 @@
  *
  *   job.c       what the terms hold
  *   job_file.c  from YAML
- *   job_text.c  as facts for people, and their hash
+ *   job_text.c  as facts for people, as text, and its hash
+ *   job_terms.c that text read again
  */
 #ifndef TOUCHMARK_CA_JOB_H
 #define TOUCHMARK_CA_JOB_H
@@ -30,7 +31,13 @@ MUST_USE enum tm_err ca_job_read(const char *text, size_t n, const char *name, i
  * octets. Names are those that parameters of acts may have (ca/act.h). */
 typedef void ca_job_fact_fn(void *arg, const char *name, const char *value);
 void ca_job_describe(const struct ca_job *job, ca_job_fact_fn *fact, void *arg);
-/* SHA-256 over its tenant, its name and all that ca_job_describe tells. TM_ECRYPTO. */
+/* Appends the terms as text: tenant, job and all that ca_job_describe tells, one "name=value" and
+ * LF after the other. TM_ELIMIT; CA_TERMS_MAX octets are enough. */
+MUST_USE enum tm_err ca_job_terms_put(const struct ca_job *job, struct buf *out);
+/* What such a text says: tenant, name and terms of an open job. TM_EPARSE: ca_job_terms_put would
+ * not have written it. */
+MUST_USE enum tm_err ca_job_terms_read(struct bytes text, struct ca_job *ret);
+/* SHA-256 over that text. TM_ECRYPTO, TM_ELIMIT. */
 MUST_USE enum tm_err ca_job_hash(const struct ca_job *job, uint8_t ret[CA_HASH_SIZE]);
 
 const char *ca_job_status_name(enum ca_job_status status); /* never NULL */

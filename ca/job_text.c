@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A job's terms as facts for people, and the hash over them: see ca/job.h. */
+/* A job's terms as facts for people, as text, and its hash: see ca/job.h. */
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/auto.h"
 #include "base/clock.h"
 #include "ca/job.h"
-
-AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 
 struct teller {
     ca_job_fact_fn *fact;
@@ -96,28 +93,27 @@ void ca_job_describe(const struct ca_job *job, ca_job_fact_fn *fact, void *arg) 
     tell_limits(&t, job);
 }
 
-/* ---- the hash ---- */
+/* ---- as text, and its hash ---- */
 
-struct hashing {
-    EVP_MD_CTX *ctx;
-    bool failed;
-};
+static void put_fact(void *arg, const char *name, const char *value) {
+    buf_put(arg, bytes_str(name));
+    buf_put_u8(arg, '=');
+    buf_put(arg, bytes_str(value));
+    buf_put_u8(arg, '\n');
+}
 
-static void hash_fact(void *arg, const char *name, const char *value) {
-    struct hashing *h = arg;
-    h->failed |= EVP_DigestUpdate(h->ctx, name, strlen(name)) != 1 ||
-                 EVP_DigestUpdate(h->ctx, "=", 1) != 1 ||
-                 EVP_DigestUpdate(h->ctx, value, strlen(value)) != 1 ||
-                 EVP_DigestUpdate(h->ctx, "\n", 1) != 1;
+enum tm_err ca_job_terms_put(const struct ca_job *job, struct buf *out) {
+    put_fact(out, "tenant", job->tenant);
+    put_fact(out, "job", job->status == CA_JOB_PROPOSED ? job->of : job->name);
+    ca_job_describe(job, put_fact, out);
+    return out->full ? TM_ELIMIT : TM_OK;
 }
 
 enum tm_err ca_job_hash(const struct ca_job *job, uint8_t ret[CA_HASH_SIZE]) {
-    AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-    struct hashing h = {.ctx = ctx};
-    if (!ctx || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
-        return TM_ECRYPTO;
-    hash_fact(&h, "tenant", job->tenant);
-    hash_fact(&h, "job", job->status == CA_JOB_PROPOSED ? job->of : job->name);
-    ca_job_describe(job, hash_fact, &h);
-    return !h.failed && EVP_DigestFinal_ex(ctx, ret, NULL) == 1 ? TM_OK : TM_ECRYPTO;
+    uint8_t octets[CA_TERMS_MAX];
+    struct buf text = BUF_ON(octets);
+    enum tm_err err = ca_job_terms_put(job, &text);
+    if (err)
+        return err;
+    return EVP_Digest(text.p, text.n, ret, NULL, EVP_sha256(), NULL) == 1 ? TM_OK : TM_ECRYPTO;
 }

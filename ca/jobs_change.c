@@ -199,6 +199,14 @@ static void put_terms(struct job_change *change, const struct ca_job *old, int64
     memcpy(job->act, change->act, sizeof job->act);
 }
 
+/* The terms themselves are in the leaf: who reads the log alone knows what was agreed on. */
+static enum tm_err tell_terms(struct job_change *change) {
+    struct buf text = BUF_ON(change->text);
+    enum tm_err err = ca_job_terms_put(&change->job, &text);
+    change->leaf.terms = buf_bytes(&text);
+    return err;
+}
+
 static enum tm_err decide_agree(struct job_change *change, char text[IPC_TEXT_MAX + 1]) {
     struct ca_job old;
     char reason[IPC_TEXT_MAX + 1];
@@ -219,6 +227,9 @@ static enum tm_err decide_agree(struct job_change *change, char text[IPC_TEXT_MA
     put_terms(change, &old, change->jobs->config.now_ms());
     (void)snprintf(reason, sizeof reason, "terms %" PRIu32 " sha256:%s", terms, change->name);
     describe(change, CA_EVENT_JOB_OPENED, reason);
+    err = tell_terms(change);
+    if (err)
+        return ca_job_say(text, err, "the job's terms are too long for the audit log");
     ca_job_change_put(change);
     change->batch.changes[change->batch.count++] = (struct ca_change){
         .kind = CA_END_ROW, .u.row = {.table = CA_TABLE_JOB, .row = &change->wanted}};
@@ -338,7 +349,7 @@ static enum tm_err decide_close(struct job_change *change, char text[IPC_TEXT_MA
                    "closing, the counts agree: %" PRIu32 " passed, %" PRIu32 " failed, %" PRIu32
                    " scrapped",
                    change->job.passed, change->job.failed, change->job.scrapped);
-    describe(change, CA_EVENT_JOB_STOPPED, reason);
+    describe(change, CA_EVENT_JOB_CLOSING, reason);
     ca_job_change_put(change);
     return TM_OK;
 }

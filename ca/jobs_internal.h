@@ -52,6 +52,7 @@ struct job_change {
     struct ca_job job;
     bool unchanged; /* decide found nothing to do */
     struct ca_leaf leaf;
+    uint8_t text[CA_TERMS_MAX]; /* of the leaf */
     struct ca_batch batch;
 };
 /* NULL: no memory. */

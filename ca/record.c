@@ -38,6 +38,7 @@ void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t no
     leaf->event = CA_EVENT_BURNED;
     leaf->time_ms = now_ms;
     leaf->serial = intent->serial;
+    TEXT_SET(leaf->issuer, issuer);
     TEXT_SET(leaf->tenant, intent->tenant);
     TEXT_SET(leaf->device, intent->device);
     TEXT_SET(leaf->profile, intent->profile);
@@ -56,12 +57,19 @@ void ca_burn_fill(const struct ca_intent *intent, const char *issuer, int64_t no
                                                                     .certificates = -1}};
 }
 
+/* Who held the key that signed; "" if nothing was signed. */
+static void name_provider(struct ca_request *r) {
+    const char *token = r->ticket.provider ? r->ticket.provider : "";
+    TEXT_SET(r->leaf.provider, r->remote ? CA_PROVIDER_UPSTREAM : token);
+}
+
 /* r->end says what to answer afterwards. */
 void ca_burn(struct ca_request *r) {
     if (r->cmc)
         r->cmc->done = false; /* the response to a certificate that will not be */
     log_line(LOG_LEVEL_WARN, r->message.id, "serial burned: %s", r->end.text);
     ca_request_leaf(r, CA_EVENT_BURNED, &r->leaf);
+    name_provider(r);
     r->batch = (struct ca_batch){.done = burn_durable, .arg = r};
     ca_burn_fill(&r->intent, r->label->tenant->issuer->name, r->now_ms, r->end.text,
                  &r->certificate, &r->leaf, &r->batch);
@@ -154,6 +162,8 @@ void ca_record(struct ca_request *r) {
     update_device(r);
     ca_request_leaf(r, CA_EVENT_ISSUED, &r->leaf);
     r->leaf.serial = r->intent.serial;
+    TEXT_SET(r->leaf.issuer, r->label->tenant->issuer->name);
+    name_provider(r);
     r->leaf.from_state = r->intent.from_state;
     r->leaf.to_state = r->intent.to_state;
     memcpy(r->leaf.fingerprint, r->certificate.fingerprint, CA_HASH_SIZE);

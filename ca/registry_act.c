@@ -125,6 +125,7 @@ void ca_registry_act_revoke(struct ca_registry_act *act, const struct ca_certifi
     ca_registry_act_leaf(act, CA_EVENT_REVOKED, &revoked->leaf);
     TEXT_SET(revoked->leaf.profile, certificate->profile);
     revoked->leaf.serial = certificate->serial;
+    TEXT_SET(revoked->leaf.issuer, certificate->issuer);
     memcpy(revoked->leaf.fingerprint, certificate->fingerprint, CA_HASH_SIZE);
     ca_registry_act_change(
         act, (struct ca_change){.kind = CA_CERT_STATUS, .u.certificate = &revoked->certificate});

@@ -51,6 +51,7 @@ struct ca_ticket {
      * IPC_SIGN_OK, or why not. */
     void (*done)(struct ca_ticket *ticket, enum ipc_sign_status status, struct bytes signature);
     void *arg;
+    const char *provider;   /* of an answer that is IPC_SIGN_OK: the token that signed, or NULL */
     uint64_t id;            /* the signer's own */
     size_t token;           /* the signer's own: which of several it was given to */
     int64_t sent_ms;        /* the signer's own */

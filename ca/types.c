@@ -66,6 +66,10 @@ const char *ca_event_name(enum ca_event event) {
         return "shift";
     case CA_EVENT_UNIT:
         return "unit";
+    case CA_EVENT_JOB_CLOSING:
+        return "job-closing";
+    case CA_EVENT_KEY_USED:
+        return "key-used";
     }
     return "unknown";
 }

@@ -214,11 +214,13 @@ enum ca_event {
     CA_EVENT_JOB_OPENED,     /* reason: the terms, and the act by which officers agreed on them */
     CA_EVENT_JOB_STOPPED,    /* reason: which rule, or whose words */
     CA_EVENT_JOB_RESUMED,
-    CA_EVENT_JOB_CLOSED, /* count: units that passed */
-    CA_EVENT_OPERATOR,   /* somebody may work at stations, or may not any more: reason */
-    CA_EVENT_SHIFT,      /* somebody began or ended to work at a station: reason */
-    CA_EVENT_UNIT,       /* what came of a unit at a station: reason */
-    CA_EVENT_LAST = CA_EVENT_UNIT,
+    CA_EVENT_JOB_CLOSED,  /* count: units that passed */
+    CA_EVENT_OPERATOR,    /* somebody may work at stations, or may not any more: reason */
+    CA_EVENT_SHIFT,       /* somebody began or ended to work at a station: reason */
+    CA_EVENT_UNIT,        /* what came of a unit at a station: reason */
+    CA_EVENT_JOB_CLOSING, /* its counts agreed: its units leave quarantine; reason says which */
+    CA_EVENT_KEY_USED,    /* `count` signatures by a key since since_ms; reason: of what */
+    CA_EVENT_LAST = CA_EVENT_KEY_USED,
 };
 const char *ca_event_name(enum ca_event event);
 
@@ -246,6 +248,16 @@ struct ca_leaf {
     char station[IPC_NAME_MAX + 1];
     char job[IPC_NAME_MAX + 1];
     char operator_name[IPC_NAME_MAX + 1];
+    /* Of what a key signed: the issuer, "" for a key that is no issuer's, and who held the key: a
+     * token's name, or CA_PROVIDER_UPSTREAM. */
+    char issuer[IPC_NAME_MAX + 1];
+    char provider[IPC_NAME_MAX + 1];
+    int64_t since_ms;   /* KEY_USED: the first of them, */
+    int64_t until_ms;   /* and the last */
+    struct bytes terms; /* JOB_OPENED: the text of ca_job_terms_put; borrowed. A store gives leaves
+                           out without: it is in their octets alone */
 };
+#define CA_PROVIDER_UPSTREAM "upstream" /* another CA signed */
+#define CA_TERMS_MAX 3072               /* octets */
 
 #endif

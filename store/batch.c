@@ -51,7 +51,8 @@ static enum tm_err plan_leaf(const struct store_writing *w, const struct ca_leaf
     size_t at = plan->arena.n;
     store_put_leaf_key(&plan->arena, number);
     struct bytes key = store_plan_tail(plan, at);
-    return store_plan_put(w, plan, STORE_OP_APPEND, STORE_DB_LEAF, key, &store_leaf_schema, leaf);
+    return store_plan_put(w, plan, STORE_OP_APPEND, STORE_DB_LEAF, key, store_leaf_schema_of(leaf),
+                          leaf);
 }
 
 static enum tm_err plan_transaction(const struct store_writing *w,

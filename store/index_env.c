@@ -76,7 +76,7 @@ enum tm_err index_leaf_hash(const struct ca_index *index, const struct ca_leaf *
                             uint8_t ret[CA_HASH_SIZE]) {
     uint8_t octets[STORE_RECORD_MAX];
     struct buf out = BUF_ON(octets);
-    enum tm_err err = codec_encode(&store_leaf_schema, leaf, &out);
+    enum tm_err err = codec_encode(store_leaf_schema_of(leaf), leaf, &out);
     struct bytes record = buf_bytes(&out);
     return err ? err : ca_hash(index->hasher, &record, 1, ret);
 }

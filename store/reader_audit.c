@@ -10,7 +10,10 @@ enum tm_err store_read_leaf(struct store_reader *reader, uint64_t sequence, stru
     uint8_t octets[8];
     struct buf key = BUF_ON(octets);
     store_put_leaf_key(&key, sequence);
-    return store_read_one(reader, STORE_DB_LEAF, buf_bytes(&key), &store_leaf_schema, ret);
+    enum tm_err err =
+        store_read_one(reader, STORE_DB_LEAF, buf_bytes(&key), &store_leaf_schema, ret);
+    ret->terms = (struct bytes){0}; /* they would borrow from a page that may go */
+    return err;
 }
 
 enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *ret) {

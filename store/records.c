@@ -127,8 +127,36 @@ static const struct codec_field LEAF_FIELDS[] = {
     STRING_SINCE(struct ca_leaf, station, 2),
     STRING_SINCE(struct ca_leaf, job, 2),
     STRING_SINCE(struct ca_leaf, operator_name, 2),
+    STRING_SINCE(struct ca_leaf, issuer, 3),
+    STRING_SINCE(struct ca_leaf, provider, 3),
+    {.name = "since_ms",
+     .type = CODEC_I64,
+     .since = 3,
+     .offset = offsetof(struct ca_leaf, since_ms)},
+    {.name = "until_ms",
+     .type = CODEC_I64,
+     .since = 3,
+     .offset = offsetof(struct ca_leaf, until_ms)},
+    {.name = "terms",
+     .type = CODEC_BYTES,
+     .since = 3,
+     .offset = offsetof(struct ca_leaf, terms),
+     .max = CA_TERMS_MAX},
 };
-SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, 2, struct ca_leaf, LEAF_FIELDS);
+#define LEAF_FIELDS_2 (sizeof LEAF_FIELDS / sizeof LEAF_FIELDS[0] - 5)
+SCHEMA(store_leaf_schema, "audit leaf", STORE_TYPE_LEAF, 3, struct ca_leaf, LEAF_FIELDS);
+static const struct codec_schema LEAF_SCHEMA_2 = {.name = "audit leaf",
+                                                  .type = STORE_TYPE_LEAF,
+                                                  .version = 2,
+                                                  .size = sizeof(struct ca_leaf),
+                                                  .fields = LEAF_FIELDS,
+                                                  .field_count = LEAF_FIELDS_2};
+
+const struct codec_schema *store_leaf_schema_of(const struct ca_leaf *leaf) {
+    bool newer =
+        leaf->issuer[0] || leaf->provider[0] || leaf->since_ms || leaf->until_ms || leaf->terms.n;
+    return newer ? &store_leaf_schema : &LEAF_SCHEMA_2;
+}
 
 static const struct codec_field FORMAT_FIELDS[] = {
     CODEC_INT(CODEC_U32, struct store_format, format, 0),

@@ -88,6 +88,11 @@ extern const struct codec_schema store_device_schema, store_certificate_schema, 
     store_owner_schema, store_leaf_schema, store_format_schema, store_frontier_schema,
     store_transaction_schema, store_cursor_schema, store_revoked_schema, store_tile_schema;
 
+/* In which version a leaf is written: the oldest that can say all that it does, from 2 on. So what
+ * an older program wrote comes to the same octets again, and a leaf is no larger than it must be.
+ */
+const struct codec_schema *store_leaf_schema_of(const struct ca_leaf *leaf);
+
 /* A row of any table (ca/rows.h). */
 union store_row {
     uint64_t version; /* the first member of every table's struct */

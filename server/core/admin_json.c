@@ -157,6 +157,7 @@ json_t *admin_json_intent(const struct ca_intent *intent) {
     set_text(object, "tenant", intent->tenant);
     set_text(object, "device", intent->device);
     set_text(object, "profile", intent->profile);
+    set_text(object, "job", intent->job);
     (void)json_object_set_new(object, "created", admin_json_time(intent->created_ms));
     return object;
 }
@@ -198,6 +199,12 @@ json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf) {
     set_text(object, "station", leaf->station);
     set_text(object, "job", leaf->job);
     set_text(object, "operator", leaf->operator_name);
+    set_text(object, "issuer", leaf->issuer);
+    set_text(object, "provider", leaf->provider);
+    if (leaf->since_ms) {
+        (void)json_object_set_new(object, "first", admin_json_time(leaf->since_ms));
+        (void)json_object_set_new(object, "last", admin_json_time(leaf->until_ms));
+    }
     set_text(object, "reason", leaf->reason);
     if (leaf->count)
         (void)json_object_set_new(object, "count", json_integer(leaf->count));

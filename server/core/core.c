@@ -16,6 +16,7 @@
 #include "server/core/checkpoint.h"
 #include "server/core/index.h"
 #include "server/core/issuers.h"
+#include "server/core/key_uses.h"
 #include "server/core/metrics.h"
 #include "server/core/ocsp.h"
 #include "server/core/products.h"
@@ -59,6 +60,7 @@ struct core {
     struct core_ocsp *ocsp;       /* NULL: as before */
     struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
     struct core_signer *signer;
+    struct core_key_uses *uses;
     struct core_alarm alarm;
     struct core_checkpoint *checkpoint; /* NULL: no checkpoints are signed */
     struct core_upstream *upstream;     /* NULL: no issuer's key is elsewhere */
@@ -156,8 +158,9 @@ static void measure(struct role *role, struct metrics_answer *answer) {
 /* ---- draining and the tick ---- */
 
 static bool drained(struct core *core) {
-    bool idle = ca_service_active(core->service) == 0, settled = core_events_settle(core->events);
-    if (idle && settled)
+    bool idle = ca_service_active(core->service) == 0;
+    bool counted = core_key_uses_settle(core->uses), settled = core_events_settle(core->events);
+    if (idle && counted && settled)
         return true;
     if (clock_mono_ms() < core->drain_until)
         return false;
@@ -171,6 +174,7 @@ static void tick(void *arg) {
     struct core *core = arg;
     ca_service_tick(core->service);
     core_signer_tick(core->signer);
+    core_key_uses_tick(core->uses);
     core_upstream_tick(core->upstream);
     core_events_tick(core->events);
     if (!core->draining)
@@ -391,9 +395,17 @@ static enum tm_err open_service(struct core *core) {
                                    .held = &core->restored.held,
                                    .reserved = reserved,
                                    .reserved_arg = core};
+    const struct core_key_uses_config uses = {.store = core->store,
+                                              .setup = &core->setup,
+                                              .interval_ms = CORE_KEY_USES_MS,
+                                              .now_ms = clock_wall_ms};
+    err = core_key_uses_new(&uses, &core->uses);
+    if (err)
+        return err;
     const struct core_signer_config signer = {.loop = core->role->loop,
                                               .setup = &core->setup,
                                               .queue = conf->core.queue,
+                                              .uses = core->uses,
                                               .distrust = distrust_signer,
                                               .alarm = signer_alarm,
                                               .arg = core};
@@ -594,6 +606,7 @@ void core_stop(struct role *role) {
     core_faces_free(core->faces);
     core_events_free(core->events);
     core_signer_free(core->signer);
+    core_key_uses_free(core->uses);
     core_upstream_free(core->upstream);
     core_ocsp_free(core->ocsp);
     core_tls_free(core->tls);

@@ -17,6 +17,7 @@
  *   events.c       the audit log as events for the bridge
  *   import.h       devices by the hundred
  *   publish.h      CRLs and filters, made on the thread of worker.h
+ *   key_uses.h     how often keys signed what, in the audit
  *   ocsp.h         OCSP answers, and certificates of OCSP keys
  *   tls_key.h      signatures of the TLS server's key when it is on a token
  *   checkpoint.h   signed checkpoints of the audit log, proofs, cosignatures
@@ -148,10 +149,12 @@ void core_links_remove(struct core_links *links, const struct ipc_link *link);
 /* The signers over their links. Tickets wait while no token can take them, and are sent again when
  * one can. */
 struct core_signer;
+struct core_key_uses;
 struct core_signer_config {
     struct loop *loop;
     const struct core_setup *setup;
-    size_t queue; /* tickets at once */
+    size_t queue;               /* tickets at once */
+    struct core_key_uses *uses; /* where signatures are counted; NULL: nowhere */
     /* This token's signer is not to be believed, or does not answer: end it, start another. */
     void (*distrust)(void *arg, unsigned token);
     void (*alarm)(void *arg, const char *text); /* for log and audit; NULL: the log is enough */

@@ -68,12 +68,14 @@ static void recorded(struct ca_batch *batch, enum tm_err result) {
 }
 
 static void fill_leaf(const struct core_run *run, const struct ca_published *row,
-                      struct ca_leaf *ret) {
+                      const char *provider, struct ca_leaf *ret) {
     *ret = (struct ca_leaf){.event = CA_EVENT_PUBLISHED,
                             .time_ms = run->publish->config.now_ms(),
                             .count = (uint32_t)row->entries};
     TEXT_SET(ret->actor, "touchmarkd");
     memcpy(ret->fingerprint, row->sha256, sizeof ret->fingerprint);
+    TEXT_SET(ret->issuer, run->issuer->name);
+    TEXT_SET(ret->provider, provider);
     (void)snprintf(ret->reason, sizeof ret->reason, "%s of %s, number %" PRIu64, row->object,
                    run->issuer->name, row->number);
 }
@@ -89,7 +91,7 @@ static void record(struct core_run *run) {
         part->row.released = true;
         part->row.this_update_ms = run->this_update_ms;
         part->row.next_update_ms = run->next_update_ms;
-        fill_leaf(run, &part->row, &part->leaf);
+        fill_leaf(run, &part->row, part->ticket.provider ? part->ticket.provider : "", &part->leaf);
         changes[n++] =
             (struct ca_change){.kind = CA_PUT_ROW, .u.row = {CA_TABLE_PUBLISHED, &part->row}};
         changes[n++] = (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = &part->leaf};

@@ -12,6 +12,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/core/key_uses.h"
 #include "server/core/signers_internal.h"
 
 #define TICKET_FAILURES_MAX 3  /* signers that may fail on one ticket before it is given back */
@@ -175,6 +176,11 @@ static void answered(struct signer_link *l, struct ca_ticket *ticket, enum ipc_s
     if (status != IPC_SIGN_OK)
         log_warn("token %s: ticket %llu: not signed: %s", l->name, (unsigned long long)ticket->id,
                  text);
+    if (status == IPC_SIGN_OK) {
+        ticket->provider = l->name;
+        core_key_uses_note(s->config.uses, ticket->kind, signers_issuer(s, ticket->issuer),
+                           l->index);
+    }
     ticket->done(ticket, status, signature); /* which may find the signature wrong */
     if (session != l->sessions)
         return;

@@ -179,6 +179,92 @@ static void the_largest_job_fits_into_an_act(void **state) {
     assert_true(count + 3 <= 32);
 }
 
+/* ---- as text ---- */
+
+static struct ca_job largest(void) {
+    struct ca_job job = {.status = CA_JOB_OPEN,
+                         .terms = UINT32_MAX,
+                         .listed = UINT32_MAX,
+                         .from_ms = 253402300799999,
+                         .until_ms = 253402300799999,
+                         .rate = UINT32_MAX,
+                         .operator_required = true,
+                         .profile_count = CA_JOB_PROFILES_MAX,
+                         .network_count = CA_JOB_NETWORKS_MAX,
+                         .station_count = CA_JOB_STATIONS_MAX};
+    char *const names[] = {job.tenant, job.name, job.product, job.batch, job.site};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        memset(names[i], 'n', IPC_NAME_MAX);
+    for (size_t i = 0; i < CA_JOB_PROFILES_MAX; i++) {
+        memset(job.profiles[i].name, 'p', IPC_NAME_MAX);
+        job.profiles[i].quota = UINT32_MAX;
+    }
+    for (size_t i = 0; i < CA_JOB_STATIONS_MAX; i++)
+        memset(job.stations[i].text, 'A' + (int)i, IPC_NAME_MAX);
+    for (size_t i = 0; i < CA_JOB_NETWORKS_MAX; i++)
+        memset(job.networks[i].text, 'a' + (int)i, IPC_NAME_MAX);
+    memset(job.list, 0xab, sizeof job.list);
+    for (size_t i = 0; i < CA_RULE_COUNT; i++)
+        job.limits[i] = UINT32_MAX;
+    return job;
+}
+
+static void assert_read_again(const struct ca_job *job) {
+    uint8_t octets[CA_TERMS_MAX], first[CA_HASH_SIZE], second[CA_HASH_SIZE];
+    struct buf text = BUF_ON(octets);
+    struct ca_job again;
+    assert_int_equal(ca_job_terms_put(job, &text), TM_OK);
+    assert_int_equal(ca_job_terms_read(buf_bytes(&text), &again), TM_OK);
+    assert_int_equal(ca_job_hash(job, first), TM_OK);
+    assert_int_equal(ca_job_hash(&again, second), TM_OK);
+    assert_memory_equal(first, second, CA_HASH_SIZE);
+    assert_string_equal(again.tenant, job->tenant);
+    assert_int_equal(again.from_ms, job->from_ms);
+    assert_int_equal(again.until_ms, job->until_ms);
+    assert_int_equal(again.station_count, job->station_count);
+    assert_memory_equal(again.stations, job->stations, sizeof job->stations);
+    assert_memory_equal(again.networks, job->networks, sizeof job->networks);
+    assert_memory_equal(again.profiles, job->profiles, sizeof job->profiles);
+    assert_memory_equal(again.limits, job->limits, sizeof job->limits);
+}
+
+static void terms_are_read_again(void **state) {
+    struct ca_job job = largest(), small = {.status = CA_JOB_OPEN, .terms = 1};
+    (void)state;
+    assert_read_again(&job);
+    TEXT_SET(small.tenant, "acme");
+    TEXT_SET(small.name, "j");
+    TEXT_SET(small.first, "A1");
+    TEXT_SET(small.last, "A9");
+    small.from_ms = 1700000000123;
+    small.until_ms = 4102444800000;
+    assert_read_again(&small);
+}
+
+static void what_was_not_written_is_not_read(void **state) {
+    struct ca_job job = {.status = CA_JOB_OPEN, .terms = 1}, ret;
+    uint8_t octets[CA_TERMS_MAX];
+    struct buf text = BUF_ON(octets);
+    (void)state;
+    TEXT_SET(job.tenant, "acme");
+    TEXT_SET(job.name, "j");
+    TEXT_SET(job.first, "A1");
+    TEXT_SET(job.last, "A9");
+    assert_int_equal(ca_job_terms_put(&job, &text), TM_OK);
+    for (size_t n = 0; n < text.n; n++) /* cut anywhere */
+        assert_int_equal(ca_job_terms_read((struct bytes){text.p, n}, &ret), TM_EPARSE);
+    for (size_t i = 0; i < text.n; i++) { /* an octet that says the same must not be another */
+        struct ca_job as;
+        text.p[i] ^= 1;
+        if (!ca_job_terms_read(buf_bytes(&text), &as))
+            assert_true(memcmp(&as, &job, sizeof as) != 0);
+        text.p[i] ^= 1;
+    }
+    static const char *const none[] = {"", "x", "x\n", "=\n", "terms=1\n", "tenant=a\njob=b\n"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_int_equal(ca_job_terms_read(bytes_str(none[i]), &ret), TM_EPARSE);
+}
+
 static void waiting_for_a_login(void **state) {
     (void)state;
     assert_int_equal(ca_login_wait_ms(0), 0);
@@ -195,6 +281,8 @@ int main(void) {
         cmocka_unit_test(files),
         cmocka_unit_test(every_term_changes_the_hash),
         cmocka_unit_test(the_largest_job_fits_into_an_act),
+        cmocka_unit_test(terms_are_read_again),
+        cmocka_unit_test(what_was_not_written_is_not_read),
         cmocka_unit_test(waiting_for_a_login),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

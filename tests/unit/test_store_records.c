@@ -74,6 +74,11 @@ static void samples_init(struct samples *s) {
     (void)strcpy(s->leaf.station, "jig-7");
     (void)strcpy(s->leaf.job, "gateways-47");
     (void)strcpy(s->leaf.operator_name, "anna");
+    (void)strcpy(s->leaf.issuer, "factory");
+    (void)strcpy(s->leaf.provider, "hsm-1");
+    s->leaf.since_ms = 1700000000001;
+    s->leaf.until_ms = 1700000000002;
+    s->leaf.terms = BYTES_OF(s->response);
     s->format = (struct store_format){1, "test", 1700000000000};
     s->frontier = (struct store_frontier){.size = 5, .count = 2, .nodes = {{{1}}, {{2}}}};
     s->transaction = sample_transaction(258, s->response, sizeof s->response);
@@ -96,7 +101,7 @@ static const struct kind KINDS[] = {
     {&store_owner_schema, offsetof(struct samples, owner),
      "5e8cfa0b548c8c795333d2240ed6a0996942db8770d061f66070b966f09a87e9"},
     {&store_leaf_schema, offsetof(struct samples, leaf),
-     "223b9090df4fdea97ddd49f2ff6b6f86f91723aab7b2e403b4c9f0ca43b37d4a"},
+     "1021e8e0da2190930fa3db71cefadd2da73f94da276be75ed3093abdcd167fe2"},
     {&store_format_schema, offsetof(struct samples, format),
      "0fe65cc6c22b2791b2f7a84cb8065738ddfd73a473160c91d10f14b927a16402"},
     {&store_frontier_schema, offsetof(struct samples, frontier),
@@ -290,6 +295,50 @@ static void older_device_records_are_still_read(void **state) {
     }
 }
 
+static void encoded_leaf(void *hasher, const struct ca_leaf *leaf, char ret[2 * CA_HASH_SIZE + 1]) {
+    uint8_t octets[STORE_RECORD_MAX], hash[CA_HASH_SIZE];
+    struct buf out = BUF_ON(octets);
+    assert_int_equal(codec_encode(store_leaf_schema_of(leaf), leaf, &out), TM_OK);
+    struct bytes encoded = buf_bytes(&out);
+    assert_int_equal(ca_hash(hasher, &encoded, 1, hash), TM_OK);
+    assert_int_equal(hex_encode(BYTES_OF(hash), ret, 2 * CA_HASH_SIZE + 1), TM_OK);
+}
+
+/* What an older program wrote is read, and comes to the octets that the tree has hashed. */
+static void a_leaf_is_written_in_the_oldest_version_that_says_it(void **state) {
+    struct samples samples;
+    struct ca_leaf read;
+    char first[2 * CA_HASH_SIZE + 1], again[2 * CA_HASH_SIZE + 1];
+    uint8_t octets[STORE_RECORD_MAX];
+    struct buf out = BUF_ON(octets);
+    samples_init(&samples);
+    struct ca_leaf *leaf = &samples.leaf;
+    const struct ca_leaf whole = *leaf;
+    leaf->issuer[0] = leaf->provider[0] = '\0';
+    leaf->since_ms = leaf->until_ms = 0;
+    leaf->terms = (struct bytes){0};
+    encoded_leaf(*state, leaf, first); /* as version 2 was when it was the newest */
+    assert_string_equal(first, "223b9090df4fdea97ddd49f2ff6b6f86f91723aab7b2e403b4c9f0ca43b37d4a");
+    assert_int_equal(codec_encode(store_leaf_schema_of(leaf), leaf, &out), TM_OK);
+    assert_int_equal(octets[2], 2);
+    assert_int_equal(codec_decode(&store_leaf_schema, buf_bytes(&out), &read), TM_OK);
+    encoded_leaf(*state, &read, again);
+    assert_string_equal(first, again);
+    assert_string_equal(read.operator_name, "anna");
+    assert_string_equal(read.issuer, "");
+    assert_int_equal(read.terms.n, 0);
+    const size_t newer[] = {offsetof(struct ca_leaf, issuer), offsetof(struct ca_leaf, provider),
+                            offsetof(struct ca_leaf, since_ms), offsetof(struct ca_leaf, until_ms)};
+    for (size_t i = 0; i < sizeof newer / sizeof newer[0]; i++) {
+        uint8_t *octet = (uint8_t *)leaf + newer[i];
+        *octet = 'x';
+        assert_ptr_equal(store_leaf_schema_of(leaf), &store_leaf_schema);
+        *octet = 0;
+    }
+    leaf->terms = whole.terms;
+    assert_ptr_equal(store_leaf_schema_of(leaf), &store_leaf_schema);
+}
+
 static void the_largest_transaction_fits(void **state) {
     static uint8_t octets[STORE_RECORD_MAX], response[CA_RESPONSE_MAX + 1];
     struct ca_transaction t = sample_transaction(1, response, CA_RESPONSE_MAX), read;
@@ -365,6 +414,7 @@ int main(void) {
         cmocka_unit_test(a_swapped_record_is_noticed),
         cmocka_unit_test(bounds_hold),
         cmocka_unit_test(older_device_records_are_still_read),
+        cmocka_unit_test(a_leaf_is_written_in_the_oldest_version_that_says_it),
         cmocka_unit_test(the_largest_transaction_fits),
         cmocka_unit_test(keys_sort_as_they_should),
         cmocka_unit_test(meta_pages_are_read_as_lmdb_writes_them),
