@@ -164,14 +164,19 @@ static int log_size(struct export *x, uint64_t *ret) {
     return code;
 }
 
+/* Intents last: what a job has spent and no leaf tells of yet is one of them, or ended since. */
 static int export_registry(struct export *x) {
+    static const struct {
+        const char *what, *file;
+    } parts[] = {
+        {"device", "registry/devices.jsonl"},     {"certificate", "registry/certificates.jsonl"},
+        {"operator", "registry/operators.jsonl"}, {"product", "registry/products.jsonl"},
+        {"job", "registry/jobs.jsonl"},           {"unit", "registry/units.jsonl"},
+        {"intent", "registry/intents.jsonl"},
+    };
     int code = log_size(x, &x->registry_from);
-    if (code == EX_OK)
-        code = export_rows(x, "device", "registry/devices.jsonl");
-    if (code == EX_OK)
-        code = export_rows(x, "certificate", "registry/certificates.jsonl");
-    if (code == EX_OK)
-        code = export_rows(x, "intent", "registry/intents.jsonl");
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == EX_OK; i++)
+        code = export_rows(x, parts[i].what, parts[i].file);
     return code == EX_OK ? log_size(x, &x->registry_to) : code;
 }
 
@@ -214,7 +219,7 @@ static int write_notes(const struct export *x, const json_t *answer) {
 
 static int write_summary(const struct export *x) {
     AUTO(json_t)
-    object = json_pack("{s:i, s:I, s:I, s:{s:I, s:I}}", "format", 1, "from", (json_int_t)x->from,
+    object = json_pack("{s:i, s:I, s:I, s:{s:I, s:I}}", "format", 2, "from", (json_int_t)x->from,
                        "size", (json_int_t)x->size, "registry", "from",
                        (json_int_t)x->registry_from, "to", (json_int_t)x->registry_to);
     AUTO_MEM char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;

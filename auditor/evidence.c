@@ -110,7 +110,7 @@ static bool read_summary(struct auditor *a) {
     a->size = (uint64_t)json_integer_value(json_object_get(object, "size"));
     a->registry_from = (uint64_t)json_integer_value(json_object_get(registry, "from"));
     a->registry_to = (uint64_t)json_integer_value(json_object_get(registry, "to"));
-    bool good = json_integer_value(json_object_get(object, "format")) == 1 && a->from % 256 == 0 &&
+    bool good = json_integer_value(json_object_get(object, "format")) == 2 && a->from % 256 == 0 &&
                 a->from <= a->size && a->size <= AUDIT_SIZE_MAX &&
                 a->registry_from <= a->registry_to && a->registry_to <= a->size;
     if (!good)

@@ -131,9 +131,14 @@ static int run(struct arguments *args) {
         auditor_verify_log(a);
         auditor_compare_registry(a);
     }
+    auditor_keys_tell(a);
     int code = auditor_conclude(&a->report, a->size - a->from, a->cosigned);
     auditor_table_free(&a->devices);
     auditor_table_free(&a->certificates);
+    auditor_table_free(&a->operators);
+    auditor_table_free(&a->products);
+    auditor_jobs_free(&a->jobs);
+    auditor_keys_free(&a->keys);
     return fflush(stdout) ? EX_IOERR : code;
 }
 
@@ -143,8 +148,9 @@ int main(int argc, char **argv) {
         .parser = parse,
         .args_doc = "[EXPORT]",
         .doc = "Verify an export of a Touchmark audit log (touchmark audit export), or receipts "
-               "alone: leaves, tiles, checkpoint and cosignatures, what was shown earlier, and "
-               "whether the registry is what the log comes to.\v"
+               "alone: leaves, tiles, checkpoint and cosignatures, what was shown earlier, "
+               "whether each issuance was within its job's terms, and whether the registry is "
+               "what the log comes to. What keys signed is summed.\v"
                "Exit codes: 0 verified; what is wrong first: 2 leaves, tiles or root, 3 the "
                "checkpoint's signature, 4 an earlier checkpoint or receipt shows another history, "
                "5 too few cosignatures, 6 the registry is not what the log says; 64 wrong usage."};

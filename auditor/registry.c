@@ -14,7 +14,7 @@ AUTO_DEFINE(json_t, json_decref)
 
 static const char *const status_names[] = {"", "active", "superseded", "revoked", "burned"};
 
-static const char *text_of(const json_t *row, const char *key) {
+const char *auditor_text(const json_t *row, const char *key) {
     const char *text = json_string_value(json_object_get(row, key));
     return text ? text : "";
 }
@@ -34,8 +34,7 @@ static uint8_t status_named(const char *word) {
     return 0;
 }
 
-/* Of a log that begins later, who is not named in it was there before. */
-static void find_unknown(struct auditor *a, const char *what, const char *name) {
+void auditor_find_unknown(struct auditor *a, const char *what, const char *name) {
     if (!a->from)
         auditor_find(&a->report, AUDITOR_REGISTRY,
                      "%s %s is in the registry, and the log does not tell of it", what, name);
@@ -43,19 +42,20 @@ static void find_unknown(struct auditor *a, const char *what, const char *name) 
 
 static void compare_device(struct auditor *a, const json_t *row) {
     char name[2 * IPC_NAME_MAX + 2];
-    (void)snprintf(name, sizeof name, "%.64s/%.64s", text_of(row, "tenant"), text_of(row, "id"));
+    (void)snprintf(name, sizeof name, "%.64s/%.64s", auditor_text(row, "tenant"),
+                   auditor_text(row, "id"));
     struct auditor_entry *entry = auditor_known(&a->devices, name);
     if (!entry) {
-        find_unknown(a, "device", name);
+        auditor_find_unknown(a, "device", name);
         return;
     }
     if (entry->there)
         auditor_find(&a->report, AUDITOR_REGISTRY, "device %s is in the registry twice", name);
     entry->there = true;
-    uint8_t state = state_named(text_of(row, "state"));
+    uint8_t state = state_named(auditor_text(row, "state"));
     if (!state || !(entry->states & UINT32_C(1) << state))
         auditor_find(&a->report, AUDITOR_REGISTRY, "device %s is %.32s, and by the log %s", name,
-                     text_of(row, "state"), ca_state_name((enum ca_state)entry->state));
+                     auditor_text(row, "state"), ca_state_name((enum ca_state)entry->state));
 }
 
 /* A fingerprint is compared where a certificate is. */
@@ -63,18 +63,18 @@ static bool same_print(const struct auditor_entry *entry, const json_t *row) {
     char wanted[2 * CA_HASH_SIZE + 1];
     return entry->state == CA_CERT_BURNED ||
            (!hex_encode(BYTES_OF(entry->fingerprint), wanted, sizeof wanted) &&
-            strcmp(wanted, text_of(row, "fingerprint")) == 0);
+            strcmp(wanted, auditor_text(row, "fingerprint")) == 0);
 }
 
 static void judge_certificate(struct auditor *a, const struct auditor_entry *entry,
                               const json_t *row) {
     char owner[2 * IPC_NAME_MAX + 2];
-    uint8_t status = status_named(text_of(row, "status"));
-    (void)snprintf(owner, sizeof owner, "%.64s/%.64s", text_of(row, "tenant"),
-                   text_of(row, "device"));
+    uint8_t status = status_named(auditor_text(row, "status"));
+    (void)snprintf(owner, sizeof owner, "%.64s/%.64s", auditor_text(row, "tenant"),
+                   auditor_text(row, "device"));
     if (!status || !(entry->states & UINT32_C(1) << status))
         auditor_find(&a->report, AUDITOR_REGISTRY, "certificate %s is %.32s, and by the log %s",
-                     entry->name, text_of(row, "status"), status_names[entry->state]);
+                     entry->name, auditor_text(row, "status"), status_names[entry->state]);
     if (!entry->owner) /* only its revocation is in the export */
         return;
     if (!same_print(entry, row))
@@ -87,10 +87,10 @@ static void judge_certificate(struct auditor *a, const struct auditor_entry *ent
 }
 
 static void compare_certificate(struct auditor *a, const json_t *row) {
-    const char *serial = text_of(row, "serial");
+    const char *serial = auditor_text(row, "serial");
     struct auditor_entry *entry = auditor_known(&a->certificates, serial);
     if (!entry) {
-        find_unknown(a, "certificate", serial);
+        auditor_find_unknown(a, "certificate", serial);
         return;
     }
     if (entry->there)
@@ -102,7 +102,7 @@ static void compare_certificate(struct auditor *a, const json_t *row) {
 
 /* A serial on its way has no certificate yet, unless that came while the registry was read. */
 static void compare_intent(struct auditor *a, const json_t *row) {
-    const char *serial = text_of(row, "serial");
+    const char *serial = auditor_text(row, "serial");
     const struct auditor_entry *entry = auditor_known(&a->certificates, serial);
     if (entry && entry->leaf < a->registry_from)
         auditor_find(&a->report, AUDITOR_REGISTRY,
@@ -110,8 +110,8 @@ static void compare_intent(struct auditor *a, const json_t *row) {
                      status_names[entry->state]);
 }
 
-static void compare_file(struct auditor *a, const char *name,
-                         void (*compare)(struct auditor *a, const json_t *row)) {
+void auditor_compare_file(struct auditor *a, const char *name,
+                          void (*compare)(struct auditor *a, const json_t *row)) {
     char path[AUDITOR_PATH_MAX], line[LINE_MAX_OCTETS];
     (void)snprintf(path, sizeof path, "%.4000s/registry/%s", a->dir, name);
     FILE *in = fopen(path, "re");
@@ -130,7 +130,7 @@ static void compare_file(struct auditor *a, const char *name,
     (void)fclose(in);
 }
 
-static void name_missing(struct auditor *a, const char *what, const struct auditor_table *table) {
+void auditor_name_missing(struct auditor *a, const char *what, const struct auditor_table *table) {
     for (size_t i = 0; i < table->capacity; i++) {
         const struct auditor_entry *entry = &table->slots[i];
         if (entry->name && !entry->there && !(entry->states & 1))
@@ -141,9 +141,10 @@ static void name_missing(struct auditor *a, const char *what, const struct audit
 }
 
 void auditor_compare_registry(struct auditor *a) {
-    compare_file(a, "devices.jsonl", compare_device);
-    compare_file(a, "certificates.jsonl", compare_certificate);
-    compare_file(a, "intents.jsonl", compare_intent);
-    name_missing(a, "device", &a->devices);
-    name_missing(a, "certificate", &a->certificates);
+    auditor_compare_file(a, "devices.jsonl", compare_device);
+    auditor_compare_file(a, "certificates.jsonl", compare_certificate);
+    auditor_compare_file(a, "intents.jsonl", compare_intent);
+    auditor_name_missing(a, "device", &a->devices);
+    auditor_name_missing(a, "certificate", &a->certificates);
+    auditor_compare_rows(a);
 }

@@ -19,22 +19,12 @@ static bool device_name(const struct ca_leaf *leaf, char ret[2 * IPC_NAME_MAX + 
     return leaf->tenant[0] && leaf->device[0];
 }
 
-static void set_state(const struct auditor *a, struct auditor_entry *entry, uint64_t sequence,
-                      uint8_t state) {
-    bool moving = sequence >= a->registry_from;
-    uint32_t before = moving ? entry->states : 0;
-    /* One that did not exist before may not be there yet. */
-    if (moving && !entry->state)
-        before |= 1;
-    entry->state = state;
-    entry->states = before | UINT32_C(1) << state;
-    entry->leaf = sequence;
-}
-
-static void move_device(struct auditor *a, uint64_t sequence, const struct ca_leaf *leaf) {
+/* The device's entry; NULL: the leaf brings none into a state. */
+static struct auditor_entry *move_device(struct auditor *a, uint64_t sequence,
+                                         const struct ca_leaf *leaf) {
     char name[2 * IPC_NAME_MAX + 2];
     if (!leaf->to_state || !device_name(leaf, name))
-        return;
+        return NULL;
     struct auditor_entry *entry = auditor_entry(&a->devices, name);
     if (!entry)
         abort();
@@ -44,7 +34,8 @@ static void move_device(struct auditor *a, uint64_t sequence, const struct ca_le
                      "leaf %" PRIu64 " moves %s from %s, and it was %s", sequence, name,
                      ca_state_name((enum ca_state)leaf->from_state),
                      entry->state ? ca_state_name((enum ca_state)entry->state) : "not there");
-    set_state(a, entry, sequence, leaf->to_state);
+    auditor_set_state(entry, sequence, a->registry_from, leaf->to_state);
+    return entry;
 }
 
 static struct auditor_entry *certificate_of(struct auditor *a, const struct ca_leaf *leaf) {
@@ -69,7 +60,7 @@ static void add_certificate(struct auditor *a, uint64_t sequence, const struct c
     free(entry->owner);
     entry->owner = strdup(owner);
     memcpy(entry->fingerprint, leaf->fingerprint, CA_HASH_SIZE);
-    set_state(a, entry, sequence, (uint8_t)status);
+    auditor_set_state(entry, sequence, a->registry_from, (uint8_t)status);
 }
 
 static void revoke(struct auditor *a, uint64_t sequence, const struct ca_leaf *leaf) {
@@ -78,18 +69,22 @@ static void revoke(struct auditor *a, uint64_t sequence, const struct ca_leaf *l
         auditor_find(&a->report, AUDITOR_REGISTRY,
                      "leaf %" PRIu64 " revokes serial %s, which no leaf has issued", sequence,
                      entry->name);
-    set_state(a, entry, sequence, CA_CERT_REVOKED);
+    auditor_set_state(entry, sequence, a->registry_from, CA_CERT_REVOKED);
 }
 
+/* What was signed is counted over the whole log, whatever of it the registry is as old as. */
 void auditor_replay(struct auditor *a, uint64_t sequence, struct bytes octets) {
     struct ca_leaf leaf;
-    if (sequence >= a->registry_to)
-        return; /* later than the registry */
     if (codec_decode(&store_leaf_schema, octets, &leaf)) {
         auditor_find(&a->report, AUDITOR_LOG, "leaf %" PRIu64 " is no audit leaf", sequence);
         return;
     }
-    move_device(a, sequence, &leaf);
+    auditor_replay_key(a, &leaf);
+    if (sequence >= a->registry_to)
+        return; /* later than the registry */
+    auditor_replay_job(a, sequence, &leaf, move_device(a, sequence, &leaf));
+    auditor_replay_person(a, sequence, &leaf);
+    auditor_replay_product(a, sequence, &leaf);
     if (leaf.event == CA_EVENT_ISSUED)
         add_certificate(a, sequence, &leaf, CA_CERT_ACTIVE);
     else if (leaf.event == CA_EVENT_BURNED)

@@ -7,6 +7,7 @@
 
 #include "auditor/auditor.h"
 #include "base/auto.h"
+#include "base/clock.h"
 
 #define SHOWN_MAX 1000
 
@@ -34,6 +35,25 @@ void auditor_find(struct auditor_report *report, enum auditor_kind kind, const c
         print_json(json_pack("{s:s, s:s}", "kind", kind_names[kind], "finding", text));
     else
         printf("%s: %s\n", kind_names[kind], text);
+}
+
+void auditor_tell_key(const struct auditor_report *report, const struct auditor_key_use *use) {
+    char first[CLOCK_TEXT_MAX] = "", last[CLOCK_TEXT_MAX] = "";
+    if (use->first_ms) {
+        clock_format(use->first_ms, first);
+        clock_format(use->last_ms, last);
+    }
+    if (report->json)
+        print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s}", "provider", use->provider,
+                             "issuer", use->issuer, "key_use", use->what, "signatures",
+                             (json_int_t)use->signatures, "leaves", (json_int_t)use->leaves,
+                             "first", first, "last", last));
+    else
+        printf("key of %s on %s: %s: %" PRIu64 " signatures counted%s%s%s%s, %" PRIu64
+               " with leaves of their own\n",
+               use->issuer[0] ? use->issuer : "no issuer", use->provider, use->what,
+               use->signatures, first[0] ? " from " : "", first, first[0] ? " to " : "", last,
+               use->leaves);
 }
 
 int auditor_conclude(const struct auditor_report *report, uint64_t leaves, size_t cosigned) {

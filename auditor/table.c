@@ -56,6 +56,18 @@ struct auditor_entry *auditor_known(const struct auditor_table *table, const cha
     return entry->name ? entry : NULL;
 }
 
+void auditor_set_state(struct auditor_entry *entry, uint64_t sequence, uint64_t registry_from,
+                       uint8_t state) {
+    bool moving = sequence >= registry_from;
+    uint32_t before = moving ? entry->states : 0;
+    /* One that did not exist before may not be there yet. */
+    if (moving && !entry->state)
+        before |= 1;
+    entry->state = state;
+    entry->states = before | UINT32_C(1) << state;
+    entry->leaf = sequence;
+}
+
 void auditor_table_free(struct auditor_table *table) {
     for (size_t i = 0; i < table->capacity; i++) {
         free(table->slots[i].name);

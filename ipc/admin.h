@@ -73,7 +73,8 @@ enum ipc_admin_verb {
     IPC_ADMIN_PROVE,         /* cursor: a leaf; or state: "growth", cursor: an earlier size */
     IPC_ADMIN_COSIGN,        /* data: a checkpoint with a witness's cosignature */
     IPC_ADMIN_AUDIT_EXPORT,  /* state: "leaf", cursor: the first; "tile", cursor: size/level/index;
-                                "device", "certificate", "intent", cursor: where to go on */
+                                "device", "certificate", "intent", "job", "unit", "operator",
+                                "product", cursor: where to go on */
     IPC_ADMIN_REPORT,        /* the health of certificates: tenant, or all; seconds: of counts */
     IPC_ADMIN_EVENTS,        /* officer: the consumer's name, or none; cursor: first leaf that it
                                 has not, else as recorded; all: waits for one; limit;

@@ -225,5 +225,7 @@ void admin_audit_export(struct client *client, const struct ipc_admin_request *q
             parts[i].fn(client, q);
             return;
         }
-    admin_refuse(client, "what can be exported: leaf, tile, device, certificate, intent");
+    if (!admin_audit_rows(client, q))
+        admin_refuse(client, "what can be exported: leaf, tile, device, certificate, intent, job, "
+                             "unit, operator, product");
 }

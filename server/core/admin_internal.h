@@ -91,6 +91,11 @@ MUST_USE bool admin_serial(const struct ipc_admin_request *request, struct ca_se
 void admin_registry_done(void *arg, enum tm_err result, const char *text,
                          const struct ca_device *device, const char *secret);
 
+/* ---- admin_audit_rows.c ---- */
+
+/* Exports a table of rows. False: what the request names in its state is none. */
+bool admin_audit_rows(struct client *client, const struct ipc_admin_request *request);
+
 /* ---- admin_find.c, admin_events.c ---- */
 
 /* {"complete_to": .., "of": .., "behind_ms": ..}: how much of the audit log the index knows. */

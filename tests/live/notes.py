@@ -73,6 +73,45 @@ def size_of(note):
     return int(note.splitlines()[1])
 
 
+class Leaf:
+    """An audit leaf as it is stored: its fields by name, as store/records.c has them."""
+
+    FIELDS = [("event", 1), ("time", 8), ("request", 8), ("origin", 1), ("operation", 1),
+              ("outcome", 1), ("from", 1), ("to", 1), ("count", 4), ("tenant", 0), ("device", 0),
+              ("profile", 0), ("serial", -20), ("serial_n", 1), ("fingerprint", -32),
+              ("actor", 0), ("remote", 0), ("site", 0), ("reason", 0), ("station", 0),
+              ("job", 0), ("operator", 0)]
+    NEWER = [("issuer", 0), ("provider", 0), ("since", 8), ("until", 8), ("terms", 0)]
+
+    def __init__(self, octets):
+        self.head, octets = octets[:3], octets[3:]
+        self.names = self.FIELDS + (self.NEWER if self.head[2] > 2 else [])
+        self.values = {}
+        for name, width in self.names:
+            if width <= 0:
+                n = -width
+                if not width:
+                    n, octets = int.from_bytes(octets[:4], "big"), octets[4:]
+                self.values[name], octets = octets[:n], octets[n:]
+            else:
+                self.values[name], octets = int.from_bytes(octets[:width], "big"), octets[width:]
+        assert not octets
+
+    def __getitem__(self, name):
+        return self.values[name]
+
+    def octets(self, **changed):
+        """The same leaf, but for these."""
+        values, out = {**self.values, **changed}, bytes(self.head)
+        for name, width in self.names:
+            value = values[name]
+            if width > 0:
+                out += value.to_bytes(width, "big")
+            else:
+                out += (b"" if width else len(value).to_bytes(4, "big")) + value
+        return out
+
+
 class Export:
     """The folder that `touchmark audit export` wrote; of fewer than 256 leaves."""
 
@@ -98,7 +137,7 @@ class Export:
         (tile / "0" / "000.p" / str(size)).write_bytes(b"".join(hashes(leaves)))
         (folder / "checkpoint").write_text(note)
         (folder / "export.json").write_text(json.dumps(
-            {"format": 1, "from": 0, "size": size, "registry": {"from": size, "to": size}}))
+            {"format": 2, "from": 0, "size": size, "registry": {"from": size, "to": size}}))
         shutil.copytree(registry or self.folder / "registry", folder / "registry")
         return folder
 

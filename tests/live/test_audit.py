@@ -7,7 +7,8 @@ import json
 import shutil
 
 from harness import Case, Key, TOUCHMARK, main, run, serial_of, until
-from notes import Export, LogKey, Witness, audit, growth, hashes, b64, size_of
+from notes import Export, Leaf, LogKey, Witness, audit, growth, hashes, b64, sha256, size_of
+from stations import Jobs, Station, Unit, add_profiles, job_text
 
 
 class AuditCase(Case):
@@ -248,6 +249,153 @@ class Shown(AuditCase):
         octets[40] ^= 1
         bundle.write_bytes(octets)
         self.assertEqual(audit("--key", self.vkey, part)[0], 2)
+
+
+ISSUED, JOB_OPENED = 5, 24
+
+
+class JobsTold(AuditCase):
+    """Jobs and units by the log alone: what terms permitted, and what the registry shows of them."""
+
+    @classmethod
+    def prepare(cls, site):
+        add_profiles(site)
+        super().prepare(site)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        server, jobs = cls.server, Jobs(cls.server)
+        server.touchmark("operator", "add", "anna")
+        station = Station(server, "ST-1")
+        jobs.open(job_text("line-1", ["ST-1"], "GW0001", "GW0050", 2))
+        units = [Unit(server, f"GW{n:04}") for n in (1, 2, 3)]
+        assert [u.enroll(station).status for u in units] == [200, 200, 403]
+        units[0].pass_through(station, "line-1")
+        jobs.open(job_text("line-1", ["ST-1", "ST-2"], "GW0001", "GW0050", 3))
+        assert units[2].enroll(station).status == 200
+        server.touchmark("job", "stop", "line-1", "--reason", "odd")
+        server.touchmark("job", "resume", "line-1", "--reason", "seen")
+        jobs.open(job_text("done", ["ST-1"], "GX0001", "GX0050"))
+        last = Unit(server, "GX0001")
+        assert last.enroll(station).status == 200
+        last.pass_through(station, "done")
+        server.touchmark("job", "close", "done", "--counts", "1,0,0")
+        until("the job is closed", lambda: jobs.show("done")["status"] == "closed")
+        folder = cls.site.folder / "real"
+        run(TOUCHMARK, "audit", "export", folder, "--conf", cls.site.config, env=cls.site.env)
+        cls.real = Export(folder)
+        cls.thief = LogKey(cls.site.folder, "log.example/stolen")
+
+    def audited(self, leaves, registry=None):
+        """(code, findings) of a log that the thief signed."""
+        folder = self.real.write(self.site.folder / "told", leaves, self.thief.sign(leaves),
+                                 registry)
+        return audit("--key", self.thief.vkey, folder)
+
+    def test_what_happened_was_permitted(self):
+        self.verified(self.real.folder)
+        code, text = self.audited(self.real.leaves)
+        self.assertEqual((code, text.count("registry:")), (0, 0), text)
+        rows = [json.loads(x) for x in
+                (self.real.folder / "registry" / "units.jsonl").read_text().splitlines()]
+        self.assertEqual([(x["job"], x["device"], x["result"]) for x in rows],
+                         [("done", "GX0001", "passed"), ("line-1", "GW0001", "passed"),
+                          ("line-1", "GW0002", ""), ("line-1", "GW0003", "")])
+
+    def test_leaves_say_who_signed(self):
+        issued = [x for x in self.server.leaves() if x["event"] == "issued"]
+        for leaf in issued:
+            self.assertEqual((leaf["issuer"], leaf["provider"]), ("manufacturing", "signer"), leaf)
+        opened = [x for x in map(Leaf, self.real.leaves) if x["event"] == JOB_OPENED]
+        self.assertEqual(len(opened), 3)
+        for leaf in opened:
+            self.assertEqual(leaf["reason"].decode().split("sha256:")[1],
+                             sha256(leaf["terms"]).hex())
+            self.assertIn(b"quota-1=", leaf["terms"])
+
+    def test_a_log_that_tells_of_what_was_not_permitted(self):
+        """Each of these leaves is signed and in the tree, by a core that was taken over."""
+        leaves = [Leaf(x) for x in self.real.leaves]
+        at = [i for i, x in enumerate(leaves) if x["event"] == ISSUED and x["job"] == b"line-1"]
+        last, opened = at[-1], [i for i, x in enumerate(leaves) if x["event"] == JOB_OPENED]
+        year = 366 * 86400 * 1000
+
+        def more(n, **changed):
+            """A copy of the last issuance behind it, under another serial."""
+            serial = bytearray(leaves[last]["serial"])
+            serial[10] ^= n
+            return leaves[last].octets(**{"serial": bytes(serial), **changed})
+
+        def inserted(octets):
+            return [x.octets() for x in leaves[:last + 1]] + [octets] + \
+                [x.octets() for x in leaves[last + 1:]]
+
+        def put(i, octets):
+            return [octets if i == j else x.octets() for j, x in enumerate(leaves)]
+        self.assertEqual(put(0, leaves[0].octets()), self.real.leaves)
+        cases = {
+            "more was issued than its quota": inserted(more(1, device=b"GW0009")),
+            "its terms do not name the station": put(last, leaves[last].octets(station=b"ST-9")),
+            "it is outside the job's time": put(last, leaves[last].octets(time=200 * year)),
+            "its terms do not name the profile": put(last, leaves[last].octets(profile=b"idevid")),
+            "the ID is not in its range": put(last, leaves[last].octets(device=b"GW0051")),
+            "names operator acme/eve": put(last, leaves[last].octets(operator=b"eve")),
+            "no leaf has opened it": put(last, leaves[last].octets(job=b"line-7")),
+            "in quarantine": inserted(more(1, job=b"", station=b"", profile=b"ldevid",
+                                            actor=b"cert:" + b"0" * 64)),
+            "in quarantine: job acme/line-1": inserted(more(1, job=b"done")),
+            "while the job was not open": [x.octets() for x in leaves] + [
+                leaves[last].octets(device=b"GX0002", job=b"done", time=leaves[-1]["time"] + 1000)],
+            "its terms are not those whose hash": put(opened[0], leaves[opened[0]].octets(
+                terms=leaves[opened[0]]["terms"].replace(b"quota-1=2", b"quota-1=9"))),
+            "it closes with another count": [Leaf(x).octets(count=7) if x == self.of("job-closed")
+                                             else x for x in self.real.leaves],
+        }
+        for finding, changed in cases.items():
+            with self.subTest(finding):
+                code, text = self.audited(changed)
+                self.assertEqual(code, 6, text)
+                self.assertIn(finding, text)
+
+    def of(self, event):
+        """The octets of the first leaf of this event."""
+        number = next(x["sequence"] for x in self.server.leaves() if x["event"] == event)
+        return self.real.leaves[number]
+
+    def test_a_registry_that_shows_another_job(self):
+        real = self.real.folder / "registry"
+        edits = {
+            "jobs.jsonl": {"is stopped": lambda r: r.update(status="stopped"),
+                           "spent of factory": lambda r: r["spent"].update(factory=0),
+                           "begun is": lambda r: r.update(begun=9),
+                           "passed is": lambda r: r.update(passed=2),
+                           "other terms": lambda r: r.update(
+                               terms=r["terms"].replace("ST-1", "ST-9")),
+                           "does not tell of it": lambda r: r.update(job="else"),
+                           "is not in the registry": None},
+            "units.jsonl": {"is scrapped": lambda r: r.update(result="scrapped"),
+                            "not locked": lambda r: r.update(locked=False),
+                            "does not tell of it": lambda r: r.update(device="GX0009"),
+                            "is not in the registry": None},
+            "operators.jsonl": {"does not tell of it": lambda r: r.update(operator="eve"),
+                                "is not in the registry": None},
+        }
+        for name, ways in edits.items():
+            for finding, way in ways.items():
+                with self.subTest(name, finding=finding):
+                    registry = self.site.folder / "registry"
+                    shutil.rmtree(registry, ignore_errors=True)
+                    shutil.copytree(real, registry)
+                    rows = [json.loads(x) for x in (real / name).read_text().splitlines()]
+                    if way:
+                        way(rows[0])
+                    else:
+                        rows = rows[1:]
+                    (registry / name).write_text("".join(json.dumps(x) + "\n" for x in rows))
+                    code, text = self.audited(self.real.leaves, registry)
+                    self.assertEqual(code, 6, text)
+                    self.assertIn(finding, text)
 
 
 class PutBack(AuditCase):
