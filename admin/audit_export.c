@@ -55,8 +55,12 @@ static int write_bundle(struct export *x) {
     return admin_folder_write(path, content);
 }
 
-static int take_leaf(void *arg, const json_t *row) {
+static int take_leaf(void *arg, struct bytes json) {
+    AUTO(json_t) row = NULL;
     struct export *x = arg;
+    int code = admin_row_read(json, &row);
+    if (code != EX_OK)
+        return code;
     uint8_t octets[AUDIT_LEAF_MAX + 3];
     struct buf leaf = BUF_ON(octets), out = {x->bundle, sizeof x->bundle, x->bundle_n, false};
     const char *text = json_string_value(json_object_get(row, "leaf"));
@@ -71,7 +75,7 @@ static int take_leaf(void *arg, const json_t *row) {
 }
 
 static int ask_rows(struct export *x, const char *what, uint64_t from, uint32_t limit,
-                    admin_row_fn *take) {
+                    int (*take)(void *arg, struct bytes json)) {
     struct ipc_admin_request *request = &x->call->request;
     request->verb = IPC_ADMIN_AUDIT_EXPORT;
     TEXT_SET(request->state, what);
@@ -79,7 +83,8 @@ static int ask_rows(struct export *x, const char *what, uint64_t from, uint32_t 
     if (from)
         (void)snprintf(request->cursor, sizeof request->cursor, "%" PRIu64, from);
     x->call->limit = limit;
-    return admin_each(x->call, take, x);
+    const struct admin_taker taker = {take, NULL, x};
+    return admin_each(x->call, &taker);
 }
 
 static int export_leaves(struct export *x) {
@@ -135,9 +140,9 @@ static int export_tiles(struct export *x) {
 
 /* ---- registry ---- */
 
-static int take_row(void *arg, const json_t *row) {
-    struct export *x = arg;
-    if (json_dumpf(row, x->out, JSON_COMPACT) || fputc('\n', x->out) == EOF)
+static int take_row(void *arg, struct bytes json) {
+    const struct export *x = arg;
+    if (admin_put_row(x->out, json) != EX_OK)
         return admin_audit_fail("the registry cannot be written: %s", strerror(errno));
     return EX_OK;
 }

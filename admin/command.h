@@ -153,9 +153,20 @@ int admin_request(struct admin_call *call);
 /* The same, but its one answer is not printed: the caller owns the object. */
 struct json_t;
 int admin_ask(struct admin_call *call, struct json_t **ret_answer);
-/* The same for a listing: each row goes to `row`, whose exit code ends it unless that is EX_OK. */
-typedef int admin_row_fn(void *arg, const struct json_t *row);
-int admin_each(struct admin_call *call, admin_row_fn *row, void *arg);
+/* Who takes the rows of a listing. An exit code that is not EX_OK ends it. */
+struct admin_taker {
+    int (*row)(void *arg, struct bytes json);
+    /* Behind each page, of so many rows. Then one without rows does not end the listing, but
+     * *ret_enough does. NULL: it ends where the core has no more. */
+    int (*page)(void *arg, size_t rows, bool *ret_enough);
+    void *arg;
+};
+/* The same for a listing, of which no row is printed. */
+int admin_each(struct admin_call *call, const struct admin_taker *taker);
+/* admin_taker.row that writes it to a FILE, as a line of JSON. */
+int admin_put_row(void *out, struct bytes json);
+/* What such a row says, as the caller's object. */
+int admin_row_read(struct bytes json, struct json_t **ret_row);
 /* A connection to the core; the caller closes it. */
 int admin_connect(const struct admin_call *call, int *ret_fd);
 /* The moves of a device that have names of their own. */
@@ -163,14 +174,6 @@ int admin_device_move(struct admin_call *call);
 /* Devices by the file. */
 int admin_device_import(struct admin_call *call);
 int admin_device_export(struct admin_call *call);
-/* Takes a page at a time, until `page` says that it is enough; nothing is printed by itself. `page`
- * gets the cursor behind the page and how many rows were in it. */
-struct admin_pages {
-    int (*row)(void *arg, struct bytes json);
-    int (*page)(void *arg, const char *cursor, size_t rows, bool *ret_enough);
-    void *arg;
-};
-int admin_request_pages(struct admin_call *call, const struct admin_pages *pages);
 /* Proposes an act of this kind and shows it. */
 int admin_propose(struct admin_call *call, const char *kind, const struct json_t *parameters);
 /* Questions to the index of devices, and the audit log for a consumer. */

@@ -11,12 +11,11 @@
 
 static int print_leaf(void *arg, struct bytes json) {
     (void)arg;
-    return printf("%.*s\n", (int)json.n, (const char *)json.p) < 0 ? EX_IOERR : EX_OK;
+    return admin_put_row(stdout, json);
 }
 
-static int end_page(void *arg, const char *cursor, size_t rows, bool *ret_enough) {
+static int end_page(void *arg, size_t rows, bool *ret_enough) {
     const struct admin_call *call = arg;
-    (void)cursor;
     if (fflush(stdout)) {
         fprintf(stderr, "touchmark: writing failed: %s\n", strerror(errno));
         return EX_IOERR;
@@ -26,13 +25,13 @@ static int end_page(void *arg, const char *cursor, size_t rows, bool *ret_enough
 }
 
 int admin_events(struct admin_call *call) {
-    const struct admin_pages pages = {print_leaf, end_page, call};
+    const struct admin_taker taker = {print_leaf, end_page, call};
     call->request.all = call->follow;
-    int code = admin_request_pages(call, &pages);
+    int code = admin_each(call, &taker);
     if (code != EX_OK || !call->limit || !call->request.officer[0])
         return code;
     /* Nothing more is asked for that would acknowledge the last page. */
     call->request.all = false;
     TEXT_SET(call->request.state, "ack");
-    return admin_request_pages(call, &pages);
+    return admin_each(call, &taker);
 }

@@ -7,6 +7,8 @@
 #include "admin/command.h"
 #include "base/auto.h"
 
+AUTO_DEFINE(json_t, json_decref)
+
 /* Those that are imported first; the names are the server's. */
 static const char *const columns[] = {
     "device",  "sku",         "hardware_revision", "batch",
@@ -56,8 +58,12 @@ static void put_value(const json_t *value, FILE *out) {
         put_certificates(value, out);
 }
 
-static int put_csv(void *arg, const json_t *row) {
+static int put_csv(void *arg, struct bytes json) {
+    AUTO(json_t) row = NULL;
     FILE *out = arg;
+    int code = admin_row_read(json, &row);
+    if (code != EX_OK)
+        return code;
     for (size_t i = 0; i < COLUMNS; i++) {
         fputs(i ? "," : "", out);
         put_value(json_object_get(row, columns[i]), out);
@@ -66,17 +72,11 @@ static int put_csv(void *arg, const json_t *row) {
     return ferror(out) ? EX_IOERR : EX_OK;
 }
 
-static int put_jsonl(void *arg, const json_t *row) {
-    FILE *out = arg;
-    if (json_dumpf(row, out, JSON_COMPACT) || putc('\n', out) == EOF)
-        return EX_IOERR;
-    return EX_OK;
-}
-
 int admin_device_export(struct admin_call *call) {
     bool csv = !call->json && (!call->format || strcmp(call->format, "csv") == 0);
     for (size_t i = 0; csv && i < COLUMNS; i++)
         printf("%s%s", i ? "," : "", columns[i]);
     fputs(csv ? "\r\n" : "", stdout);
-    return admin_each(call, csv ? put_csv : put_jsonl, stdout);
+    const struct admin_taker taker = {csv ? put_csv : admin_put_row, NULL, stdout};
+    return admin_each(call, &taker);
 }

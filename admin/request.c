@@ -25,11 +25,9 @@ AUTO_DEFINE(conf_t, conf_close)
 struct exchange {
     struct admin_call *call;
     int fd;
-    json_t *rows;      /* of the page at hand */
-    json_t **answer;   /* takes the last reply instead of the terminal; NULL: the terminal does */
-    admin_row_fn *row; /* takes rows instead of the terminal; NULL: the terminal does */
-    void *row_arg;
-    const struct admin_pages *pages; /* takes them with their cursors; NULL: as before */
+    json_t *rows;    /* of the page at hand */
+    json_t **answer; /* takes the last reply instead of the terminal; NULL: the terminal does */
+    const struct admin_taker *taker; /* takes rows instead of the terminal; NULL: it does */
     uint8_t packet[IPC_MESSAGE_MAX];
 };
 
@@ -89,9 +87,8 @@ static int receive(struct exchange *x, struct ipc_admin_reply *ret) {
     return err ? lost(err) : EX_OK;
 }
 
-static int print_json(struct bytes json) {
-    printf("%.*s\n", (int)json.n, (const char *)json.p);
-    return EX_OK;
+int admin_put_row(void *out, struct bytes json) {
+    return fprintf(out, "%.*s\n", (int)json.n, (const char *)json.p) < 0 ? EX_IOERR : EX_OK;
 }
 
 static int print_pem(struct bytes der) {
@@ -118,15 +115,19 @@ static json_t *parse(struct bytes json) {
     return json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
 }
 
-static int print_row(struct exchange *x, struct bytes json) {
-    if (x->pages)
-        return x->pages->row(x->pages->arg, json);
-    if (x->row) {
-        AUTO(json_t) row = parse(json);
-        return row ? x->row(x->row_arg, row) : lost(TM_EPARSE);
-    }
+int admin_row_read(struct bytes json, json_t **ret_row) {
+    json_t *row = parse(json);
+    if (!row)
+        return lost(TM_EPARSE);
+    *ret_row = row;
+    return EX_OK;
+}
+
+static int take_row(struct exchange *x, struct bytes json) {
+    if (x->taker)
+        return x->taker->row(x->taker->arg, json);
     if (x->call->json)
-        return print_json(json);
+        return admin_put_row(stdout, json);
     if (json_array_append_new(x->rows, parse(json)))
         return lost(TM_EPARSE);
     return EX_OK;
@@ -145,7 +146,7 @@ static int print_answer(const struct exchange *x, const struct ipc_admin_reply *
     if (reply->json.n == 0)
         return EX_OK;
     if (x->call->json)
-        return print_json(reply->json);
+        return admin_put_row(stdout, reply->json);
     AUTO(json_t) object = parse(reply->json);
     if (!object)
         return lost(TM_EPARSE);
@@ -162,7 +163,7 @@ static int receive_page(struct exchange *x, struct ipc_admin_reply *ret_end, siz
     while (code == EX_OK && ret_end->more) {
         code = receive(x, ret_end);
         if (code == EX_OK && ret_end->more && ++rows)
-            code = print_row(x, ret_end->json);
+            code = take_row(x, ret_end->json);
     }
     admin_render_table(x->rows, stdout);
     (void)json_array_clear(x->rows);
@@ -183,9 +184,9 @@ static int end_page(struct exchange *x, const struct ipc_admin_reply *end, size_
                     uint32_t left, bool *ret_more) {
     bool enough = false;
     *ret_more = goes_on(&x->call->request, end, rows, left);
-    if (!x->pages)
+    if (!x->taker || !x->taker->page)
         return *ret_more ? EX_OK : print_answer(x, end);
-    int code = x->pages->page(x->pages->arg, end->cursor, rows, &enough);
+    int code = x->taker->page(x->taker->arg, rows, &enough);
     *ret_more = !enough && left > 0;
     return code;
 }
@@ -231,18 +232,13 @@ static int exchange(struct exchange *x) {
     return code;
 }
 
-int admin_request_pages(struct admin_call *call, const struct admin_pages *pages) {
-    struct exchange x = {.call = call, .fd = -1, .pages = pages};
-    return exchange(&x);
-}
-
 int admin_request(struct admin_call *call) {
     struct exchange x = {.call = call, .fd = -1};
     return exchange(&x);
 }
 
-int admin_each(struct admin_call *call, admin_row_fn *row, void *arg) {
-    struct exchange x = {.call = call, .fd = -1, .row = row, .row_arg = arg};
+int admin_each(struct admin_call *call, const struct admin_taker *taker) {
+    struct exchange x = {.call = call, .fd = -1, .taker = taker};
     return exchange(&x);
 }
 

@@ -61,6 +61,20 @@ enum tm_err ca_jobs_read(const struct ca_jobs *jobs, const char *tenant, const c
     return err;
 }
 
+enum tm_err ca_jobs_tally(const struct ca_jobs *jobs, struct ca_jobs_tally *ret) {
+    struct ca_jobs_tally tally = {.units = 0};
+    struct ca_job job;
+    for (const struct live_job *live = jobs->first; live; live = live->next) {
+        enum tm_err err = ca_jobs_read(jobs, live->job.tenant, live->job.name, &job);
+        if (err)
+            return err;
+        tally.of[live->job.status]++;
+        tally.units += job.begun;
+    }
+    *ret = tally;
+    return TM_OK;
+}
+
 /* ---- what is in memory ---- */
 
 static void forget(struct ca_jobs *jobs, const struct live_job *live) {

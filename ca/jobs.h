@@ -40,6 +40,12 @@ void ca_jobs_tick(struct ca_jobs *jobs);
 const struct ca_job *ca_jobs_find(const struct ca_jobs *jobs, const char *tenant, const char *name);
 /* The one after `job`; NULL: the first. NULL at the end. */
 const struct ca_job *ca_jobs_next(const struct ca_jobs *jobs, const struct ca_job *job);
+/* Those that are not closed, as they are stored now: the row of each is read. */
+struct ca_jobs_tally {
+    size_t of[CA_JOB_STATUS_LAST + 1]; /* by enum ca_job_status */
+    uint64_t units;                    /* that were begun, and so are in quarantine */
+};
+MUST_USE enum tm_err ca_jobs_tally(const struct ca_jobs *jobs, struct ca_jobs_tally *ret);
 /* As it is stored, closed or not. TM_ENOTFOUND, TM_ECORRUPT, TM_EIO. */
 MUST_USE enum tm_err ca_jobs_read(const struct ca_jobs *jobs, const char *tenant, const char *name,
                                   struct ca_job *ret);

@@ -33,7 +33,7 @@ static json_t *witnesses_json(const struct core_admin_config *config) {
     json_t *witnesses = json_object();
     for (size_t i = 0; i < audit->witness_count; i++) {
         const char *name = audit->witnesses[i].name;
-        uint64_t seen = core_checkpoint_seen_by(config->checkpoint, name);
+        uint64_t seen = core_checkpoint_seen(config->checkpoint, i).size;
         (void)json_object_set_new(witnesses, name, json_integer((json_int_t)seen));
     }
     return witnesses;

@@ -67,12 +67,16 @@ void admin_events_tick(struct client *client) {
 
 /* ---- cursors ---- */
 
+bool core_admin_is_consumer(const char *cursor) {
+    return strncmp(cursor, PREFIX, strlen(PREFIX)) == 0;
+}
+
 static bool may_have_another(struct ca_store *store) {
     char name[IPC_NAME_MAX + 1] = "";
     uint64_t next;
     size_t n = 0;
     while (n < CONSUMERS_MAX && !store->ops->next_cursor(store, name, &next))
-        n += strncmp(name, PREFIX, strlen(PREFIX)) == 0;
+        n += core_admin_is_consumer(name);
     return n < CONSUMERS_MAX;
 }
 

@@ -14,7 +14,7 @@ static json_t *faults_json(const struct core_import_result *outcome) {
     return faults;
 }
 
-static void import_done(void *arg, enum tm_err result, const struct core_import_result *outcome) {
+static void checked(void *arg, enum tm_err result, const struct core_import_result *outcome) {
     struct client *client = arg;
     if (!admin_act_ends(client))
         return;
@@ -29,13 +29,25 @@ static void import_done(void *arg, enum tm_err result, const struct core_import_
     admin_answer(client, object);
 }
 
+static void loaded(void *arg, enum tm_err result, const struct core_import_result *outcome) {
+    struct client *client = arg;
+    if (!result)
+        client->admin->imported += outcome->added;
+    checked(client, result, outcome);
+}
+
+uint64_t core_admin_imported(const struct core_admin *admin) {
+    return admin->imported;
+}
+
 void admin_device_import(struct client *client, const struct ipc_admin_request *q) {
     enum core_import_mode mode = strcmp(q->state, "load") != 0 ? CORE_IMPORT_CHECK
                                  : q->all                      ? CORE_IMPORT_LOAD_GOOD
                                                                : CORE_IMPORT_LOAD;
     admin_act_begins(client);
-    enum tm_err err = core_import(client->admin->config.registry, q->tenant, q->data, mode,
-                                  client->actor, import_done, client);
+    enum tm_err err =
+        core_import(client->admin->config.registry, q->tenant, q->data, mode, client->actor,
+                    mode == CORE_IMPORT_CHECK ? checked : loaded, client);
     if (err != TM_EPARSE)
         admin_act_begun(client, err);
     else if (admin_act_ends(client))

@@ -40,6 +40,7 @@ struct core_admin {
     struct loop_fd *watch;
     struct client *first;
     size_t count;
+    uint64_t imported; /* devices */
 };
 
 struct client {

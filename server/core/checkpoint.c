@@ -173,9 +173,10 @@ struct bytes core_checkpoint_cosigned(const struct core_checkpoint *c) {
     return c->cosigned.row.version ? c->cosigned.row.note : (struct bytes){0};
 }
 
-uint64_t core_checkpoint_seen_by(const struct core_checkpoint *c, const char *witness) {
-    for (size_t i = 0; i < c->config.audit->witness_count; i++)
-        if (strcmp(c->config.audit->witnesses[i].name, witness) == 0 && c->seen[i].version)
-            return c->seen[i].size;
-    return 0;
+struct core_checkpoint_mark core_checkpoint_own(const struct core_checkpoint *c) {
+    return (struct core_checkpoint_mark){c->signed_.row.size, c->signed_.row.time_ms};
+}
+
+struct core_checkpoint_mark core_checkpoint_seen(const struct core_checkpoint *c, size_t witness) {
+    return (struct core_checkpoint_mark){c->seen[witness].size, c->seen[witness].time_ms};
 }

@@ -53,8 +53,14 @@ void core_checkpoint_hurry(struct core_checkpoint *checkpoint);
  * tick, or the next thing brought from a witness. */
 struct bytes core_checkpoint_signed(const struct core_checkpoint *checkpoint);
 struct bytes core_checkpoint_cosigned(const struct core_checkpoint *checkpoint);
-/* The size of the tree that this witness saw last; 0: none is known. */
-uint64_t core_checkpoint_seen_by(const struct core_checkpoint *checkpoint, const char *witness);
+/* What the log's key signed last, and what a witness did (by its place in core_audit). */
+struct core_checkpoint_mark {
+    uint64_t size;   /* leaves of the tree; 0: none is known */
+    int64_t time_ms; /* 0: the same */
+};
+struct core_checkpoint_mark core_checkpoint_own(const struct core_checkpoint *checkpoint);
+struct core_checkpoint_mark core_checkpoint_seen(const struct core_checkpoint *checkpoint,
+                                                 size_t witness);
 
 /* A receipt for a leaf, appended: under the newest cosigned checkpoint if the leaf is in it, else
  * under the newest. TM_ENOTFOUND: it is in none yet, or there is no such leaf. */

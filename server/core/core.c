@@ -149,6 +149,10 @@ static void measure(struct role *role, struct metrics_answer *answer) {
                                          .faces = core->faces,
                                          .events = core->events,
                                          .publish = core->publish,
+                                         .checkpoint = core->checkpoint,
+                                         .index = core->index,
+                                         .jobs = core->jobs,
+                                         .admin = core->admin,
                                          .conf = &role->conf->core,
                                          .recovered = core->recovered,
                                          .draining = core->draining};

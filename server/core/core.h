@@ -309,6 +309,11 @@ void core_admin_tick(struct core_admin *admin);
  * NULL-safe. */
 void core_admin_reload_refused(struct core_admin *admin, const char *text);
 void core_admin_reload_begun(struct core_admin *admin);
+/* Is this cursor of the store that of a consumer with a name, "events:NAME"? There are at most 64.
+ */
+bool core_admin_is_consumer(const char *cursor);
+/* Devices that were imported since the start. */
+uint64_t core_admin_imported(const struct core_admin *admin);
 
 /* Sends every catalog entry of one generation over a link. */
 MUST_USE enum tm_err core_catalog_send(const struct core_setup *setup, uint32_t generation,

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "server/core/admin_json.h"
+#include "store/index.h"
 #include "store/store.h"
 
 /* A full store is found out by trying: after this long somebody may. */
@@ -75,6 +76,10 @@ static double published_late(const struct view *v) {
     return (double)v->late;
 }
 
+static double imported(const struct view *v) {
+    return v->of->admin ? (double)core_admin_imported(v->of->admin) : 0;
+}
+
 static const struct {
     enum metric metric;
     double (*value)(const struct view *v);
@@ -93,31 +98,67 @@ static const struct {
     {METRIC_STORE_CONFLICTS, store_conflicts},
     {METRIC_AUDIT_LEAVES, audit_leaves},
     {METRIC_PUBLISHED_LATE, published_late},
+    {METRIC_IMPORTED, imported},
 };
 
-/* ---- consumers of the audit log ---- */
+/* ---- the audit log, and who follows it ---- */
 
-/* How many leaves it has not got; false: there is no such consumer here. */
-static bool events_lag(const struct view *v, double *ret_leaves) {
-    if (!v->of->events)
-        return false;
-    uint64_t next = core_events_next(v->of->events);
-    *ret_leaves = v->audit.size > next ? (double)(v->audit.size - next) : 0;
-    return true;
+static void add_consumer(const struct view *v, const char *name, uint64_t next) {
+    double lag = v->audit.size > next ? (double)(v->audit.size - next) : 0;
+    metrics_add(v->answer, METRIC_CONSUMER_LAG, lag, name, NULL, NULL);
 }
 
-static const struct {
-    const char *consumer;
-    bool (*lag)(const struct view *v, double *ret_leaves);
-} consumers[] = {
-    {"events", events_lag},
-};
-
+/* The bridge's, as far as it is acknowledged; and those with cursors of their own, which are
+ * bounded. */
 static void add_consumers(const struct view *v) {
-    double leaves;
-    for (size_t i = 0; i < sizeof consumers / sizeof consumers[0]; i++)
-        if (consumers[i].lag(v, &leaves))
-            metrics_add(v->answer, METRIC_CONSUMER_LAG, leaves, consumers[i].consumer, NULL, NULL);
+    char name[IPC_NAME_MAX + 1] = "";
+    uint64_t next;
+    if (v->of->events)
+        add_consumer(v, "events", core_events_next(v->of->events));
+    while (!v->of->store->ops->next_cursor(v->of->store, name, &next))
+        if (core_admin_is_consumer(name))
+            add_consumer(v, name, next);
+}
+
+static void add_checkpoints(const struct view *v) {
+    const struct core_checkpoint *checkpoint = v->of->checkpoint;
+    if (!checkpoint)
+        return;
+    struct core_checkpoint_mark mark = core_checkpoint_own(checkpoint);
+    metrics_add(v->answer, METRIC_CHECKPOINT_TIME, seconds(mark.time_ms), NULL, NULL, NULL);
+    metrics_add(v->answer, METRIC_CHECKPOINT_LEAVES, (double)mark.size, NULL, NULL, NULL);
+    for (size_t i = 0; i < v->of->setup->audit.witness_count; i++) {
+        const char *witness = v->of->setup->audit.witnesses[i].name;
+        mark = core_checkpoint_seen(checkpoint, i);
+        metrics_add(v->answer, METRIC_COSIGNED_TIME, seconds(mark.time_ms), witness, NULL, NULL);
+        metrics_add(v->answer, METRIC_COSIGNED_LEAVES, (double)mark.size, witness, NULL, NULL);
+    }
+}
+
+static void add_index(const struct view *v) {
+    struct ca_index *index = core_index_of(v->of->index);
+    struct ca_fresh fresh = {.built = false};
+    if (index)
+        store_index_fresh(index, clock_wall_ms(), &fresh);
+    double lag = fresh.size > fresh.next ? (double)(fresh.size - fresh.next) : 0;
+    metrics_add(v->answer, METRIC_INDEX_READY, fresh.built, NULL, NULL, NULL);
+    if (!fresh.built)
+        return;
+    metrics_add(v->answer, METRIC_INDEX_LAG, lag, NULL, NULL, NULL);
+    metrics_add(v->answer, METRIC_INDEX_DEVICES, (double)fresh.devices, NULL, NULL, NULL);
+}
+
+/* ---- production jobs ---- */
+
+static void add_jobs(const struct view *v) {
+    static const enum ca_job_status statuses[] = {CA_JOB_OPEN, CA_JOB_STOPPED, CA_JOB_CLOSING};
+    struct ca_jobs_tally tally;
+    if (ca_jobs_tally(v->of->jobs, &tally))
+        return;
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        metrics_add(v->answer, METRIC_JOBS, (double)tally.of[statuses[i]],
+                    ca_job_status_name(statuses[i]), NULL, NULL);
+    metrics_add(v->answer, METRIC_QUARANTINED, (double)tally.units, NULL, NULL, NULL);
 }
 
 /* ---- tokens, issuers and faces ---- */
@@ -252,5 +293,8 @@ void core_metrics_add(const struct core_metrics *metrics, struct metrics_answer 
     add_issuers(&v);
     add_faces(&v);
     add_consumers(&v);
+    add_checkpoints(&v);
+    add_index(&v);
+    add_jobs(&v);
     ca_service_each_profile(metrics->service, add_profile, &v);
 }

@@ -7,7 +7,10 @@
 #ifndef TOUCHMARK_SERVER_CORE_METRICS_H
 #define TOUCHMARK_SERVER_CORE_METRICS_H
 
+#include "ca/jobs.h"
+#include "server/core/checkpoint.h"
 #include "server/core/core.h"
+#include "server/core/index.h"
 #include "server/core/restored.h"
 #include "server/metrics/answer.h"
 
@@ -19,8 +22,12 @@ struct core_metrics {
     const struct core_signer *signer;
     const struct core_upstream *upstream; /* NULL: no issuer's key is elsewhere */
     const struct core_faces *faces;
-    const struct core_events *events;   /* NULL: there are none */
-    const struct core_publish *publish; /* NULL: there is no status service */
+    const struct core_events *events;         /* NULL: there are none */
+    const struct core_publish *publish;       /* NULL: there is no status service */
+    const struct core_checkpoint *checkpoint; /* NULL: no checkpoints are signed */
+    const struct core_index *index;
+    const struct ca_jobs *jobs;
+    const struct core_admin *admin; /* NULL: nobody administers it */
     const struct conf_core *conf;
     bool recovered;
     bool draining;

@@ -45,8 +45,7 @@ TAILQ_HEAD(peer_list, peer);
 
 struct metrics_face {
     struct role *role;
-    struct metrics_http *http;
-    struct front_listener *listener;
+    struct metrics_http http;
     struct peer_list peers;
     size_t peer_count;
     struct peer self;
@@ -55,8 +54,6 @@ struct metrics_face {
     int64_t asked;          /* monotonic ms */
     struct loop_timer late; /* of the question */
     struct loop_timer next; /* somebody wants one, and it is too soon */
-    struct loop_timer drain_end;
-    bool draining;
     struct ipc_metrics_answer scratch;
 };
 
@@ -186,7 +183,7 @@ static void tell(struct metrics_face *face) {
     loop_timer_stop(face->role->loop, &face->late);
     say_own(face);
     struct bytes text = written(face, put_metrics, &metrics);
-    if (metrics_http_answer(face->http, text, written(face, put_reasons, &reasons)))
+    if (metrics_http_answer(&face->http, text, written(face, put_reasons, &reasons)))
         ask_soon(face);
 }
 
@@ -220,7 +217,7 @@ static void ask_all(void *arg) {
     face->id++;
     face->asking = true;
     face->asked = clock_mono_ms();
-    metrics_http_asked(face->http);
+    metrics_http_asked(&face->http);
     TAILQ_FOREACH(peer, &face->peers, entry) {
         ask(face, peer);
     }
@@ -318,42 +315,17 @@ static void linked(struct role *role, enum ipc_role kind, unsigned index, int fd
         ask(face, peer);
 }
 
-/* ---- connections ---- */
+/* ---- start and end ---- */
 
-static void take_connection(void *arg, int fd, const union front_address *address) {
-    struct metrics_face *face = arg;
-    metrics_http_add(face->http, fd, address);
-}
-
-static void connection_freed(void *arg) {
-    struct metrics_face *face = arg;
-    if (face->draining && metrics_http_count(face->http) == 0)
-        role_exit(face->role);
-}
-
-static void after_round(void *arg) {
-    struct metrics_face *face = arg;
-    metrics_http_round(face->http);
-}
-
-static void drain_ended(void *arg) {
+static void drained(void *arg) {
     struct metrics_face *face = arg;
     role_exit(face->role);
 }
 
 static void drain(struct role *role) {
     struct metrics_face *face = role->self;
-    int64_t end = clock_mono_ms() + role->conf->process.drain_timeout;
-    bool timed = face->draining || !loop_timer_set(role->loop, &face->drain_end, end);
-    face->draining = true;
-    front_listener_pause(face->listener);
-    if (role->stopping)
-        metrics_http_close_idle(face->http);
-    if (metrics_http_count(face->http) == 0 || !timed)
-        role_exit(role);
+    front_plain_drain(face->http.server, role->conf->process.drain_timeout, role->stopping);
 }
-
-/* ---- start ---- */
 
 enum tm_err metrics_start(struct role *role) {
     struct metrics_face *face = calloc(1, sizeof *face);
@@ -365,32 +337,21 @@ enum tm_err metrics_start(struct role *role) {
     face->role = role;
     face->late = (struct loop_timer){.fn = too_late, .arg = face};
     face->next = (struct loop_timer){.fn = ask_all, .arg = face};
-    face->drain_end = (struct loop_timer){.fn = drain_ended, .arg = face};
     TAILQ_INIT(&face->peers);
     name_process(role->kind, role->index, face->self.name);
-    const struct metrics_http_config http = {
-        .loop = role->loop, .wanted = wanted, .freed = connection_freed, .arg = face};
-    enum tm_err err = metrics_http_new(&http, &face->http);
-    if (!err)
-        err = front_listener_open(role->loop, role->listen_fd, take_connection, face,
-                                  &face->listener);
-    if (err)
-        return err;
-    loop_after_round(role->loop, after_round, face);
-    return role_ready(role);
+    face->http = (struct metrics_http){.wanted = wanted, .drained = drained, .arg = face};
+    enum tm_err err = metrics_http_open(&face->http, role->loop, role->listen_fd);
+    return err ? err : role_ready(role);
 }
 
 void metrics_stop(struct role *role) {
     struct metrics_face *face = role->self;
     if (!face)
         return;
-    face->draining = face->asking = false;
-    loop_after_round(role->loop, NULL, NULL);
-    front_listener_close(face->listener);
-    metrics_http_free(face->http);
+    face->asking = false;
+    front_plain_close(face->http.server);
     loop_timer_stop(role->loop, &face->late);
     loop_timer_stop(role->loop, &face->next);
-    loop_timer_stop(role->loop, &face->drain_end);
     while (!TAILQ_EMPTY(&face->peers))
         drop(TAILQ_FIRST(&face->peers));
     forget(&face->self);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request: what it is for, and what it gets. */
+/* One request: what it is for, and what it gets. See http.h. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,23 +12,27 @@
 
 static const char too_large[] = "The request is larger than an OCSP request has to be.";
 
+static const struct status_http *http_of(const struct status_conn *conn) {
+    return front_plain_arg(&conn->plain);
+}
+
 static const char *header(const struct status_conn *conn, const char *name) {
-    return MHD_lookup_connection_value(conn->mhd, MHD_HEADER_KIND, name);
+    return MHD_lookup_connection_value(conn->plain.mhd, MHD_HEADER_KIND, name);
 }
 
 /* A body that nobody wants is not waited for. */
-enum MHD_Result status_request_head(struct status_conn *conn, const char *method,
-                                    const char *path) {
+static enum MHD_Result head(struct front_plain_conn *plain, const char *method, const char *path) {
+    struct status_conn *conn = (struct status_conn *)plain;
     const char *length = header(conn, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    conn->busy = true;
     conn->method = method;
-    conn->target = status_target_of(conn->http->config.base, path);
+    conn->target = status_target_of(http_of(conn)->base, path);
     if (length && strtoull(length, NULL, 10) > DROPPED_MAX)
         return status_respond_text(conn, 413, too_large, NULL, NULL);
     return MHD_YES;
 }
 
-enum MHD_Result status_request_body(struct status_conn *conn, const char *data, size_t n) {
+static enum MHD_Result body(struct front_plain_conn *plain, const char *data, size_t n) {
+    struct status_conn *conn = (struct status_conn *)plain;
     conn->too_large |= n > STATUS_OCSP_REQUEST_MAX - conn->body_n;
     if (conn->too_large) {
         conn->dropped += n;
@@ -42,8 +46,7 @@ enum MHD_Result status_request_body(struct status_conn *conn, const char *data, 
 }
 
 static enum MHD_Result give_file(struct status_conn *conn) {
-    const struct status_entry *entry =
-        status_table_find(conn->http->config.table, conn->target.rest);
+    const struct status_entry *entry = status_table_find(http_of(conn)->table, conn->target.rest);
     if (!entry)
         return status_respond_text(conn, 404, "Nothing is published under this name.", NULL, NULL);
     if (!entry->item)
@@ -62,12 +65,14 @@ static enum MHD_Result give_status(struct status_conn *conn, struct bytes der) {
         return status_respond_error(conn, status_ocsp_error(STATUS_OCSP_MALFORMED));
     if (err || request.count != 1 || request.ids[0].whole.n > IPC_OCSP_ID_MAX)
         return status_respond_error(conn, status_ocsp_error(STATUS_OCSP_UNAUTHORIZED));
-    err = status_ocsp_ask(conn->http->config.ocsp, &request.ids[0], &conn->ask, &item);
+    err = status_ocsp_ask(http_of(conn)->ocsp, &request.ids[0], &conn->ask, &item);
     if (err == TM_OK)
         return status_respond_item(conn, item);
     if (err != TM_EAGAIN)
         return status_respond_error(conn, status_ocsp_error(STATUS_OCSP_TRY_LATER));
-    status_conn_suspend(conn);
+    /* The answer comes before. */
+    front_plain_deadline(&conn->plain, http_of(conn)->asking_ms + FRONT_PLAIN_REQUEST_MS);
+    front_plain_suspend(&conn->plain);
     return MHD_YES;
 }
 
@@ -87,7 +92,8 @@ static enum MHD_Result give_ocsp(struct status_conn *conn) {
     return give_status(conn, buf_bytes(&request));
 }
 
-enum MHD_Result status_request_complete(struct status_conn *conn) {
+static enum MHD_Result complete(struct front_plain_conn *plain) {
+    struct status_conn *conn = (struct status_conn *)plain;
     const char *allow;
     if (conn->too_large)
         return status_respond_text(conn, 413, too_large, NULL, NULL);
@@ -99,22 +105,41 @@ enum MHD_Result status_request_complete(struct status_conn *conn) {
     return conn->target.kind == STATUS_FILE ? give_file(conn) : give_ocsp(conn);
 }
 
-void status_request_end(struct status_conn *conn) {
+static void over(struct front_plain_conn *plain) {
+    struct status_conn *conn = (struct status_conn *)plain;
     status_ocsp_forget(&conn->ask);
     free(conn->body);
     conn->body = NULL;
     conn->body_n = conn->dropped = 0;
-    conn->too_large = conn->busy = false;
+    conn->too_large = false;
     conn->method = NULL;
+    front_plain_deadline(plain, FRONT_PLAIN_REQUEST_MS);
 }
 
 /* If there is no memory for the response, waking the connection closes it. */
-void status_http_answered(struct status_http *http, struct status_ask *ask,
-                          struct status_item *item, struct bytes error) {
+void status_http_answered(struct status_ask *ask, struct status_item *item, struct bytes error) {
     struct status_conn *conn =
         (struct status_conn *)((char *)ask - offsetof(struct status_conn, ask));
-    (void)http;
-    conn->failed =
+    conn->plain.failed =
         (item ? status_respond_item(conn, item) : status_respond_error(conn, error)) != MHD_YES;
-    status_conn_resume(conn);
+    front_plain_resume(&conn->plain);
+}
+
+static void drained(void *arg) {
+    const struct status_http *http = arg;
+    http->drained(http->arg);
+}
+
+enum tm_err status_http_open(struct status_http *http, struct loop *loop, int listen_fd,
+                             size_t connections_max) {
+    static const struct front_plain_requests requests = {
+        .head = head, .body = body, .complete = complete, .over = over};
+    const struct front_plain_config config = {.loop = loop,
+                                              .listen_fd = listen_fd,
+                                              .connections_max = connections_max,
+                                              .conn_size = sizeof(struct status_conn),
+                                              .requests = &requests,
+                                              .drained = drained,
+                                              .arg = http};
+    return front_plain_open(&config, &http->server);
 }

@@ -14,6 +14,9 @@ AUTO_DEFINE(MHD_Response, MHD_destroy_response)
 #define DATE_MAX 64
 #define DATE_FORMAT "%a, %d %b %Y %H:%M:%S GMT" /* RFC 9110, 5.6.7 */
 #define SENTENCE_MAX 256
+/* A response may take that, and what the slowest rate needs for it. */
+#define RESPONSE_MS 15000
+#define RATE_MIN 16 /* octets per millisecond */
 /* What names no time after which there is something newer: a CA's certificate. */
 #define FRESH_MS 3600000
 
@@ -33,7 +36,7 @@ static bool add_date(MHD_Response *response, const char *name, int64_t wall_ms) 
 static int64_t max_age_s(const struct status_http *http, const struct status_item *item) {
     if (!item->next_update_ms)
         return FRESH_MS / 1000;
-    int64_t left = item->next_update_ms - clock_wall_ms(), fresh = http->config.fresh_ms;
+    int64_t left = item->next_update_ms - clock_wall_ms(), fresh = http->fresh_ms;
     return left <= 0 ? 0 : (left < fresh ? left : fresh) / 1000;
 }
 
@@ -58,10 +61,10 @@ static bool is_since(const char *date, const struct status_item *item) {
 
 /* RFC 9110, 13.1.2 and 13.1.3. An entity tag holds no quotes, so that it is found with its own. */
 static bool is_unchanged(const struct status_conn *conn, const struct status_item *item) {
-    const char *tags =
-        MHD_lookup_connection_value(conn->mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    const char *since =
-        MHD_lookup_connection_value(conn->mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_MODIFIED_SINCE);
+    const char *tags = MHD_lookup_connection_value(conn->plain.mhd, MHD_HEADER_KIND,
+                                                   MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *since = MHD_lookup_connection_value(conn->plain.mhd, MHD_HEADER_KIND,
+                                                    MHD_HTTP_HEADER_IF_MODIFIED_SINCE);
     if (strcmp(conn->method, "POST") == 0)
         return false;
     if (tags)
@@ -69,18 +72,13 @@ static bool is_unchanged(const struct status_conn *conn, const struct status_ite
     return since && is_since(since, item);
 }
 
-/* Above half of the connections that there can be, none is kept. */
-static bool is_crowded(const struct status_http *http) {
-    return 2 * http->count > http->config.connections_max;
-}
-
 static enum MHD_Result queue(struct status_conn *conn, unsigned status, MHD_Response *response,
                              size_t n) {
-    struct status_http *http = conn->http;
-    if ((http->draining || is_crowded(http)) && !add(response, MHD_HTTP_HEADER_CONNECTION, "close"))
+    if (!front_plain_keeps(conn->plain.server) &&
+        !add(response, MHD_HTTP_HEADER_CONNECTION, "close"))
         return MHD_NO;
-    status_conn_responds(conn, n);
-    return MHD_queue_response(conn->mhd, status, response);
+    front_plain_deadline(&conn->plain, RESPONSE_MS + (int64_t)(n / RATE_MIN));
+    return MHD_queue_response(conn->plain.mhd, status, response);
 }
 
 static void let_go(void *item) {
@@ -97,7 +95,7 @@ enum MHD_Result status_respond_item(struct status_conn *conn, struct status_item
         status_item_unref(item);
         return MHD_NO;
     }
-    if (!add_caching(conn->http, item, response) ||
+    if (!add_caching(front_plain_arg(&conn->plain), item, response) ||
         (!unchanged && !add(response, MHD_HTTP_HEADER_CONTENT_TYPE, item->media_type)))
         return MHD_NO;
     return queue(conn, unchanged ? 304 : 200, response, body.n);
@@ -105,12 +103,8 @@ enum MHD_Result status_respond_item(struct status_conn *conn, struct status_item
 
 static enum MHD_Result respond_copy(struct status_conn *conn, unsigned status, struct bytes body,
                                     const char *media_type, const char *header, const char *value) {
-    AUTO(MHD_Response)
-    response =
-        MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p, MHD_RESPMEM_MUST_COPY);
-    if (!response || !add(response, MHD_HTTP_HEADER_CONTENT_TYPE, media_type) ||
-        !add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") ||
-        (header && !add(response, header, value)))
+    AUTO(MHD_Response) response = front_plain_response(body, media_type, header, value);
+    if (!response)
         return MHD_NO;
     return queue(conn, status, response, body.n);
 }

@@ -30,13 +30,10 @@ struct status {
     struct status_shelf *shelf;
     struct status_publisher *publisher;
     struct status_ocsp *ocsp;
-    struct status_http *http;
-    struct front_listener *listener;
+    struct status_http http;
     struct ipc_link *core; /* NULL: the core is away */
     unsigned core_number;  /* of its link */
     bool paused;           /* the core publishes faster than the disk takes it */
-    bool draining;
-    struct loop_timer drain_end;
 };
 
 /* ---- what is published ---- */
@@ -176,53 +173,23 @@ static void linked(struct role *role, enum ipc_role peer, unsigned peer_index, i
         status_ocsp_link(status->ocsp, status->core);
 }
 
-/* ---- connections ---- */
-
-static void take_connection(void *arg, int fd, const union front_address *address) {
-    struct status *status = arg;
-    status_http_add(status->http, fd, address);
-}
+/* ---- start and end ---- */
 
 static void answered(void *arg, struct status_ask *ask, struct status_item *item,
                      struct bytes error) {
-    struct status *status = arg;
-    status_http_answered(status->http, ask, item, error);
+    (void)arg;
+    status_http_answered(ask, item, error);
 }
 
-static void connection_freed(void *arg) {
+static void drained(void *arg) {
     struct status *status = arg;
-    if (status->draining && status_http_count(status->http) == 0)
-        role_exit(status->role);
-}
-
-static void after_round(void *arg) {
-    struct status *status = arg;
-    status_http_round(status->http);
-}
-
-static void drain_ended(void *arg) {
-    struct status *status = arg;
-    log_warn("%zu connections are cut: the time to finish is over",
-             status_http_count(status->http));
     role_exit(status->role);
 }
 
 static void drain(struct role *role) {
     struct status *status = role->self;
-    int64_t end = clock_mono_ms() + role->conf->process.drain_timeout;
-    bool timed = status->draining || !loop_timer_set(role->loop, &status->drain_end, end);
-    if (!status->draining) {
-        status->draining = true;
-        front_listener_pause(status->listener);
-        status_http_drain(status->http);
-    }
-    if (role->stopping)
-        status_http_close_idle(status->http);
-    if (status_http_count(status->http) == 0 || !timed)
-        role_exit(role);
+    front_plain_drain(status->http.server, role->conf->process.drain_timeout, role->stopping);
 }
-
-/* ---- start ---- */
 
 static enum tm_err load(struct status *status) {
     const struct conf *conf = status->role->conf;
@@ -248,20 +215,16 @@ static enum tm_err open_parts(struct status *status) {
     enum tm_err err = status_ocsp_new(&ocsp, &status->ocsp);
     if (err)
         return err;
-    const struct status_http_config http = {
-        .loop = role->loop,
-        .base = status->url.path,
-        .connections_max = front_descriptors_for(conf->max_connections, 1),
-        .fresh_ms = conf->crl_delay > FRESH_MIN_MS ? conf->crl_delay : FRESH_MIN_MS,
-        .table = &status->table,
-        .ocsp = status->ocsp,
-        .freed = connection_freed,
-        .arg = status};
-    err = status_http_new(&http, &status->http);
-    if (!err)
-        err = front_listener_open(role->loop, role->listen_fd, take_connection, status,
-                                  &status->listener);
-    return err;
+    status->http = (struct status_http){.base = status->url.path,
+                                        .fresh_ms = conf->crl_delay > FRESH_MIN_MS ? conf->crl_delay
+                                                                                   : FRESH_MIN_MS,
+                                        .asking_ms = ocsp.timeout_ms,
+                                        .table = &status->table,
+                                        .ocsp = status->ocsp,
+                                        .drained = drained,
+                                        .arg = status};
+    return status_http_open(&status->http, role->loop, role->listen_fd,
+                            front_descriptors_for(conf->max_connections, 1));
 }
 
 enum tm_err status_start(struct role *role) {
@@ -269,7 +232,6 @@ enum tm_err status_start(struct role *role) {
     if (!status)
         return TM_ENOMEM;
     status->role = role;
-    status->drain_end = (struct loop_timer){.fn = drain_ended, .arg = status};
     role->self = status;
     role->linked = linked;
     role->drain = drain;
@@ -278,7 +240,6 @@ enum tm_err status_start(struct role *role) {
         err = open_parts(status);
     if (err)
         return err;
-    loop_after_round(role->loop, after_round, status);
     err = role_ready(role);
     /* Its thread is made inside the sandbox, which is for each thread. */
     return err ? err
@@ -290,12 +251,8 @@ void status_stop(struct role *role) {
     struct status *status = role->self;
     if (!status)
         return;
-    status->draining = false;
-    loop_after_round(role->loop, NULL, NULL);
-    loop_timer_stop(role->loop, &status->drain_end);
-    front_listener_close(status->listener);
     status_publisher_free(status->publisher);
-    status_http_free(status->http);
+    front_plain_close(status->http.server);
     status_ocsp_free(status->ocsp);
     ipc_link_close(status->core);
     status_shelf_close(status->shelf);

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What monitoring sees of a server: its numbers, as Prometheus' own library reads them, against what
-was really done; whether it says that it is ready when it is, and why not when it is not."""
+was really done; whether it says that it is ready when it is, and why not when it is not. And that
+who follows the audit log holds up nobody."""
 
 import collections
 import contextlib
 import http.client
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 
-from harness import PATIENCE, WELL_KNOWN, Case, Key, field, main, until
+from harness import PATIENCE, TOUCHMARK, WELL_KNOWN, Case, Key, field, main, run, until
+from notes import Witness
+from stations import Jobs, Station, Unit, add_profiles, job_text
 
 # Debian's module, when another python3 comes first in PATH.
 if "/usr/lib/python3/dist-packages" not in sys.path:
@@ -52,7 +57,7 @@ class Scrape:
                 if full == f"touchmark_{name}"}
 
 
-class Metrics(Case):
+class MetricsCase(Case):
     @classmethod
     def prepare(cls, site):
         site.metrics = {"enabled": "true", "port": 0}
@@ -79,6 +84,8 @@ class Metrics(Case):
         status, _, text = self.get("/readyz")
         return (status, text.splitlines())
 
+
+class Metrics(MetricsCase):
     def test_counts(self):
         before = self.scrape()
         done = [(name, *self.server.enrolled(name, "unlinked")) for name in ("m-1", "m-2", "m-3")]
@@ -256,6 +263,125 @@ class Metrics(Case):
                           r"(error|warn|info|debug) [a-z]+(-\d+)?\[\d+\]( [0-9a-f]{16})?: .+")
         for text in self.server.log.read_text().splitlines():
             self.assertRegex(text, line)
+
+
+class Factory(MetricsCase):
+    """The numbers of audit log, index and production, and the log's consumers."""
+
+    listen = {"workers": 1}
+
+    @classmethod
+    def prepare(cls, site):
+        super().prepare(site)
+        add_profiles(site)
+        vkey = site.sign_checkpoints()
+        cls.witness = Witness(site.folder, "witness.example/w", vkey).start()
+        cls.addClassCleanup(cls.witness.stop)
+        site.audit["witnesses"] = [{"key": cls.witness.vkey, "url": cls.witness.url}]
+
+    def touchmark(self, *args):
+        return run(TOUCHMARK, *args, "--conf", self.site.config, env=self.site.env).stdout
+
+    def test_jobs(self):
+        jobs = Jobs(self.server)
+
+        def numbers():
+            scrape = self.scrape()
+            return scrape.labelled("jobs", "status"), scrape.value("quarantined_units")
+        none = {"open": 0, "stopped": 0, "closing": 0}
+        self.assertEqual(numbers(), (none, 0))
+        jobs.open(job_text("J", ["ST-1"], "J-1", "J-9"))
+        self.assertEqual(numbers(), ({**none, "open": 1}, 0))
+        station, unit = Station(self.server, "ST-1"), Unit(self.server, "J-1")
+        self.assertEqual(unit.enroll(station).status, 200)
+        self.assertEqual(numbers(), ({**none, "open": 1}, 1))
+        unit.pass_through(station, "J")
+        self.server.touchmark("job", "stop", "J", "--reason", "test")
+        self.assertEqual(numbers(), ({**none, "stopped": 1}, 1))
+        self.server.touchmark("job", "close", "J", "--counts", "1,0,0")
+        until("its unit has left quarantine", lambda: numbers() == (none, 0))
+
+    def test_log(self):
+        before = self.scrape()
+        self.assertEqual(before.labelled("cosigned_leaves", "witness"), {"witness.example/w": 0})
+        self.assertEqual(before.value("cosigned_timestamp_seconds", witness="witness.example/w"), 0)
+        self.server.add_device("log-1", secret=False)
+        head = self.server.head()
+        signed = until("a checkpoint over all", lambda: (
+            lambda x: x if x.value("checkpoint_leaves") >= head else None)(self.scrape()))
+        now = time.time()
+        self.assertGreater(signed.value("checkpoint_leaves"), before.value("checkpoint_leaves"))
+        self.assertTrue(now - 3600 < signed.value("checkpoint_timestamp_seconds") <= now)
+        self.touchmark("audit", "witness")
+        cosigned = self.scrape()
+        self.assertGreaterEqual(cosigned.value("cosigned_leaves", witness="witness.example/w"),
+                                head)
+        self.assertTrue(now - 3600 < cosigned.value(
+            "cosigned_timestamp_seconds", witness="witness.example/w") <= time.time())
+
+    def test_import(self):
+        path = self.site.folder / "devices.csv"
+        path.write_text("device\n" + "".join(f"import-{i}\n" for i in range(3)))
+
+        def indexed():
+            scrape = self.scrape()
+            self.assertLessEqual(scrape.value("index_lag_leaves"), scrape.value("audit_leaves"))
+            return scrape if (scrape.value("index_ready"), scrape.has("index_lag_leaves"),
+                              scrape.value("index_lag_leaves")) == (1, True, 0) else None
+        before = until("the index knows all", indexed)
+        self.touchmark("device", "import", path, "--dry-run")
+        self.assertEqual(self.scrape().value("imported_devices_total"),
+                         before.value("imported_devices_total"))
+        self.touchmark("device", "import", path)
+        after = until("the index knows all", indexed)
+        for metric in ("imported_devices_total", "index_devices"):
+            self.assertEqual(after.value(metric), before.value(metric) + 3, metric)
+
+    # ---- consumers ----
+
+    def follow(self):
+        """A program that reads all there is and waits for more; its lines."""
+        process = subprocess.Popen(
+            [str(x) for x in (TOUCHMARK, "events", "--consumer", "erp", "--follow", "--conf",
+                              self.site.config)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.site.env)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def lag(self):
+        scrape = self.scrape()
+        return scrape.has("consumer_lag_leaves", consumer="events:erp") and scrape.value(
+            "consumer_lag_leaves", consumer="events:erp")
+
+    def read(self, process, got, count):
+        while len(got) < count:
+            got.append(json.loads(process.stdout.readline())["sequence"])
+
+    def test_a_consumer_that_stops_holds_up_nobody_and_gets_everything_once(self):
+        """Also when the server is killed meanwhile."""
+        first, got = self.follow(), []
+        self.read(first, got, self.server.head())
+        until("it has said so", lambda: self.lag() == 0)
+        first.send_signal(signal.SIGSTOP)
+        begun = self.server.head()
+        for i in range(5):
+            self.server.enrolled(f"behind-{i}", "unlinked")
+        self.assertEqual(self.lag(), self.server.head() - begun)
+        self.server.kill()
+        self.server.start()
+        until("it is ready", lambda: self.reasons()[0] == 200)
+        self.server.enrolled("behind-last", "unlinked")
+        head = self.server.head()
+        self.assertEqual(self.lag(), head - begun)
+        first.send_signal(signal.SIGCONT)
+        rest, _ = first.communicate(timeout=PATIENCE)
+        self.assertNotEqual(first.returncode, 0)
+        got += [json.loads(line)["sequence"] for line in rest.splitlines()]
+        self.read(self.follow(), got, head)
+        self.assertEqual(got, list(range(head)))
+        until("it has said so", lambda: self.lag() == 0)
 
 
 if __name__ == "__main__":
