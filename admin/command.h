@@ -202,6 +202,7 @@ int admin_job_open(struct admin_call *call);
 int admin_job_resume(struct admin_call *call);
 int admin_job_units(struct admin_call *call);
 int admin_job_close(struct admin_call *call);
+int admin_job_scrap(struct admin_call *call);
 int admin_operator_add(struct admin_call *call);
 int admin_operator_remove(struct admin_call *call);
 int admin_operator_list(struct admin_call *call);

@@ -346,6 +346,17 @@ const struct admin_command admin_commands[] = {
      .demanded = ADMIN_REASON,
      .help = "Resume a job that stopped. Where there are officers, two must sign it.",
      .run = admin_job_resume},
+    {.words = "job scrap",
+     .verb = IPC_ADMIN_JOB_SCRAP,
+     .arguments = {ADMIN_JOB_NAME, ADMIN_DEVICE},
+     .required = 1,
+     .options = REMOTE | OPTION(ADMIN_TENANT) | OPTION(ADMIN_REASON) | OPTION(ADMIN_ALL),
+     .demanded = ADMIN_REASON,
+     .help =
+         "Record that a unit will never be good, or by --all each one that has no result, where "
+         "the station cannot any more. When the job is closed they are retired, and their "
+         "certificates revoked.",
+     .run = admin_job_scrap},
     {.words = "job close",
      .verb = IPC_ADMIN_JOB_CLOSE,
      .arguments = {ADMIN_JOB_NAME},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Production jobs: opening them, lists of IDs, closing. */
+/* Production jobs: opening them, lists of IDs, units whose station is gone, closing. */
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -173,6 +173,41 @@ int admin_job_resume(struct admin_call *call) {
 int admin_job_units(struct admin_call *call) {
     TEXT_SET(call->request.state, "units");
     return admin_request(call);
+}
+
+/* ---- units without a station ---- */
+
+static int note_unit(void *arg, const json_t *row) {
+    const char *result = json_string_value(json_object_get(row, "result"));
+    const char *device = json_string_value(json_object_get(row, "device"));
+    return result && !result[0] && device ? add_id(arg, device) : EX_OK;
+}
+
+/* Those without a result, one after the other. */
+static int scrap_all(struct admin_call *call) {
+    AUTO_MEM struct admin_call *list = malloc(sizeof *list);
+    struct ids units = {0};
+    if (!list)
+        return refused("out of memory");
+    *list = *call;
+    list->request.verb = IPC_ADMIN_JOB_SHOW;
+    TEXT_SET(list->request.state, "units");
+    int code = admin_each(list, note_unit, &units);
+    for (size_t i = 0; i < units.count && code == EX_OK; i++) {
+        TEXT_SET(call->request.device, units.items[i]);
+        code = admin_request(call);
+    }
+    free(units.items);
+    return code;
+}
+
+int admin_job_scrap(struct admin_call *call) {
+    bool all = call->request.all;
+    if (all == (call->request.device[0] != '\0')) {
+        fprintf(stderr, "touchmark: give either the ID of a unit or --all\n");
+        return EX_USAGE;
+    }
+    return all ? scrap_all(call) : admin_request(call);
 }
 
 int admin_job_close(struct admin_call *call) {

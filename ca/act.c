@@ -99,6 +99,9 @@ static void change_end(struct act_change *change, enum tm_err result, const char
     change->done(change->arg, result, text, result ? NULL : &change->act);
     if (!result && change->act.status == CA_ACT_RUNNING)
         ca_act_begin(change->acts, &change->act);
+    if (!result && change->act.status == CA_ACT_OPEN)
+        ca_act_note_expiry(change->acts, &change->act);
+    free(change->dropped);
     free(change);
 }
 
@@ -114,6 +117,10 @@ static void change_durable(struct ca_batch *batch, enum tm_err result) {
                result ? "the registry did not take the change; nothing happened" : "");
 }
 
+static bool is_going_on(const struct ca_act *act) {
+    return act->status == CA_ACT_OPEN || act->status == CA_ACT_RUNNING;
+}
+
 static void change_run(struct act_change *change) {
     char text[IPC_TEXT_MAX + 1] = "";
     struct ca_store *store = change->acts->config.store;
@@ -125,6 +132,10 @@ static void change_run(struct act_change *change) {
                                       {.kind = CA_ADD_LEAF, .u.leaf = &change->leaf}},
                           .done = change_durable,
                           .arg = change};
+    free(change->dropped);
+    change->dropped = err || is_going_on(&change->act)
+                          ? NULL
+                          : ca_act_drop(change->acts, &change->act, &change->batch);
     if (!err)
         err = store->ops->submit(store, &change->batch);
     if (err)
@@ -149,6 +160,8 @@ static const char *status_words(const struct ca_act *act) {
         return "was carried out and failed";
     case CA_ACT_WITHDRAWN:
         return "was withdrawn";
+    case CA_ACT_EXPIRED:
+        return "has expired; propose it again";
     }
     return "is in no known state";
 }

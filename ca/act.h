@@ -10,6 +10,7 @@
  *   act.c         changes of an act: sign, withdraw
  *   act_propose.c the first of them
  *   act_run.c     carrying out, also after a restart
+ *   act_over.c    those that expire; what was kept for one that will never be carried out
  *
  * Kinds are the business of whoever adds them (ca_acts_add). One loop's thread, like the store.
  */
@@ -111,6 +112,11 @@ struct ca_act_kind {
      * restart it is called again, with what was saved last: what was done after that is done
      * already, and must do no harm a second time. */
     void (*run)(void *self, struct ca_act_run *run);
+    /* The act is over and was not carried out: withdrawn, expired, or failed. What the store keeps
+     * for such parameters ends in the same transaction, by the one change that this fills in;
+     * returns what that borrows, which free() ends, or NULL: there is nothing. It is not called as
+     * long as another act with these parameters is open. NULL: the kind keeps nothing. */
+    void *(*drop)(void *self, const struct ca_act_params *params, struct ca_change *ret_change);
 };
 
 /* Has run->done and run->cursor made durable, some time soon. Nothing waits for it: what is lost
@@ -143,6 +149,8 @@ void ca_acts_stop(struct ca_acts *acts);
 void ca_acts_free(struct ca_acts *acts);
 /* Before ca_acts_resume. TM_EEXISTS, TM_ELIMIT. */
 MUST_USE enum tm_err ca_acts_add(struct ca_acts *acts, const struct ca_act_kind *kind);
+/* Ends what has expired; call it every 100 ms. */
+void ca_acts_tick(struct ca_acts *acts);
 /* NULL: there is none. */
 const struct ca_act_kind *ca_act_kind_named(const struct ca_acts *acts, const char *name);
 /* Goes on with what was running when an earlier process ended. */

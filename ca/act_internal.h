@@ -17,7 +17,16 @@ struct ca_acts {
     struct act_proposal *proposals;
     struct act_running *running;
     bool stopping;
+    int64_t look_ms; /* when one may have expired: nobody looks before; 0 at first */
 };
+
+/* ---- act_over.c ---- */
+
+/* Adds to the batch, in which this act ends without having been carried out, what its kind has kept
+ * for it. Returns what the batch then borrows (free()); NULL: nothing. */
+void *ca_act_drop(const struct ca_acts *acts, const struct ca_act *act, struct ca_batch *batch);
+/* One more is open. */
+void ca_act_note_expiry(struct ca_acts *acts, const struct ca_act *act);
 
 /* ---- act_params.c ---- */
 
@@ -47,6 +56,7 @@ struct act_change {
     uint8_t memory[CA_ROW_MEMORY_MAX]; /* for what the act borrows */
     struct ca_leaf leaf;
     struct ca_batch batch;
+    void *dropped; /* what the batch borrows of the kind's; owned */
 };
 /* NULL: no memory. */
 struct act_change *ca_act_change_new(struct ca_acts *acts, const char *actor, ca_act_fn *done,

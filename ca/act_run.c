@@ -25,6 +25,7 @@ struct act_running {
     bool ending;
     struct ca_leaf leaf;
     struct ca_batch batch;
+    void *dropped; /* what the batch borrows of the kind's; owned */
     struct loop_timer retry;
 };
 
@@ -37,6 +38,7 @@ static void forget(struct act_running *running) {
         acts->running = running->next;
     if (running->next)
         running->next->prev = running->prev;
+    free(running->dropped);
     free(running);
 }
 
@@ -112,6 +114,10 @@ static void change(struct act_running *running) {
     if (running->ending) {
         fill_end(running);
         running->batch.count = 2;
+        free(running->dropped);
+        running->dropped = running->act.status == CA_ACT_FAILED
+                               ? ca_act_drop(running->run.acts, &running->act, &running->batch)
+                               : NULL;
     }
     enum tm_err err = store->ops->submit(store, &running->batch);
     if (err)

@@ -2,6 +2,7 @@
 /* Keys that are made here: see ca/keygen.h. */
 #include "ca/keygen.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -11,9 +12,11 @@
 #include "base/auto.h"
 #include "base/crash.h"
 #include "ca/key.h"
+#include "pki/der.h"
 
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
-AUTO_DEFINE(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free)
+
+#define PRIVATE_MAX 48 /* octets: of P-384 */
 
 enum tm_err ca_keygen_new(struct ca_request *r) {
     r->generated = calloc(1, sizeof *r->generated);
@@ -96,12 +99,74 @@ static EVP_PKEY *generate(unsigned kind) {
     }
 }
 
-static size_t put_pkcs8(const EVP_PKEY *key, uint8_t ret[CA_PKCS8_MAX]) {
-    AUTO(PKCS8_PRIV_KEY_INFO) info = EVP_PKEY2PKCS8(key);
-    int n = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
-    if (n <= 0 || n > CA_PKCS8_MAX)
+/* The private number, big-endian: as many octets as the curve's order has. */
+static bool take_number(const EVP_PKEY *key, uint8_t *ret, size_t n) {
+    const unsigned one = 1;
+    OSSL_PARAM wanted[] = {OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, ret, n),
+                           OSSL_PARAM_construct_end()};
+    if (EVP_PKEY_get_params(key, wanted) != 1 || !OSSL_PARAM_modified(wanted))
+        return false;
+    for (size_t i = 0; *(const uint8_t *)&one && i < n / 2; i++) { /* it comes as the machine's */
+        uint8_t octet = ret[i];
+        ret[i] = ret[n - 1 - i];
+        ret[n - 1 - i] = octet;
+    }
+    return true;
+}
+
+static bool take_private(const EVP_PKEY *key, unsigned kind, uint8_t ret[PRIVATE_MAX],
+                         size_t *ret_n) {
+    *ret_n = kind == CA_KEY_P384 ? 48 : 32;
+    return kind == CA_KEY_ED25519 ? EVP_PKEY_get_raw_private_key(key, ret, ret_n) == 1
+                                  : take_number(key, ret, *ret_n);
+}
+
+/* What the octets of PrivateKeyInfo.privateKey are (RFC 5915, 3; RFC 8410, 7). */
+static void write_private(struct der_writer *w, unsigned kind, struct bytes number,
+                          struct bytes point) {
+    size_t end = der_mark(w);
+    if (kind == CA_KEY_ED25519) {
+        der_put(w, DER_OCTET_STRING, number);
+        return;
+    }
+    der_put_bits(w, point);
+    der_wrap(w, DER_CONTEXT_CONSTRUCTED(1), end);
+    der_put(w, DER_OCTET_STRING, number);
+    der_put_small(w, 1);
+    der_wrap(w, DER_SEQUENCE, end);
+}
+
+/* PrivateKeyInfo (RFC 5958), written here: OpenSSL's own way leaves the key in freed memory. */
+static size_t write_pkcs8(const struct ca_generated *g, struct bytes spki, struct bytes number,
+                          uint8_t ret[CA_PKCS8_MAX]) {
+    struct der outer, algorithm, bits;
+    struct bytes point;
+    if (der_only(spki, DER_SEQUENCE, &outer) ||
+        der_expect(&outer.value, DER_SEQUENCE, &algorithm) ||
+        der_expect(&outer.value, DER_BIT_STRING, &bits) || der_bits(&bits, &point))
         return 0;
-    return i2d_PKCS8_PRIV_KEY_INFO(info, &ret) == n ? (size_t)n : 0;
+    struct der_writer w = der_writer_on(ret, CA_PKCS8_MAX);
+    size_t end = der_mark(&w);
+    write_private(&w, g->kind, number, point);
+    der_wrap(&w, DER_OCTET_STRING, end);
+    der_raw(&w, algorithm.whole);
+    der_put_small(&w, 0);
+    der_wrap(&w, DER_SEQUENCE, end);
+    struct bytes made = der_written(&w);
+    if (made.n)
+        memmove(ret, made.p, made.n);
+    return made.n;
+}
+
+static size_t put_pkcs8(const struct ca_generated *g, const EVP_PKEY *key, struct bytes spki,
+                        uint8_t ret[CA_PKCS8_MAX]) {
+    uint8_t number[PRIVATE_MAX];
+    size_t n = 0;
+    size_t made = take_private(key, g->kind, number, &n)
+                      ? write_pkcs8(g, spki, (struct bytes){number, n}, ret)
+                      : 0;
+    bytes_wipe(number, sizeof number);
+    return made;
 }
 
 static size_t put_spki(const EVP_PKEY *key, uint8_t ret[CA_SPKI_MAX]) {
@@ -115,7 +180,7 @@ bool ca_keygen_make(struct ca_request *r, struct ca_refusal *ret) {
     struct ca_generated *g = r->generated;
     AUTO(EVP_PKEY) key = generate(g->kind);
     size_t spki_n = key ? put_spki(key, g->spki) : 0;
-    g->pkcs8_n = key ? put_pkcs8(key, g->pkcs8) : 0;
+    g->pkcs8_n = spki_n ? put_pkcs8(g, key, (struct bytes){g->spki, spki_n}, g->pkcs8) : 0;
     if (spki_n && g->pkcs8_n && !pki_spki_parse((struct bytes){g->spki, spki_n}, &r->csr.spki) &&
         ca_key_kind(&r->csr.spki) == g->kind && !ca_key_fault(&r->csr.spki))
         return true;

@@ -67,6 +67,7 @@ enum ca_act_status {
     CA_ACT_DONE,
     CA_ACT_FAILED, /* `result` says why */
     CA_ACT_WITHDRAWN,
+    CA_ACT_EXPIRED, /* not signed by enough officers in time */
 };
 #define CA_ACT_ID_SIZE 16 /* octets, random: the nonce of the text */
 #define CA_ACT_TEXT_MAX 8192

@@ -94,5 +94,9 @@ MUST_USE enum tm_err ca_unit_report(struct ca_stations *stations, const struct c
                                     const struct ca_job *job, const char *device,
                                     const struct ca_unit_report *report, ca_unit_fn *done,
                                     void *arg);
+/* Records SCRAPPED in place of a station, which may be gone; the job is open or stopped. */
+MUST_USE enum tm_err ca_unit_scrap(struct ca_stations *stations, const char *tenant,
+                                   const char *job, const char *device, const char *reason,
+                                   const char *actor, ca_unit_fn *done, void *arg);
 
 #endif

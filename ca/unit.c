@@ -341,8 +341,10 @@ static bool decide_report(struct unit_change *change, struct ca_refusal *ret) {
     count(&grant, report->result, 1);
     unit->result = report->result;
     unit->locked = report->locked;
-    TEXT_SET(unit->station, change->station.name);
-    TEXT_SET(unit->operator_name, change->station.operator_name);
+    if (change->station.name[0]) { /* else it was reported without one, and was last at that */
+        TEXT_SET(unit->station, change->station.name);
+        TEXT_SET(unit->operator_name, change->station.operator_name);
+    }
     (void)snprintf(reason, sizeof reason, "%s%s%.200s", ca_unit_result_name(unit->result),
                    report->words[0] ? ": " : "", report->words);
     fill_leaf(change, reason);
@@ -363,5 +365,42 @@ enum tm_err ca_unit_report(struct ca_stations *stations, const struct ca_station
     change->report = *report;
     change->decide = decide_report;
     change_run(change);
+    return TM_OK;
+}
+
+/* ---- scrapping without a station ---- */
+
+static bool may_scrap(const struct ca_stations *stations, const char *tenant, const char *name,
+                      struct ca_job *ret_job, struct ca_refusal *ret) {
+    enum tm_err err = ca_jobs_read(stations->config.jobs, tenant, name, ret_job);
+    if (err == TM_ENOTFOUND || (!err && ret_job->status == CA_JOB_PROPOSED))
+        return ca_refuse(ret, IPC_UNKNOWN_DEVICE, "tenant %s has no job %s", tenant, name);
+    if (err)
+        return ca_refuse(ret, IPC_UNAVAILABLE, "the registry cannot be read; try again later");
+    if (ret_job->status != CA_JOB_OPEN && ret_job->status != CA_JOB_STOPPED)
+        return ca_refuse(ret, IPC_WRONG_STATE, "job %s is %s", name,
+                         ca_job_status_name((enum ca_job_status)ret_job->status));
+    return true;
+}
+
+enum tm_err ca_unit_scrap(struct ca_stations *stations, const char *tenant, const char *job,
+                          const char *device, const char *reason, const char *actor,
+                          ca_unit_fn *done, void *arg) {
+    struct unit_change *change = calloc(1, sizeof *change);
+    struct ca_refusal refusal = {0};
+    if (!change)
+        return TM_ENOMEM;
+    *change = (struct unit_change){.stations = stations,
+                                   .decide = decide_report,
+                                   .done = done,
+                                   .arg = arg,
+                                   .report = {.result = CA_UNIT_SCRAPPED}};
+    TEXT_SET(change->id, device);
+    TEXT_SET(change->station.actor, actor);
+    TEXT_SET(change->report.words, reason);
+    if (may_scrap(stations, tenant, job, &change->job, &refusal))
+        change_run(change);
+    else
+        change_end(change, &refusal);
     return TM_OK;
 }

@@ -79,7 +79,8 @@ enum ipc_admin_verb {
     IPC_ADMIN_EVENTS,        /* officer: the consumer's name, or none; cursor: first leaf that it
                                 has not, else as recorded; all: waits for one; limit;
                                 state "ack": sends none */
-    IPC_ADMIN_VERB_LAST = IPC_ADMIN_EVENTS,
+    IPC_ADMIN_JOB_SCRAP,     /* tenant, job, device, reason: its unit will never be good */
+    IPC_ADMIN_VERB_LAST = IPC_ADMIN_JOB_SCRAP,
 };
 
 struct ipc_admin_request {

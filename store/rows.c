@@ -41,7 +41,7 @@ static const struct codec_field ACT_FIELDS[] = {
     CODEC_INT(CODEC_U64, struct ca_act, version, 0),
     CODEC_OCTETS(struct ca_act, id),
     CODEC_STRING(struct ca_act, kind),
-    CODEC_INT(CODEC_U8, struct ca_act, status, CA_ACT_WITHDRAWN),
+    CODEC_INT(CODEC_U8, struct ca_act, status, CA_ACT_EXPIRED),
     CODEC_BLOB(struct ca_act, text, CA_ACT_TEXT_MAX),
     CODEC_STRING(struct ca_act, proposer),
     CODEC_INT(CODEC_I64, struct ca_act, created_ms, 0),

@@ -187,6 +187,11 @@ enum outcome api_unit(struct station_server *server, const char *job, const char
     return outcome;
 }
 
+enum outcome api_stop(struct station_server *server, const char *job, const char *reason,
+                      struct why *ret_why) {
+    return call(server, "stop", json_pack("{ssss}", "job", job, "reason", reason), ret_why);
+}
+
 enum outcome api_close(struct station_server *server, const char *job, const size_t *counts,
                        struct why *ret_why) {
     return call(server, "close",

@@ -49,6 +49,8 @@ enum outcome api_report(struct station_server *server, const char *job,
 enum outcome api_unit(struct station_server *server, const char *job, const char *device,
                       bool *ret_known, json_t **ret, struct why *ret_why);
 
+enum outcome api_stop(struct station_server *server, const char *job, const char *reason,
+                      struct why *ret_why);
 enum outcome api_close(struct station_server *server, const char *job, const size_t *counts,
                        struct why *ret_why);
 /* *ret_until: s since 1970. The secret is the caller's to wipe. */

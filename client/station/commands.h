@@ -24,7 +24,8 @@ struct station_command {
     /* Which arguments follow, NULL-terminated: "NAME", "JOB", "ID"; with a "?" in front it may be
      * left out. */
     const char *arguments[3];
-    const char *options; /* letters of those that it takes besides --conf: see main.c */
+    /* Letters of those that it takes besides --conf, see main.c; with a "!" in front: must have. */
+    const char *options;
     enum station_exit (*run)(const struct station_call *call);
     const char *help;
 };
@@ -33,6 +34,13 @@ extern const struct station_command station_commands[]; /* ends with a name of N
 
 /* Says why on standard error, and returns the exit code. */
 enum station_exit station_say(enum outcome outcome, const struct why *why);
+/* Opens the server, does one thing with it, and says what came of it. A server that says no to a
+ * command is STATION_DENIED. */
+struct station_server;
+enum station_exit station_with_server(const struct station_call *call,
+                                      enum outcome (*work)(const struct station_call *call,
+                                                           struct station_server *server,
+                                                           struct why *why));
 
 enum station_exit station_enroll(const struct station_call *call);
 enum station_exit station_status(const struct station_call *call);
@@ -43,6 +51,7 @@ enum station_exit station_job_verify(const struct station_call *call);
 enum station_exit station_job_run(const struct station_call *call);
 enum station_exit station_job_resume(const struct station_call *call);
 enum station_exit station_job_report(const struct station_call *call);
+enum station_exit station_job_stop(const struct station_call *call);
 enum station_exit station_job_close(const struct station_call *call);
 enum station_exit station_device_probe(const struct station_call *call);
 enum station_exit station_device_rework(const struct station_call *call);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See job.h. Also: job verify and job fetch, which need no run. */
+/* See job.h. Also: job verify, job fetch and job stop, which need no run. */
 #include "client/station/job.h"
 
 #include <errno.h>
@@ -175,11 +175,21 @@ static enum outcome fetch(const struct station_call *call, struct station_server
 }
 
 enum station_exit station_job_fetch(const struct station_call *call) {
-    struct station_server *server = NULL;
-    struct why why = {""};
-    enum outcome outcome = station_server_open(call->conf, call->stop_fd, &server, &why);
+    return station_with_server(call, fetch);
+}
+
+/* ---- stop ---- */
+
+static enum outcome stop(const struct station_call *call, struct station_server *server,
+                         struct why *why) {
+    enum outcome outcome = api_stop(server, call->job, call->reason, why);
     if (outcome == OUTCOME_DONE)
-        outcome = fetch(call, server, &why);
-    station_server_close(server);
-    return station_say(outcome == OUTCOME_REFUSED ? OUTCOME_DENIED : outcome, &why);
+        (void)printf("%s is stopped\n", call->job);
+    return outcome;
+}
+
+/* Nothing of the job has to be here: whoever sees that something is wrong must not need a manifest.
+ */
+enum station_exit station_job_stop(const struct station_call *call) {
+    return station_with_server(call, stop);
 }

@@ -19,7 +19,7 @@ static const char *const mark_words[] = {"begin", "done", "failed", "scrapped", 
 #define SUM_OCTETS 8
 #define TEXT_MAX (JOURNAL_LINE_MAX / 2)
 
-static enum tm_err sum_of(const char *before, struct bytes object, char ret[JOURNAL_SUM_MAX]) {
+enum tm_err journal_line_sum(const char *before, struct bytes object, char ret[JOURNAL_SUM_MAX]) {
     const struct tm_crypto *crypto = tm_openssl_crypto();
     const struct bytes parts[] = {bytes_str(before), object};
     uint8_t hash[TM_SHA256_SIZE];
@@ -69,7 +69,7 @@ enum tm_err journal_line_write(const struct journal_record *record, char sum[JOU
         return TM_EINVAL;
     if (strlen(text) + JOURNAL_SUM_MAX + 1 > JOURNAL_LINE_MAX)
         return TM_ELIMIT;
-    enum tm_err err = sum_of(sum, bytes_str(text), own);
+    enum tm_err err = journal_line_sum(sum, bytes_str(text), own);
     if (err)
         return err;
     buf_put(out, bytes_str(own));
@@ -144,7 +144,7 @@ enum tm_err journal_line_read(struct bytes line, char sum[JOURNAL_SUM_MAX], stru
     if (line.n <= prefix || line.p[prefix - 1] != ' ')
         return TM_ECORRUPT;
     struct bytes object_text = {line.p + prefix, line.n - prefix};
-    enum tm_err err = sum_of(sum, object_text, own);
+    enum tm_err err = journal_line_sum(sum, object_text, own);
     if (err)
         return err;
     if (memcmp(own, line.p, prefix - 1) != 0)

@@ -7,6 +7,10 @@
 
 #define JOURNAL_SUM_MAX 17 /* 16 hex digits and a NUL */
 
+/* What stands before this object when the line before it has that sum. TM_ECRYPTO. */
+MUST_USE enum tm_err journal_line_sum(const char *before, struct bytes object,
+                                      char ret[JOURNAL_SUM_MAX]);
+
 /* Appends the line with its LF; `sum` is the last line's ("" for the first) and becomes this one's.
  * TM_EINVAL, TM_ELIMIT, TM_ENOMEM. */
 MUST_USE enum tm_err journal_line_write(const struct journal_record *record,

@@ -31,7 +31,7 @@ static const struct argp_option options[] = {
     {"conf", 'c', "FILE", 0, "configuration, by default " STATION_DEFAULT_FILE, 0},
     {"ids", 'i', "FILE", 0, "job run, resume: take IDs from FILE, one per line", 0},
     {"secret-fd", 's', "N", 0, "login: read the secret from descriptor N", 0},
-    {"reason", 'r', "TEXT", 0, "device scrap: why", 0},
+    {"reason", 'r', "TEXT", 0, "job stop, device scrap: why", 0},
     {"offline", 'o', NULL, 0, "status: do not ask the server", 0},
     {"sample", OPTION_SAMPLE, NULL, 0, "print a sample configuration, then exit", 0},
     {0},
@@ -64,6 +64,13 @@ static void take_argument(struct station_call *call, const char *what, const cha
         call->name = word;
 }
 
+static const char *name_of(char letter) {
+    for (const struct argp_option *option = options; option->name; option++)
+        if (option->key == letter)
+            return option->name;
+    return "";
+}
+
 static void take_arguments(struct arguments *a, const struct station_command *command, size_t first,
                            struct argp_state *state) {
     size_t next = first;
@@ -78,6 +85,9 @@ static void take_arguments(struct arguments *a, const struct station_command *co
         argp_error(state, "there is one argument too many: %s", a->words[next]);
     if (a->given[strspn(a->given, command->options)] != '\0')
         argp_error(state, "%s does not take this option", command->name);
+    const char *must = strchr(command->options, '!');
+    if (must && !strchr(a->given, must[1]))
+        argp_error(state, "--%s is missing", name_of(must[1]));
 }
 
 static void give(struct arguments *a, int key) {

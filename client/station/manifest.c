@@ -205,19 +205,23 @@ static enum tm_err check_all(const struct check *c) {
     return TM_OK;
 }
 
-enum tm_err manifest_open_file(const char *path, struct manifest *ret, char error[CONF_ERROR_MAX]) {
-    AUTO_MEM char *text = NULL;
-    size_t n;
-    enum tm_err err = conf_read_file(path, &text, &n, error);
-    if (!err)
-        err = conf_load_text(text, n, path, manifest_rows, ret, sizeof *ret, error);
+enum tm_err manifest_open_text(const char *text, size_t n, const char *name, struct manifest *ret,
+                               char error[CONF_ERROR_MAX]) {
+    enum tm_err err = conf_load_text(text, n, name, manifest_rows, ret, sizeof *ret, error);
     if (err)
         return err;
-    const struct check c = {text, n, path, ret, error};
+    const struct check c = {text, n, name, ret, error};
     err = check_all(&c);
     if (err)
         manifest_close(ret);
     return err;
+}
+
+enum tm_err manifest_open_file(const char *path, struct manifest *ret, char error[CONF_ERROR_MAX]) {
+    AUTO_MEM char *text = NULL;
+    size_t n;
+    enum tm_err err = conf_read_file(path, &text, &n, error);
+    return err ? err : manifest_open_text(text, n, path, ret, error);
 }
 
 void manifest_close(struct manifest *manifest) {

@@ -41,6 +41,9 @@ extern const struct conf_row manifest_rows[];
 /* Loads and cross-checks. As conf_load_file. */
 MUST_USE enum tm_err manifest_open_file(const char *path, struct manifest *ret,
                                         char error[CONF_ERROR_MAX]);
+/* The same of a text; `name` is the file's, for messages. */
+MUST_USE enum tm_err manifest_open_text(const char *text, size_t n, const char *name,
+                                        struct manifest *ret, char error[CONF_ERROR_MAX]);
 void manifest_close(struct manifest *manifest);
 
 /* Is the speed one that serial lines have? */

@@ -80,10 +80,12 @@ static void print_job(const json_t *job) {
                  number_of(units, "scrapped"));
 }
 
-static enum outcome print_jobs(struct station_server *server, struct why *why) {
+static enum outcome print_jobs(const struct station_call *call, struct station_server *server,
+                               struct why *why) {
     AUTO(json_t) jobs = NULL;
     size_t i;
     json_t *job;
+    (void)call;
     enum outcome outcome = api_jobs(server, &jobs, why);
     if (outcome != OUTCOME_DONE)
         return outcome;
@@ -95,21 +97,9 @@ static enum outcome print_jobs(struct station_server *server, struct why *why) {
     return OUTCOME_DONE;
 }
 
-/* Opens the server, does one thing with it, and says what came of it. */
-static enum station_exit with_server(const struct station_call *call,
-                                     enum outcome (*work)(struct station_server *, struct why *)) {
-    struct station_server *server = NULL;
-    struct why why = {""};
-    enum outcome outcome = station_server_open(call->conf, call->stop_fd, &server, &why);
-    if (outcome == OUTCOME_DONE)
-        outcome = work(server, &why);
-    station_server_close(server);
-    return station_say(outcome, &why);
-}
-
 enum station_exit station_status(const struct station_call *call) {
     enum station_exit code = with_agent(call, print_status);
-    return code != STATION_DONE || call->offline ? code : with_server(call, print_jobs);
+    return code != STATION_DONE || call->offline ? code : station_with_server(call, print_jobs);
 }
 
 /* ---- who works here ---- */
@@ -157,19 +147,19 @@ static enum outcome login(const struct station_call *call, struct station_server
         clock_format(until * 1000, text);
         (void)printf("%s is logged in until %s\n", call->name, text);
     }
-    return outcome == OUTCOME_REFUSED ? OUTCOME_DENIED : outcome;
+    return outcome;
 }
 
 enum station_exit station_login(const struct station_call *call) {
-    struct station_server *server = NULL;
-    struct why why = {""};
-    enum outcome outcome = station_server_open(call->conf, call->stop_fd, &server, &why);
-    if (outcome == OUTCOME_DONE)
-        outcome = login(call, server, &why);
-    station_server_close(server);
-    return station_say(outcome, &why);
+    return station_with_server(call, login);
+}
+
+static enum outcome logout(const struct station_call *call, struct station_server *server,
+                           struct why *why) {
+    (void)call;
+    return api_logout(server, why);
 }
 
 enum station_exit station_logout(const struct station_call *call) {
-    return with_server(call, api_logout);
+    return station_with_server(call, logout);
 }

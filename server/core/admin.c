@@ -96,6 +96,7 @@ static const struct {
     [IPC_ADMIN_JOB_STOP] = {admin_job_stop, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_JOB_RESUME] = {admin_job_resume, CONF_ROLE_OFFICER},
     [IPC_ADMIN_JOB_CLOSE] = {admin_job_close, CONF_ROLE_OPERATOR},
+    [IPC_ADMIN_JOB_SCRAP] = {admin_job_scrap, CONF_ROLE_OPERATOR},
     [IPC_ADMIN_STATION_LIST] = {admin_station_list, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_OPERATOR_PUT] = {admin_operator_put, CONF_ROLE_AUDITOR},
     [IPC_ADMIN_CLOUD_PROOF] = {admin_cloud_proof, CONF_ROLE_OFFICER},

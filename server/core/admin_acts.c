@@ -24,6 +24,8 @@ static const char *status_word(const struct ca_act *act, int64_t now_ms) {
         return "failed";
     case CA_ACT_WITHDRAWN:
         return "withdrawn";
+    case CA_ACT_EXPIRED:
+        return "expired";
     }
     return "unknown";
 }

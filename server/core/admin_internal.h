@@ -127,7 +127,7 @@ admin_handler_fn admin_cloud_proof, admin_store_accept;
 admin_handler_fn admin_profiles;
 admin_handler_fn admin_checkpoint, admin_prove, admin_cosign, admin_audit_export;
 admin_handler_fn admin_job_list, admin_job_show, admin_job_open, admin_job_stop, admin_job_resume,
-    admin_job_close;
+    admin_job_close, admin_job_scrap;
 admin_handler_fn admin_station_list, admin_operator_put;
 admin_handler_fn admin_products, admin_profiles;
 admin_handler_fn admin_device_import, admin_device_export;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "ca/csr_check.h"
 #include "ca/station.h"
 #include "server/core/acts.h"
 #include "server/core/admin_internal.h"
@@ -294,4 +295,27 @@ void admin_job_close(struct client *client, const struct ipc_admin_request *q) {
     admin_act_begins(client);
     admin_act_begun(client, ca_jobs_close(client->admin->config.jobs, q->tenant, q->job, &counts,
                                           client->actor, changed, client));
+}
+
+static void scrapped(void *arg, const struct ca_refusal *refusal, const struct ca_unit *unit,
+                     const struct ca_device *device) {
+    struct client *client = arg;
+    (void)device;
+    if (!admin_act_ends(client))
+        return;
+    if (refusal->outcome)
+        admin_refuse(client, refusal->text);
+    else
+        admin_answer(client, unit_json(unit));
+}
+
+void admin_job_scrap(struct client *client, const struct ipc_admin_request *q) {
+    struct ca_stations *stations = client->admin->config.stations;
+    if (!q->reason[0]) {
+        admin_refuse(client, "scrapping a unit takes a reason");
+        return;
+    }
+    admin_act_begins(client);
+    admin_act_begun(client, ca_unit_scrap(stations, q->tenant, q->job, q->device, q->reason,
+                                          client->actor, scrapped, client));
 }

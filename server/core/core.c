@@ -185,6 +185,7 @@ static void tick(void *arg) {
         core_checkpoint_tick(core->checkpoint);
     if (!core->draining)
         ca_jobs_tick(core->jobs);
+    ca_acts_tick(core->acts.acts);
     core_index_tick(core->index);
     core_admin_tick(core->admin);
     if (!core->draining && !core->restored.held) {
@@ -450,6 +451,7 @@ static enum tm_err open_admin(struct core *core) {
         .service = core->service,
         .acts = &core->acts,
         .jobs = core->jobs,
+        .stations = core_station_stations(core->station),
         .setup = &core->setup,
         .products = &core->products.all,
         .assignments = &core->assignments,

@@ -278,6 +278,7 @@ struct core_admin_config {
     struct ca_service *service;
     struct core_acts *acts;
     struct ca_jobs *jobs;
+    struct ca_stations *stations;
     const struct core_setup *setup;
     const struct ca_products *products;
     const struct core_assignments *assignments;

@@ -149,13 +149,30 @@ static void run_resume(void *self, struct ca_act_run *run) {
         ca_act_run_end(run, TM_ENOMEM, "the server had no memory");
 }
 
+/* The terms that were kept for it. */
+static void *drop_terms(void *self, const struct ca_act_params *params,
+                        struct ca_change *ret_change) {
+    const struct core_job_acts *a = self;
+    struct ca_job *job = malloc(sizeof *job);
+    if (!job ||
+        ca_jobs_read(a->jobs, ca_act_param(params, "tenant"), ca_act_param(params, PROPOSAL),
+                     job) ||
+        job->status != CA_JOB_PROPOSED) {
+        free(job);
+        return NULL;
+    }
+    *ret_change =
+        (struct ca_change){.kind = CA_END_ROW, .u.row = {.table = CA_TABLE_JOB, .row = job}};
+    return job;
+}
+
 enum tm_err core_job_acts_add(struct ca_jobs *jobs, struct ca_acts *acts,
                               struct core_job_acts *ret) {
     *ret = (struct core_job_acts){
         .jobs = jobs,
-        .open = {CORE_JOB_OPEN, terms_rules, ret, check_open, run_terms},
-        .change = {CORE_JOB_CHANGE, terms_rules, ret, check_change, run_terms},
-        .resume = {CORE_JOB_RESUME, resume_rules, ret, check_resume, run_resume}};
+        .open = {CORE_JOB_OPEN, terms_rules, ret, check_open, run_terms, drop_terms},
+        .change = {CORE_JOB_CHANGE, terms_rules, ret, check_change, run_terms, drop_terms},
+        .resume = {CORE_JOB_RESUME, resume_rules, ret, check_resume, run_resume, NULL}};
     enum tm_err err = ca_acts_add(acts, &ret->open);
     if (!err)
         err = ca_acts_add(acts, &ret->change);

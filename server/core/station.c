@@ -56,6 +56,10 @@ void core_station_free(struct core_station *station) {
     free(station);
 }
 
+struct ca_stations *core_station_stations(const struct core_station *station) {
+    return station->stations;
+}
+
 void core_station_unlink(struct core_station *station, const struct ipc_link *link) {
     for (struct station_asking *a = station ? station->first : NULL; a; a = a->next)
         if (a->link == link)

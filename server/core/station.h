@@ -33,6 +33,8 @@ MUST_USE enum tm_err core_station_new(const struct core_station_config *config,
 void core_station_stop(struct core_station *station);
 /* When the store is closed. NULL-safe. */
 void core_station_free(struct core_station *station);
+/* Who changes units; as long as it is not freed. */
+struct ca_stations *core_station_stations(const struct core_station *station);
 /* Answers over the link, now or later; wipes what was asked. */
 void core_station_asked(struct core_station *station, struct ipc_link *link,
                         const struct ipc_station_ask *ask);

@@ -445,7 +445,8 @@ class Site:
         conf.write_text(f"directories.tokendir = {self.folder}/tokens-audit\n"
                         "objectstore.backend = file\nlog.level = ERROR\n")
         run("softhsm2-util", "--init-token", "--free", "--label", "audit-test", "--pin",
-            "4711471147", "--so-pin", "0815081508", env={**self.env, "SOFTHSM2_CONF": str(conf)})
+            (self.folder / "pin").read_text().strip(), "--so-pin", "0815081508",
+            env={**self.env, "SOFTHSM2_CONF": str(conf)})
         self.tokens.append({"name": "audit", "module": self.module, "token": "audit-test",
                             "pin_file": self.folder / "pin", "softhsm_conf": conf,
                             "watchdog": UNHURRIED["signer"]["watchdog"]})

@@ -13,20 +13,31 @@ PATH = "/touchmark/v1/station"
 UNTIL = "2100-01-01T00:00:00Z"
 
 
+# Slots of units with keys of other kinds; the profile is called as its kind is.
+KINDS = ("p384", "ed25519", "rsa2048")
+
+
 def add_profiles(site):
-    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for."""
+    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for; and
+    the same once for each other kind of key."""
     folder = site.folder / "profiles"
     idevid = (folder / "idevid.yaml").read_text()
     own = "credentials: [secret, foreign]"
     assert own in idevid
-    (folder / "factory.yaml").write_text(idevid.replace(own, "credentials: [ra]"))
+    factory = idevid.replace(own, "credentials: [ra]")
+    (folder / "factory.yaml").write_text(factory)
+    for kind in KINDS:
+        (folder / f"{kind}.yaml").write_text(
+            factory.replace("keys: [p256, p384]", f"keys: [{kind}]")
+            .replace("states: [registered, provisioning]",
+                     "states: [registered, provisioning, manufactured]"))
     (folder / "station.yaml").write_text(RA_PROFILE)
     write = site.write_config
 
     def write_config():
         write()
         with site.config.open("a") as config:
-            for name in ("factory", "station"):
+            for name in ("factory", "station", *KINDS):
                 config.write(f"  - label: {name}\n    tenant: acme\n    profile: {name}\n")
     site.write_config = write_config
 
@@ -47,6 +58,16 @@ class Station:
         self.server, self.name = server, name
         certificate, key = server.enrolled(name, label="station")
         self.credentials = {"cert": certificate, "key": key.path}
+
+    def renew(self):
+        """Another key and certificate from now on."""
+        key, der = Key.with_csr(self.server.site.folder, f"renewed-{self.name}", f"/CN={self.name}")
+        answer = self.server.enroll("station", der, operation="simplereenroll", **self.credentials)
+        if answer.status != 200:
+            raise AssertionError(f"{self.name} could not renew: {answer}")
+        path = key.path.with_suffix(".pem")
+        path.write_text(answer.pem())
+        self.credentials = {"cert": path, "key": key.path}
 
     def enroll(self, der, label="factory", connection=None):
         if connection:
@@ -117,3 +138,6 @@ class Jobs:
 
     def show(self, name):
         return self.server.touchmark("job", "show", name)[-1]
+
+    def units(self, name):
+        return self.server.touchmark("job", "units", name)

@@ -2,12 +2,16 @@
 """A factory line against the real server: one unit with the seconds of its steps, and a whole job
 with all that goes wrong on a line. In the end journal, registry and the units' own flash agree."""
 
+import json
 import os
+import re
 import sys
 
-from floor import DENIED, DONE, FAILED, WRONG_UNIT, Dut, Line, Station
-from harness import SANITIZER_SPEAKS, SLOW, Case, main, serial_of, until
-from stations import Jobs, add_profiles, job_text
+import stations
+from floor import DENIED, DONE, FAILED, STOPPED, USAGE, WRONG_UNIT, Dut, Line, Station
+from harness import (SANITIZER_SPEAKS, SLOW, TOUCHMARK, Case, field, main, run, serial_of,
+                     until)
+from stations import KINDS, Jobs, Unit, add_profiles, job_text
 
 UNITS = 20 if SLOW else 100
 SLOT = "factory"
@@ -87,6 +91,142 @@ class Factory(Case):
         self.assertNotIn(said["secret"], self.station.log.read_text())
         self.expect(DONE, "logout")
         self.expect(DENIED, "job", "resume", "who")
+
+    # ---- kinds of keys ----
+
+    def keys(self, job, **kinds):
+        """What the manifest says that the unit makes, by label."""
+        path = self.station.jobs / f"{job}.yaml"
+        text = path.read_text()
+        for label, kind in kinds.items():
+            text, n = re.subn(rf"(label: {label}, profile: \S+ key:) \w+", rf"\1 {kind}", text)
+            self.assertEqual(n, 1, text)
+        path.write_text(text)
+
+    def test_other_kinds_of_keys(self):
+        profiles = [{"profile": kind, "quota": 1} for kind in KINDS]
+        self.fetch("kinds", 1, profiles=profiles)
+        self.keys("kinds", **{kind: kind for kind in KINDS})
+        self.dut.plug("kinds-0001")
+        self.expect(DONE, "job", "run", "kinds", ids=["kinds-0001"])
+        own = {x["profile"]: x for x in self.server.device("kinds-0001")["certificates"]}
+        for kind, words in zip(KINDS, ("secp384r1", "ED25519", "2048 bit"), strict=True):
+            with self.subTest(kind):
+                pem = self.dut.certificate("kinds-0001", kind)
+                self.assertEqual(own[kind]["serial"], serial_of(pem))
+                self.assertIn(words, field(pem, "-text"))
+        self.assertEqual(sorted(self.jobs.units("kinds")[0]["verified"]), sorted(KINDS))
+        self.expect(DONE, "job", "report", "kinds")
+        self.expect(DONE, "job", "close", "kinds")
+        self.closed("kinds")
+
+    def test_a_kind_of_key_that_the_profile_does_not_take(self):
+        self.fetch("wrong", 1)
+        self.keys("wrong", factory="ed25519")
+        self.dut.plug("wrong-0001")
+        self.expect(FAILED, "job", "run", "wrong", ids=["wrong-0001"])
+        self.assertRegex(self.station.said, r"wrong-0001 failed at enroll: .*the key is Ed25519; "
+                                            r"profile factory takes p256, p384")
+
+    # ---- what does not go on by itself ----
+
+    def test_stop(self):
+        self.fetch("stop", 1)
+        self.expect(USAGE, "job", "stop", "stop")
+        self.expect(DONE, "job", "stop", "stop", "--reason", "smoke on the line")
+        self.expect(DONE, "job", "stop", "stop", "--reason", "again")  # it stays as it is
+        self.dut.plug("stop-0001")
+        self.expect(STOPPED, "job", "run", "stop", ids=["stop-0001"])
+        self.assertIn("job stop is stopped: smoke on the line", self.station.said)
+        [leaf] = [x for x in self.server.leaves() if x["event"] == "job-stopped"
+                  and x["job"] == "stop"]
+        self.assertEqual(leaf["reason"], "smoke on the line")
+        self.assertTrue(leaf["actor"].startswith("cert:"))
+        self.expect(DENIED, "job", "stop", "nothing", "--reason", "smoke")
+        self.server.touchmark("job", "resume", "stop", "--reason", "no fire")
+        self.expect(DONE, "job", "run", "stop", ids=["stop-0001"])
+
+    def test_rework(self):
+        self.fetch("rework", 2)
+        unit = "rework-0001"
+        self.dut.plug(unit, "fails-test")
+        self.expect(FAILED, "job", "run", "rework", ids=[unit])
+        first = serial_of(self.dut.certificate(unit, SLOT))
+        [row] = self.jobs.units("rework")
+        self.assertEqual(row["result"], "failed")
+        self.dut.plug(unit)
+        self.expect(DONE, "device", "rework", "rework", unit)
+        self.assertIsNone(self.dut.certificate(unit, SLOT))
+        self.expect(FAILED, "job", "run", "rework", ids=[unit])  # nobody has two
+        self.assertIn("has its certificate of profile factory, for another key", self.station.said)
+        self.server.touchmark("device", "rework", unit, "--reason", "the antenna is new")
+        self.server.touchmark("cert", "revoke", first, "--reason", "superseded")
+        self.expect(DONE, "job", "run", "rework", ids=[unit])
+        second = serial_of(self.dut.certificate(unit, SLOT))
+        own = {x["serial"]: x["status"] for x in self.server.device(unit)["certificates"]}
+        self.assertEqual(own, {first: "revoked", second: "active"})
+        self.assertEqual(self.jobs.show("rework")["issued"]["factory"], "2 of 2")
+        self.expect(DONE, "job", "report", "rework")
+        self.expect(FAILED, "device", "rework", "rework", unit)
+        self.assertIn(f"{unit} is passed", self.station.said)
+        self.expect(DONE, "job", "close", "rework")
+        self.closed("rework")
+        self.assertEqual(self.server.device(unit)["state"], "stocked")
+
+    def test_a_renewed_station_gets_what_was_under_way(self):
+        """The answer got lost, and the station has another certificate when it asks again."""
+        station = stations.Station(self.server, "ST-R")
+        self.jobs.open(job_text("renew", ["ST-R"], "renew-0001", "renew-0009", quota=1))
+        unit = Unit(self.server, "renew-0001")
+        self.assertEqual(unit.enroll(station).status, 200)
+        lost, before = unit.certificate, station.credentials
+        station.renew()
+        self.assertNotEqual(station.credentials, before)
+        self.assertEqual(unit.enroll(station).pem(), lost)
+        unit.der = unit.key.csr(f"/CN={unit.name}")  # other octets, the same key and subject
+        self.assertEqual(unit.enroll(station).pem(), lost)
+        self.assertEqual(self.jobs.show("renew")["issued"]["factory"], "1 of 1")
+        self.assertEqual(unit.pass_through(station, "renew")["result"], "passed")
+        station.good("close", job="renew", passed=1, failed=0, scrapped=0)
+        self.closed("renew")
+
+    def test_a_station_that_is_gone(self):
+        """Its units leave quarantine all the same."""
+        station = stations.Station(self.server, "ST-G")
+        self.jobs.open(job_text("gone", ["ST-G"], "gone-0001", "gone-0009"))
+        units = [Unit(self.server, f"gone-{n:04}") for n in range(1, 6)]
+        for unit in units:
+            self.assertEqual(unit.enroll(station).status, 200)
+        units[0].pass_through(station, "gone")
+        ask = self.server.touchmark
+        ask("job", "stop", "gone", "--reason", "the station burnt")
+        with self.assertRaisesRegex(AssertionError, "4 without a result"):
+            ask("job", "close", "gone", "--counts", "1,0,0")
+        with self.assertRaisesRegex(AssertionError, "was reported passed"):
+            ask("job", "scrap", "gone", units[0].name, "--reason", "no")
+        with self.assertRaisesRegex(AssertionError, "job gone has no unit gone-0009"):
+            ask("job", "scrap", "gone", "gone-0009", "--reason", "no")
+        with self.assertRaisesRegex(AssertionError, "either the ID of a unit or --all"):
+            ask("job", "scrap", "gone", "--reason", "no")
+        [said] = ask("job", "scrap", "gone", units[1].name, "--reason", "burnt too")
+        self.assertEqual((said["device"], said["result"]), (units[1].name, "scrapped"))
+        rest = ask("job", "scrap", "gone", "--all", "--reason", "nobody knows")
+        self.assertEqual([x["device"] for x in rest], [x.name for x in units[2:]])
+        leaf = [x for x in self.server.leaves() if x["event"] == "unit"
+                and x["device"] == units[1].name][-1]
+        self.assertEqual((leaf["reason"], leaf["job"]), ("scrapped: burnt too", "gone"))
+        self.assertIn("uid:", leaf["actor"])
+        events = run(TOUCHMARK, "events", "--conf", self.site.config, env=self.site.env).stdout
+        told = [x for x in map(json.loads, events.splitlines())
+                if x.get("reason") == "scrapped: burnt too"]
+        self.assertEqual([x["device"] for x in told], [units[1].name])
+        ask("job", "close", "gone", "--counts", "1,0,4")
+        self.closed("gone")
+        self.assertEqual(self.server.device(units[0].name)["state"], "stocked")
+        for unit in units[1:]:
+            device = self.server.device(unit.name)
+            self.assertEqual((device["state"], device["certificates"][0]["status"]),
+                             ("retired", "revoked"))
 
     # ---- a whole job ----
 

@@ -25,6 +25,7 @@ struct kind_state {
     struct ca_act_run *run; /* the one that is held */
     uint64_t done_at_start;
     struct ca_serial cursor_at_start;
+    struct ca_store *store; /* where `kept` is, which is dropped with an act */
 };
 
 struct life {
@@ -76,6 +77,26 @@ static void kind_run(void *self, struct ca_act_run *run) {
     ca_act_run_end(run, TM_OK, "all is well");
 }
 
+/* What is kept for acts: a row, whatever it is of. */
+static const struct ca_operator kept = {.version = 1, .tenant = "acme", .name = "kept"};
+
+static bool is_kept(const struct kind_state *kind) {
+    struct ca_operator row = kept;
+    return kind->store->ops->row(kind->store, CA_TABLE_OPERATOR, &row, NULL) == TM_OK;
+}
+
+static void *kind_drop(void *self, const struct ca_act_params *params,
+                       struct ca_change *ret_change) {
+    struct ca_operator *row = is_kept(self) ? malloc(sizeof *row) : NULL;
+    assert_string_equal(ca_act_param(params, "fact"), "17");
+    if (!row)
+        return NULL;
+    *row = kept;
+    *ret_change =
+        (struct ca_change){.kind = CA_END_ROW, .u.row = {.table = CA_TABLE_OPERATOR, .row = row}};
+    return row;
+}
+
 /* ---- life ---- */
 
 static void open_acts(struct life *l) {
@@ -85,8 +106,13 @@ static void open_acts(struct life *l) {
                                           .officers = l->officers,
                                           .officer_count = OFFICERS,
                                           .now_ms = now_ms};
-    l->kind.kind = (struct ca_act_kind){
-        .name = "sample", .rules = rules, .self = &l->kind, .check = kind_check, .run = kind_run};
+    l->kind.store = l->f.store;
+    l->kind.kind = (struct ca_act_kind){.name = "sample",
+                                        .rules = rules,
+                                        .self = &l->kind,
+                                        .check = kind_check,
+                                        .run = kind_run,
+                                        .drop = kind_drop};
     assert_int_equal(ca_acts_new(&config, &l->acts), TM_OK);
     assert_int_equal(ca_acts_add(l->acts, &l->kind.kind), TM_OK);
     assert_int_equal(ca_acts_add(l->acts, &l->kind.kind), TM_EEXISTS);
@@ -411,6 +437,107 @@ static void what_was_running_goes_on(void **state) {
     assert_int_equal(l->kind.runs, 2);
 }
 
+/* ---- what was kept for it ---- */
+
+static void row_put(struct ca_batch *batch, enum tm_err result) {
+    assert_int_equal(result, TM_OK);
+    fixture_count_down(batch->arg);
+}
+
+static void keep(struct life *l) {
+    struct ca_batch batch = {
+        .count = 1,
+        .changes = {{.kind = CA_PUT_ROW, .u.row = {.table = CA_TABLE_OPERATOR, .row = &kept}}},
+        .done = row_put,
+        .arg = &l->f};
+    l->f.expected = 1;
+    assert_int_equal(l->f.store->ops->submit(l->f.store, &batch), TM_OK);
+    fixture_run(&l->f);
+    assert_true(is_kept(&l->kind));
+}
+
+static void withdraw(struct life *l) {
+    begin_change(l);
+    assert_int_equal(
+        wait_change(l, ca_act_withdraw(l->acts, l->act.id, "no", "bob uid:1001", changed, l)),
+        TM_OK);
+}
+
+static void what_was_kept_ends_with_the_act(void **state) {
+    struct life *l = *state;
+    keep(l);
+    propose(l);
+    withdraw(l);
+    assert_false(is_kept(&l->kind));
+    propose(l); /* there is nothing to drop */
+    withdraw(l);
+}
+
+static void what_another_act_wants_stays(void **state) {
+    struct life *l = *state;
+    keep(l);
+    propose(l);
+    propose(l);
+    withdraw(l);
+    assert_true(is_kept(&l->kind));
+    assert_int_equal(propose_with(l, "sample", "must", "x", 0), TM_OK);
+    assert_int_equal(sign(l, &l->act, ALICE), TM_OK);
+    assert_int_equal(sign(l, &l->act, BOB), TM_OK);
+    (void)await_status(l, l->act.id, CA_ACT_DONE); /* whose business it was then */
+    assert_true(is_kept(&l->kind));
+}
+
+static void what_failed_drops_it(void **state) {
+    struct life *l = *state;
+    uint8_t id[CA_ACT_ID_SIZE];
+    keep(l);
+    l->kind.hold = true;
+    propose(l);
+    memcpy(id, l->act.id, sizeof id);
+    assert_int_equal(sign(l, &l->act, ALICE), TM_OK);
+    assert_int_equal(sign(l, &l->act, BOB), TM_OK);
+    assert_true(is_kept(&l->kind));
+    ca_act_run_end(l->kind.run, TM_EIO, "it broke");
+    (void)await_status(l, id, CA_ACT_FAILED);
+    assert_false(is_kept(&l->kind));
+}
+
+static void what_expires_ends(void **state) {
+    struct life *l = *state;
+    uint8_t id[CA_ACT_ID_SIZE];
+    keep(l);
+    ca_acts_tick(l->acts); /* there is none: the next look is when one may expire */
+    assert_int_equal(propose_with(l, "sample", "must", "x", 5000), TM_OK);
+    memcpy(id, l->act.id, sizeof id);
+    ca_acts_tick(l->acts);
+    assert_int_equal(stored(l, id).status, CA_ACT_OPEN);
+    now += 5000;
+    ca_acts_tick(l->acts);
+    struct ca_act act = await_status(l, id, CA_ACT_EXPIRED);
+    assert_true(act.ended_ms == now);
+    assert_false(is_kept(&l->kind));
+    struct ca_leaf leaf = last_leaf(l, 0);
+    assert_int_equal(leaf.event, CA_EVENT_ACT_ENDED);
+    assert_string_equal(leaf.actor, "touchmarkd");
+    assert_non_null(strstr(leaf.reason, " expired"));
+    check_refused(l, sign(l, &act, ALICE), "the act has expired");
+    now -= 5000;
+    assert_int_equal(l->kind.runs, 0);
+}
+
+/* Also one that nobody was there to see. */
+static void what_expired_before_a_start_ends(void **state) {
+    struct life *l = *state;
+    uint8_t id[CA_ACT_ID_SIZE];
+    assert_int_equal(propose_with(l, "sample", "must", "x", 5000), TM_OK);
+    memcpy(id, l->act.id, sizeof id);
+    now += 6000;
+    restart(l);
+    ca_acts_tick(l->acts);
+    (void)await_status(l, id, CA_ACT_EXPIRED);
+    now -= 6000;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_signatures_carry_it_out, setup, teardown),
@@ -420,6 +547,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(proposals_are_judged, setup, teardown),
         cmocka_unit_test_setup_teardown(open_acts_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_running_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_kept_ends_with_the_act, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_another_act_wants_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_failed_drops_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_expires_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_expired_before_a_start_ends, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
