@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the registry says of a device beyond its state: its product, its keys, and from when on its
- * certificates count. */
+/* What the registry says of a device beyond its state: its product and its keys. */
 #include <string.h>
 
 #include "ca/request.h"
@@ -20,13 +19,6 @@ static bool own_certificate(const struct ca_request *r) {
     return r->who.credential & (CA_CRED_IDEVID | CA_CRED_LDEVID);
 }
 
-/* Also those that dropped out of the device's record before they could be revoked one by one. */
-static bool certificate_counts(const struct ca_request *r, struct ca_refusal *ret) {
-    if (!own_certificate(r) || r->who.own.issued_ms >= r->device.certs_from_ms)
-        return true;
-    return ca_refuse(ret, IPC_REVOKED, "the certificate was withdrawn with all before it");
-}
-
 /* Until a certificate of ours speaks for the device, the keys do that came with its record. */
 static bool key_is_its(struct ca_request *r, struct ca_refusal *ret) {
     struct ca_store *store = r->service->store;
@@ -43,6 +35,5 @@ static bool key_is_its(struct ca_request *r, struct ca_refusal *ret) {
 }
 
 bool ca_device_rules_fit(struct ca_request *r, struct ca_refusal *ret) {
-    return r->message.origin == IPC_ORIGIN_LOCAL ||
-           (product_allows(r, ret) && certificate_counts(r, ret) && key_is_its(r, ret));
+    return r->message.origin == IPC_ORIGIN_LOCAL || (product_allows(r, ret) && key_is_its(r, ret));
 }

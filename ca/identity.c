@@ -121,6 +121,8 @@ static enum verdict judge_authority(struct ca_request *r, const char *device,
     else if (!ca_state_serves((enum ca_state)authority.state))
         (void)ca_refuse(ret, IPC_WRONG_STATE, "the registration authority %s is %s", own->device,
                         ca_state_name((enum ca_state)authority.state));
+    else if (!ca_issued_counts(own, &authority))
+        (void)ca_refuse(ret, IPC_REVOKED, CA_ISSUED_WITHDRAWN);
     else if (r->now_ms > own->not_after_ms)
         (void)ca_refuse(ret, IPC_EXPIRED, "the registration authority's certificate has expired");
     else if (!device[0])
@@ -347,6 +349,10 @@ static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
     if (!ca_state_serves((enum ca_state)r->device.state)) {
         return ca_refuse(ret, IPC_WRONG_STATE, "device %s is %s and gets no certificate",
                          r->who.device, ca_state_name((enum ca_state)r->device.state));
+    }
+    if (r->who.credential & (CA_CRED_IDEVID | CA_CRED_LDEVID) &&
+        !ca_issued_counts(&r->who.own, &r->device)) {
+        return ca_refuse(ret, IPC_REVOKED, CA_ISSUED_WITHDRAWN);
     }
     return ca_grant_fits_device(r, ret);
 }

@@ -39,6 +39,7 @@ enum ca_step {
     CA_STEP_REWORK,    /* back to the line before it was shipped */
     CA_STEP_RETURN,    /* back from whoever had it */
     CA_STEP_REFURBISH, /* made good again */
+    CA_STEP_END,       /* out of use, for ever */
 };
 enum ca_step ca_transition_step(enum ca_state from, enum ca_state to);
 

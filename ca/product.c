@@ -217,6 +217,8 @@ bool ca_product_has_profile(const struct ca_product *p, const char *profile) {
 }
 
 enum ca_policy ca_product_policy(const struct ca_product *p, enum ca_step step) {
+    if (step == CA_STEP_END)
+        return CA_POLICY_REVOKE;
     switch (p ? step : CA_STEP_NONE) {
     case CA_STEP_REWORK:
         return (enum ca_policy)p->rework;
@@ -225,6 +227,7 @@ enum ca_policy ca_product_policy(const struct ca_product *p, enum ca_step step) 
     case CA_STEP_REFURBISH:
         return (enum ca_policy)p->refurbishment;
     case CA_STEP_NONE:
+    case CA_STEP_END:
         break;
     }
     return CA_POLICY_REUSE;

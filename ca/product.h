@@ -70,7 +70,7 @@ MUST_USE bool ca_product_id_fits(const struct ca_product *product, const char *i
 void ca_product_id_example(const struct ca_product *product, char ret[IPC_NAME_MAX + 1]);
 bool ca_product_has_profile(const struct ca_product *product, const char *profile);
 /* What a step of the lifecycle does to its certificates; NULL, of a device without a product: they
- * stay. */
+ * stay, until the device's end, at which all are revoked whatever the product is. */
 enum ca_policy ca_product_policy(const struct ca_product *product, enum ca_step step);
 const char *ca_policy_name(enum ca_policy policy); /* never NULL */
 

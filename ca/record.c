@@ -97,15 +97,14 @@ static void record_durable(struct ca_batch *batch, enum tm_err result) {
     ca_burn(r);
 }
 
-/* A full record forgets its oldest certificate that is not in use any more. One in use stays,
- * however old: an IDevID that dropped out after a decade of renewals could be issued a second time.
- * (ca_decide sees to it that not all are in use.) */
-static void forget_oldest(struct ca_device *d) {
-    size_t at = d->cert_count - 1;
-    while (at > 0 && ca_cert_in_use(&d->certs[at]))
-        at--;
-    memmove(&d->certs[at], &d->certs[at + 1], (d->cert_count - at - 1) * sizeof d->certs[0]);
-    d->cert_count--;
+/* A full record names one less from now on. One in use stays, however old: an IDevID that dropped
+ * out after a decade of renewals could be issued a second time. (ca_decide sees to it that not all
+ * are in use.) */
+static void make_room(struct ca_request *r) {
+    struct ca_device *d = &r->device;
+    if (d->cert_count == CA_DEVICE_CERTS_MAX)
+        ca_dropped_out(r->service->store, d, ca_dropped_choose(d, r->now_ms), r->now_ms,
+                       &r->dropping, &r->batch);
 }
 
 /* Who asks with a certificate has it in use: that confirms it as well as words would. */
@@ -133,8 +132,7 @@ static void update_device(struct ca_request *r) {
     struct ca_device *d = &r->device;
     confirm_own(r);
     step_back(r);
-    if (d->cert_count == CA_DEVICE_CERTS_MAX)
-        forget_oldest(d);
+    make_room(r);
     memmove(&d->certs[1], &d->certs[0], d->cert_count * sizeof d->certs[0]);
     d->cert_count++;
     struct ca_cert_ref *ref = &d->certs[0];
@@ -159,14 +157,6 @@ static void count_use(struct ca_request *r, enum ca_use use) {
 }
 
 void ca_record(struct ca_request *r) {
-    update_device(r);
-    ca_request_leaf(r, CA_EVENT_ISSUED, &r->leaf);
-    r->leaf.serial = r->intent.serial;
-    TEXT_SET(r->leaf.issuer, r->label->tenant->issuer->name);
-    name_provider(r);
-    r->leaf.from_state = r->intent.from_state;
-    r->leaf.to_state = r->intent.to_state;
-    memcpy(r->leaf.fingerprint, r->certificate.fingerprint, CA_HASH_SIZE);
     r->batch =
         (struct ca_batch){.count = 4,
                           .changes = {{.kind = CA_END_INTENT, .u.serial = r->intent.serial},
@@ -175,6 +165,14 @@ void ca_record(struct ca_request *r) {
                                       {.kind = CA_ADD_LEAF, .u.leaf = &r->leaf}},
                           .done = record_durable,
                           .arg = r};
+    update_device(r);
+    ca_request_leaf(r, CA_EVENT_ISSUED, &r->leaf);
+    r->leaf.serial = r->intent.serial;
+    TEXT_SET(r->leaf.issuer, r->label->tenant->issuer->name);
+    name_provider(r);
+    r->leaf.from_state = r->intent.from_state;
+    r->leaf.to_state = r->intent.to_state;
+    memcpy(r->leaf.fingerprint, r->certificate.fingerprint, CA_HASH_SIZE);
     ca_approval_spend(r);
     count_use(r, CA_USE_CERTIFICATE);
     if (r->cmc)

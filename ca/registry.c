@@ -89,6 +89,20 @@ enum tm_err ca_registry_secret(const struct ca_registry *registry, const char *t
 
 /* ---- revoke ---- */
 
+/* Its row, if it has one, has served. */
+static enum tm_err forget_dropped(struct ca_registry_act *act, char text[IPC_TEXT_MAX + 1]) {
+    struct ca_store *store = act->registry->store;
+    struct ca_dropped row = {.serial = act->serial};
+    TEXT_SET(row.tenant, act->device.tenant);
+    TEXT_SET(row.device, act->device.id);
+    enum tm_err err = store->ops->row(store, CA_TABLE_DROPPED, &row, NULL);
+    if (!err)
+        ca_registry_act_end_dropped(act, &row);
+    else if (err != TM_ENOTFOUND)
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "the registry cannot be read: %s", tm_err_name(err));
+    return err == TM_ENOTFOUND ? TM_OK : err;
+}
+
 static enum tm_err decide_revoke(struct ca_registry_act *act, char text[IPC_TEXT_MAX + 1]) {
     struct ca_store *store = act->registry->store;
     uint8_t der[IPC_CERT_MAX];
@@ -112,7 +126,7 @@ static enum tm_err decide_revoke(struct ca_registry_act *act, char text[IPC_TEXT
     ca_registry_act_revoke(act, &certificate, act->reason);
     act->leaf = act->revoked[0].leaf;
     ca_registry_act_change_device(act);
-    return TM_OK;
+    return forget_dropped(act, text);
 }
 
 enum tm_err ca_registry_revoke(const struct ca_registry *registry, const struct ca_serial *serial,

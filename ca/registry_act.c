@@ -8,6 +8,9 @@
 #define ATTEMPTS_MAX 8
 
 _Static_assert(2 * CA_DEVICE_CERTS_MAX + 2 <= CA_BATCH_MAX, "all of a device is one transaction");
+_Static_assert(3 * CA_REGISTRY_ACT_DROPPED_MAX + 1 <= CA_BATCH_MAX &&
+                   CA_REGISTRY_ACT_DROPPED_MAX <= CA_DEVICE_CERTS_MAX,
+               "what dropped out has room");
 
 static void run(struct ca_registry_act *act);
 
@@ -23,7 +26,10 @@ static void succeed(struct ca_registry_act *act) {
     const struct ca_registry *registry = act->registry;
     for (size_t i = 0; registry->revoked && i < act->revoked_count; i++)
         registry->revoked(registry->arg, &act->revoked[i].certificate);
-    end(act, TM_OK, "");
+    if (act->part)
+        run(act);
+    else
+        end(act, TM_OK, "");
 }
 
 static void durable(struct ca_batch *batch, enum tm_err result) {
@@ -39,9 +45,10 @@ static void durable(struct ca_batch *batch, enum tm_err result) {
 static void run(struct ca_registry_act *act) {
     char text[IPC_TEXT_MAX + 1] = "";
     act->batch = (struct ca_batch){.done = durable, .arg = act};
-    act->revoked_count = 0;
+    act->revoked_count = act->dropped_count = 0;
     enum tm_err err = act->decide(act, text);
-    if (!err)
+    act->part = err == TM_EAGAIN;
+    if (!err || act->part)
         err = act->registry->store->ops->submit(act->registry->store, &act->batch);
     if (err)
         end(act, err, text[0] ? text : "the registry is busy; try again");
@@ -131,30 +138,74 @@ void ca_registry_act_revoke(struct ca_registry_act *act, const struct ca_certifi
         act, (struct ca_change){.kind = CA_CERT_STATUS, .u.certificate = &revoked->certificate});
 }
 
+void ca_registry_act_end_dropped(struct ca_registry_act *act, const struct ca_dropped *dropped) {
+    struct ca_dropped *row = &act->dropped[act->dropped_count++];
+    *row = *dropped;
+    ca_registry_act_change(
+        act,
+        (struct ca_change){.kind = CA_END_ROW, .u.row = {.table = CA_TABLE_DROPPED, .row = row}});
+}
+
+/* Unless it is revoked already. */
+static enum tm_err revoke_told(struct ca_registry_act *act, const struct ca_serial *serial,
+                               uint8_t reason, char text[IPC_TEXT_MAX + 1]) {
+    struct ca_store *store = act->registry->store;
+    struct ca_certificate certificate;
+    uint8_t der[IPC_CERT_MAX];
+    struct buf buf = BUF_ON(der);
+    enum tm_err err = store->ops->certificate(store, serial, &certificate, &buf);
+    if (err) {
+        (void)snprintf(text, IPC_TEXT_MAX + 1, "a certificate of device %s cannot be read: %s",
+                       act->device.id, tm_err_name(err));
+        return err;
+    }
+    if (certificate.status == CA_CERT_REVOKED)
+        return TM_OK;
+    ca_registry_act_revoke(act, &certificate, reason);
+    ca_registry_act_change(
+        act, (struct ca_change){.kind = CA_ADD_LEAF,
+                                .u.leaf = &act->revoked[act->revoked_count - 1].leaf});
+    return TM_OK;
+}
+
+/* Some of those that dropped out of the device's record, in a transaction of their own: TM_EAGAIN,
+ * or TM_OK when there are none. What was decided on the device so far is given up. Should the act
+ * end after it, or be refused then, the device has lost certificates that it has not used for
+ * long. */
+static enum tm_err revoke_dropped(struct ca_registry_act *act, uint8_t reason,
+                                  char text[IPC_TEXT_MAX + 1]) {
+    struct ca_store *store = act->registry->store;
+    struct ca_serial cursor = {.n = 0};
+    struct ca_dropped dropped;
+    enum tm_err err = TM_OK;
+    while (!err && act->dropped_count < CA_REGISTRY_ACT_DROPPED_MAX) {
+        err = ca_dropped_next(store, act->device.tenant, act->device.id, &cursor, &dropped);
+        if (!err && !act->dropped_count)
+            err = ca_registry_act_load(act, text);
+        if (!err && dropped.not_after_ms >= act->registry->now_ms())
+            err = revoke_told(act, &dropped.serial, reason, text);
+        if (!err)
+            ca_registry_act_end_dropped(act, &dropped);
+    }
+    if (err && err != TM_ENOTFOUND)
+        return err;
+    if (!act->dropped_count)
+        return TM_OK;
+    act->device.version++;
+    act->device.changed_ms = act->registry->now_ms();
+    ca_registry_act_change(act,
+                           (struct ca_change){.kind = CA_PUT_DEVICE, .u.device = &act->device});
+    return TM_EAGAIN;
+}
+
 enum tm_err ca_registry_act_revoke_all(struct ca_registry_act *act, uint8_t reason,
                                        char text[IPC_TEXT_MAX + 1]) {
-    struct ca_store *store = act->registry->store;
-    for (size_t i = 0; i < act->device.cert_count; i++) {
-        struct ca_certificate certificate;
-        uint8_t der[IPC_CERT_MAX];
-        struct buf buf = BUF_ON(der);
-        if (act->device.certs[i].status == CA_CERT_REVOKED)
-            continue;
-        enum tm_err err =
-            store->ops->certificate(store, &act->device.certs[i].serial, &certificate, &buf);
-        if (err) {
-            (void)snprintf(text, IPC_TEXT_MAX + 1, "a certificate of device %s cannot be read: %s",
-                           act->device.id, tm_err_name(err));
-            return err;
-        }
-        if (certificate.status == CA_CERT_REVOKED)
-            continue;
-        ca_registry_act_revoke(act, &certificate, reason);
-        ca_registry_act_change(
-            act, (struct ca_change){.kind = CA_ADD_LEAF,
-                                    .u.leaf = &act->revoked[act->revoked_count - 1].leaf});
-    }
+    enum tm_err err = revoke_dropped(act, reason, text);
+    for (size_t i = 0; !err && i < act->device.cert_count; i++)
+        if (act->device.certs[i].status != CA_CERT_REVOKED)
+            err = revoke_told(act, &act->device.certs[i].serial, reason, text);
+    if (err)
+        return err;
     act->device.certs_from_ms = act->registry->now_ms();
-    act->device.secret = (struct ca_secret){0};
     return TM_OK;
 }

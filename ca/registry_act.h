@@ -11,6 +11,7 @@
 #ifndef TOUCHMARK_CA_REGISTRY_ACT_H
 #define TOUCHMARK_CA_REGISTRY_ACT_H
 
+#include "ca/dropped.h"
 #include "ca/registry.h"
 
 /* A certificate that is revoked in the same transaction. */
@@ -18,6 +19,10 @@ struct ca_registry_act_revoked {
     struct ca_certificate certificate;
     struct ca_leaf leaf;
 };
+
+/* Of the certificates that dropped out of the device's record, those of one transaction, with
+ * revocation, leaf and end of the row of each. */
+#define CA_REGISTRY_ACT_DROPPED_MAX 10
 
 struct ca_registry_act {
     const struct ca_registry *registry;
@@ -38,6 +43,9 @@ struct ca_registry_act {
     struct ca_leaf leaf;
     size_t revoked_count;
     struct ca_registry_act_revoked revoked[CA_DEVICE_CERTS_MAX];
+    size_t dropped_count;
+    struct ca_dropped dropped[CA_REGISTRY_ACT_DROPPED_MAX];
+    bool part; /* the batch comes before the one that the act is */
     struct ca_batch batch;
     char words[IPC_TEXT_MAX + 1];
     char actor[IPC_TEXT_MAX + 1];
@@ -62,8 +70,12 @@ void ca_registry_act_change_device(struct ca_registry_act *act);
 /* One certificate and its leaf; the device's record says so, too, if it names it. */
 void ca_registry_act_revoke(struct ca_registry_act *act, const struct ca_certificate *certificate,
                             uint8_t reason);
-/* All that the device's record names and that were not revoked; those that it does not name any
- * more count no more either. */
+/* The row of a dropped certificate goes. */
+void ca_registry_act_end_dropped(struct ca_registry_act *act, const struct ca_dropped *dropped);
+/* All of the device's that were not revoked; none that was issued before counts any more.
+ * TM_EAGAIN, which the caller's decision passes on: there are such as dropped out of the device's
+ * record. They do not fit into the same transaction, so the batch revokes some of them, and
+ * afterwards it is decided again. */
 MUST_USE enum tm_err ca_registry_act_revoke_all(struct ca_registry_act *act, uint8_t reason,
                                                 char text[IPC_TEXT_MAX + 1]);
 

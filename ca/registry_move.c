@@ -5,8 +5,10 @@
 
 #include "ca/registry_act.h"
 
-/* Of the codes of RFC 5280, 5.3.1: what a certificate was for has ended. */
+/* Of the codes of RFC 5280, 5.3.1: what a certificate was for has ended; it is not to be had any
+ * more. */
 #define CESSATION_OF_OPERATION 5
+#define PRIVILEGE_WITHDRAWN 9
 
 static enum tm_err may_move(const struct ca_registry_act *act, char text[IPC_TEXT_MAX + 1]) {
     enum ca_state from = (enum ca_state)act->device.state;
@@ -56,6 +58,17 @@ static void supersede_all(struct ca_device *device) {
             device->certs[i].status = CA_CERT_SUPERSEDED;
 }
 
+/* A device that is out of use keeps its secret, which opens nothing any more: so it is told that it
+ * is out of use, and not that the secret is wrong. */
+static enum tm_err withdraw_all(struct ca_registry_act *act, char text[IPC_TEXT_MAX + 1]) {
+    bool revoked = act->to == CA_DEVICE_REVOKED;
+    enum tm_err err = ca_registry_act_revoke_all(
+        act, revoked ? PRIVILEGE_WITHDRAWN : CESSATION_OF_OPERATION, text);
+    if (!err && !revoked && act->to != CA_RETIRED)
+        act->device.secret = (struct ca_secret){0};
+    return err;
+}
+
 static enum tm_err apply_policy(struct ca_registry_act *act, enum ca_policy policy,
                                 char text[IPC_TEXT_MAX + 1]) {
     switch (policy) {
@@ -67,7 +80,7 @@ static enum tm_err apply_policy(struct ca_registry_act *act, enum ca_policy poli
         return TM_OK;
     case CA_POLICY_REVOKE:
         act->device.pinned = false;
-        return ca_registry_act_revoke_all(act, CESSATION_OF_OPERATION, text);
+        return withdraw_all(act, text);
     }
     return TM_EINVAL;
 }

@@ -28,6 +28,7 @@
 #include "ca/approval.h"
 #include "ca/challenge.h"
 #include "ca/csr_check.h"
+#include "ca/dropped.h"
 #include "ca/hash.h"
 #include "ca/service.h"
 
@@ -109,6 +110,7 @@ struct ca_request {
 
     /* Not zeroed; lengths say what is valid. */
     struct ca_approval approval;
+    struct ca_dropping dropping;
     size_t tbs_n;
     uint8_t tbs[CA_TBS_MAX];
     uint8_t proof_spki[CA_PROOF_SPKI_MAX];
@@ -164,7 +166,7 @@ MUST_USE bool ca_grant_spend(struct ca_request *r, struct ca_refusal *ret);
 /* What came of it, for the rules that stop a job. */
 void ca_grant_refused(struct ca_request *r, enum ipc_outcome outcome);
 void ca_grant_went_well(struct ca_request *r);
-/* device_rules.c: its product, its keys, its certificates. */
+/* device_rules.c: its product and its keys. */
 MUST_USE bool ca_device_rules_fit(struct ca_request *r, struct ca_refusal *ret);
 
 /* delegate.c: fills csr.spki from the token's word, or with a new key's. */

@@ -23,6 +23,7 @@ _Static_assert(offsetof(struct ca_shift, version) == 0, "rows begin with their v
 
 _Static_assert(offsetof(struct ca_checkpoint, version) == 0, "rows begin with their version");
 _Static_assert(offsetof(struct ca_cosignature, version) == 0, "rows begin with their version");
+_Static_assert(offsetof(struct ca_dropped, version) == 0, "rows begin with their version");
 
 /* Names one after the other, each but the last followed by a NUL, so that those that share a
  * beginning stand together. */
@@ -60,6 +61,15 @@ static enum tm_err put_ids(struct buf *out, const struct ca_job_ids *ids) {
     buf_put_u8(out, 0);
     buf_put(out, BYTES_OF(ids->list));
     return put_octets(out, bytes_str(ids->last));
+}
+
+/* Tenant, NUL, device, NUL, serial: one device's stand together, the oldest first. */
+static enum tm_err put_dropped(struct buf *out, const struct ca_dropped *dropped) {
+    enum tm_err err = put_pair(out, dropped->tenant, dropped->device);
+    if (err || !dropped->serial.n)
+        return err ? err : TM_EINVAL;
+    buf_put_u8(out, 0);
+    return put_octets(out, (struct bytes){dropped->serial.octets, dropped->serial.n});
 }
 
 enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
@@ -114,6 +124,8 @@ enum tm_err ca_row_key(enum ca_table table, const void *row, struct buf *out) {
         return put_names(out, (const char *const[]){checkpoint->name}, 1);
     case CA_TABLE_COSIGNATURE:
         return put_names(out, (const char *const[]){cosignature->witness}, 1);
+    case CA_TABLE_DROPPED:
+        return put_dropped(out, row);
     }
     return TM_EINVAL;
 }
@@ -154,6 +166,8 @@ size_t ca_row_size(enum ca_table table) {
         return sizeof(struct ca_checkpoint);
     case CA_TABLE_COSIGNATURE:
         return sizeof(struct ca_cosignature);
+    case CA_TABLE_DROPPED:
+        return sizeof(struct ca_dropped);
     }
     return 0;
 }

@@ -30,7 +30,8 @@ enum ca_table {
     CA_TABLE_SHIFT,       /* struct ca_shift, by tenant and station */
     CA_TABLE_CHECKPOINT,  /* struct ca_checkpoint, by name */
     CA_TABLE_COSIGNATURE, /* struct ca_cosignature, by witness */
-    CA_TABLE_LAST = CA_TABLE_COSIGNATURE,
+    CA_TABLE_DROPPED,     /* struct ca_dropped, by tenant, device and serial */
+    CA_TABLE_LAST = CA_TABLE_DROPPED,
 };
 
 #define CA_ROW_KEY_MAX 240      /* octets */
@@ -223,6 +224,16 @@ struct ca_cosignature {
     uint8_t root[CA_HASH_SIZE];
     int64_t time_ms;   /* by the witness's clock */
     struct bytes line; /* of a signed note, with its LF */
+};
+
+/* A certificate that its device's full record names no more, although it had neither expired nor
+ * been revoked: what revokes all of a device's certificates finds it here (ca/dropped.h). */
+struct ca_dropped {
+    uint64_t version;
+    char tenant[IPC_NAME_MAX + 1];
+    char device[IPC_NAME_MAX + 1];
+    struct ca_serial serial;
+    int64_t not_after_ms;
 };
 
 /* Appends the key of a row, whose key members are set. TM_ELIMIT, TM_EINVAL (a member is empty). */

@@ -73,10 +73,12 @@ static bool judge_device(struct ca_stations *s, const struct ca_certificate *own
     struct ca_device device;
     if (store->ops->device(store, own->tenant, own->device, &device))
         return unreadable(ret);
-    if (ca_state_serves((enum ca_state)device.state))
-        return true;
-    return ca_refuse(ret, IPC_WRONG_STATE, "station %s is %s", own->device,
-                     ca_state_name((enum ca_state)device.state));
+    if (!ca_state_serves((enum ca_state)device.state))
+        return ca_refuse(ret, IPC_WRONG_STATE, "station %s is %s", own->device,
+                         ca_state_name((enum ca_state)device.state));
+    if (!ca_issued_counts(own, &device))
+        return ca_refuse(ret, IPC_REVOKED, CA_ISSUED_WITHDRAWN);
+    return true;
 }
 
 bool ca_station_identify(struct ca_stations *stations, struct bytes leaf, const char *remote,

@@ -23,6 +23,18 @@ static void check_foreign(struct store_checker *c, const struct ca_foreign_row *
         store_fault(c, "certificate %s of another CA leads to another certificate", who);
 }
 
+/* It is one of that device. */
+static void check_dropped(struct store_checker *c, const struct ca_dropped *row) {
+    struct store_name serial = store_serial_name(&row->serial);
+    struct store_certificate record;
+    enum tm_err err = store_find_certificate(c, &row->serial, &record);
+    if (err == TM_ENOTFOUND)
+        store_fault(c, "dropped certificate %s is not stored", serial.text);
+    else if (!err && !store_same_owner(row->tenant, row->device, record.certificate.tenant,
+                                       record.certificate.device))
+        store_fault(c, "dropped certificate %s is another device's", serial.text);
+}
+
 static bool has_octets_key(enum ca_table table) {
     return table == CA_TABLE_ACT || table == CA_TABLE_FOREIGN;
 }
@@ -48,6 +60,8 @@ void store_check_row(struct store_checker *c, struct bytes key, struct bytes val
         store_fault(c, "%s %s: it has no version", table, who.text);
     else if (number == CA_TABLE_FOREIGN)
         check_foreign(c, &row.foreign, who.text);
+    else if (number == CA_TABLE_DROPPED)
+        check_dropped(c, &row.dropped);
 }
 
 /* ---- revoked certificates ---- */

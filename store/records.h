@@ -50,6 +50,7 @@ enum store_type {
     STORE_TYPE_CHECKPOINT,
     STORE_TYPE_COSIGNATURE,
     STORE_TYPE_TILE,
+    STORE_TYPE_DROPPED,
 };
 
 /* A certificate or burned serial, and which audit leaf of the same transaction tells of it. */
@@ -113,6 +114,7 @@ union store_row {
     struct ca_shift shift;
     struct ca_checkpoint checkpoint;
     struct ca_cosignature cosignature;
+    struct ca_dropped dropped;
 };
 
 /* NULL: there is no such table. */

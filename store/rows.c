@@ -171,6 +171,16 @@ static const struct codec_field COSIGNATURE_FIELDS[] = {
 static SCHEMA(COSIGNATURE_SCHEMA, "cosignature", STORE_TYPE_COSIGNATURE, 1, struct ca_cosignature,
               COSIGNATURE_FIELDS);
 
+static const struct codec_field DROPPED_FIELDS[] = {
+    CODEC_INT(CODEC_U64, struct ca_dropped, version, 0),
+    CODEC_STRING(struct ca_dropped, tenant),
+    CODEC_STRING(struct ca_dropped, device),
+    SERIAL(struct ca_dropped, serial),
+    CODEC_INT(CODEC_I64, struct ca_dropped, not_after_ms, 0),
+};
+static SCHEMA(DROPPED_SCHEMA, "dropped certificate", STORE_TYPE_DROPPED, 1, struct ca_dropped,
+              DROPPED_FIELDS);
+
 const struct codec_schema *store_row_schema(enum ca_table table) {
     switch (table) {
     case CA_TABLE_PENDING:
@@ -207,6 +217,8 @@ const struct codec_schema *store_row_schema(enum ca_table table) {
         return &CHECKPOINT_SCHEMA;
     case CA_TABLE_COSIGNATURE:
         return &COSIGNATURE_SCHEMA;
+    case CA_TABLE_DROPPED:
+        return &DROPPED_SCHEMA;
     }
     return NULL;
 }

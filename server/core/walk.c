@@ -2,6 +2,8 @@
 /* See walk.h. */
 #include "server/core/walk.h"
 
+#include "ca/dropped.h"
+
 #define PAGE 64
 
 /* One certificate that may be taken. False: the part is full. */
@@ -66,39 +68,56 @@ static void part_done(struct core_job *job) {
 
 /* ---- of one device, at once ---- */
 
+/* *ret_full: the part is. */
 static enum tm_err read_one(struct core_walk *walk, const struct ca_device *device,
-                            const struct ca_serial *serial) {
+                            const struct ca_serial *serial, bool *ret_full) {
     struct ca_store *store = walk->store;
     struct ca_certificate certificate;
     uint8_t der[IPC_CERT_MAX];
     struct buf buf = BUF_ON(der);
     enum tm_err err = store->ops->certificate(store, serial, &certificate, &buf);
     if (err)
-        return err;
+        return err == TM_ENOTFOUND ? TM_ECORRUPT : err;
     struct ca_summary summary = {
         .serial = *serial, .status = certificate.status, .issued_ms = certificate.issued_ms};
     TEXT_SET(summary.tenant, certificate.tenant);
     TEXT_SET(summary.device, certificate.device);
     TEXT_SET(summary.profile, certificate.profile);
     TEXT_SET(summary.issuer, certificate.issuer);
-    if (ca_selection_takes(&walk->selection, &summary) &&
-        ca_selection_takes_device(&walk->selection, device))
-        (void)take(walk, &summary);
+    *ret_full = ca_selection_takes(&walk->selection, &summary) &&
+                ca_selection_takes_device(&walk->selection, device) && !take(walk, &summary);
     return TM_OK;
 }
 
-_Static_assert(CA_DEVICE_CERTS_MAX < CORE_WALK_FOUND_MAX, "a device is one part");
+_Static_assert(CA_DEVICE_CERTS_MAX < CORE_WALK_FOUND_MAX, "a device's record is in one part");
+
+/* What its record names, in the first part; then what dropped out of it, in the order of serials.
+ */
+static enum tm_err take_device(struct core_walk *walk, const struct ca_device *device) {
+    struct ca_dropped dropped;
+    bool full = false;
+    enum tm_err err = TM_OK;
+    for (size_t i = 0; !walk->cursor.n && i < device->cert_count && !err; i++)
+        err = read_one(walk, device, &device->certs[i].serial, &full);
+    while (!err && !full) {
+        err = ca_dropped_next(walk->store, device->tenant, device->id, &walk->cursor, &dropped);
+        if (!err)
+            err = read_one(walk, device, &dropped.serial, &full);
+    }
+    walk->end = err == TM_ENOTFOUND;
+    return walk->end ? TM_OK : err;
+}
 
 static void read_device(struct core_walk *walk) {
     struct ca_device device;
     walk->err = walk->store->ops->device(walk->store, walk->selection.tenant,
                                          walk->selection.device, &device);
-    if (walk->err == TM_ENOTFOUND)
+    if (!walk->err)
+        walk->err = take_device(walk, &device);
+    else if (walk->err == TM_ENOTFOUND) {
         walk->err = TM_OK;
-    else
-        for (size_t i = 0; i < device.cert_count && !walk->err; i++)
-            walk->err = read_one(walk, &device, &device.certs[i].serial);
-    walk->end = true;
+        walk->end = true;
+    }
     walk->done(walk);
 }
 

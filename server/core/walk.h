@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A walk over the certificates that a selection takes, on the worker's thread, part by part: each
- * part brings serials to act upon, or only counts. A selection of one device reads just that
- * device's record. One loop's thread.
+ * part brings serials to act upon, or only counts. A selection of one device reads just what
+ * is stored of that device. One loop's thread.
  */
 #ifndef TOUCHMARK_SERVER_CORE_WALK_H
 #define TOUCHMARK_SERVER_CORE_WALK_H

@@ -6,6 +6,7 @@
 #include <openssl/rand.h>
 
 #include "base/clock.h"
+#include "ca/dropped.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -101,6 +102,17 @@ static void test_renewals_do_not_push_the_idevid_out(void **state) {
     for (size_t i = 0; i < device.cert_count; i++)
         live += device.certs[i].status == CA_CERT_ACTIVE;
     assert_int_equal(live, 2);
+    /* An IDevID and as many LDevIDs as there were turns, one more at first: what the record has no
+     * room for is not lost. */
+    struct ca_serial cursor = {.n = 0};
+    struct ca_dropped dropped;
+    size_t count = 0;
+    while (!ca_dropped_next(rig->store, "acme", unit.id, &cursor, &dropped)) {
+        assert_null(ca_device_cert(&device, &dropped.serial));
+        count++;
+    }
+    assert_int_equal(device.cert_count, CA_DEVICE_CERTS_MAX);
+    assert_int_equal(count + device.cert_count, 1 + 1 + CA_DEVICE_CERTS_MAX + 2);
     rig_check_store(rig);
     unit_close(&unit);
 }

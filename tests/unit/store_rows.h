@@ -262,6 +262,13 @@ UNUSED static struct ca_cosignature sample_cosignature(uint64_t n, struct row_me
     return c;
 }
 
+UNUSED static struct ca_dropped sample_dropped(uint64_t n) {
+    struct ca_dropped d = {
+        .version = 1, .tenant = "acme", .serial = sample_serial(n), .not_after_ms = 1800000000001};
+    (void)snprintf(d.device, sizeof d.device, "dev-%08llu", (unsigned long long)n);
+    return d;
+}
+
 /* Row n of a table. */
 UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
                                          struct row_memory *memory) {
@@ -300,6 +307,8 @@ UNUSED static union store_row sample_row(enum ca_table table, uint64_t n,
         return (union store_row){.checkpoint = sample_checkpoint(n, memory, 400)};
     case CA_TABLE_COSIGNATURE:
         return (union store_row){.cosignature = sample_cosignature(n, memory, 160)};
+    case CA_TABLE_DROPPED:
+        return (union store_row){.dropped = sample_dropped(n)};
     }
     fail_msg("there is no table %d", (int)table);
     return (union store_row){0};

@@ -147,6 +147,8 @@ static void steps_and_moves_fit_the_table(void **ctx) {
             bool allowed = ca_transition_allowed((enum ca_state)from, (enum ca_state)to);
             bool back = to == CA_PROVISIONING && (from == CA_MANUFACTURED || from == CA_STOCKED);
             assert_int_equal(step == CA_STEP_RETURN, allowed && to == CA_RETURNED);
+            assert_int_equal(step == CA_STEP_END,
+                             allowed && (to == CA_RETIRED || to == CA_DEVICE_REVOKED));
             assert_int_equal(step == CA_STEP_REFURBISH, allowed && to == CA_REFURBISHED);
             assert_int_equal(step == CA_STEP_REWORK, allowed && back);
         }

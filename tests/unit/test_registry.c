@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of the registry on a real store: what a transition does to certificates by the product's
  * policy, in one transaction, and when an ID is another device's. */
-#include "store_fixture.h"
+#include "store_rows.h"
 
+#include "ca/dropped.h"
 #include "ca/registry.h"
 
 static int64_t the_time = 1700000100000;
@@ -151,6 +152,162 @@ static void a_return_revokes_all_in_one_transaction(void **state) {
     assert_false(answer.device.pinned);
 }
 
+/* ---- certificates that the record names no more ---- */
+
+#define DROPPED 25u
+enum { EXPIRED = 4, REVOKED_BEFORE = 17 }; /* of them */
+
+static struct ca_certificate dropped_certificate(const char *id, uint64_t n, uint8_t octets[16]) {
+    struct ca_certificate c = sample_certificate(100 * (uint64_t)id[0] + 50 + n, octets, 16);
+    TEXT_SET(c.tenant, "acme");
+    TEXT_SET(c.device, id);
+    c.status = n == REVOKED_BEFORE ? CA_CERT_REVOKED : CA_CERT_ACTIVE;
+    c.revoked_ms = n == REVOKED_BEFORE;
+    if (n == EXPIRED)
+        c.not_after_ms = the_time - 1;
+    return c;
+}
+
+static struct ca_dropped dropped_row(const struct ca_certificate *c) {
+    struct ca_dropped row = {.version = 1, .serial = c->serial, .not_after_ms = c->not_after_ms};
+    TEXT_SET(row.tenant, c->tenant);
+    TEXT_SET(row.device, c->device);
+    return row;
+}
+
+static void put_dropped(struct fixture *f, const char *id) {
+    for (uint64_t i = 0; i < DROPPED; i++) {
+        uint8_t octets[16];
+        struct ca_certificate c = dropped_certificate(id, i, octets);
+        struct ca_dropped row = dropped_row(&c);
+        assert_int_equal(COMMIT(f, NULL, change_cert(&c), change_row(CA_TABLE_DROPPED, &row)),
+                         TM_OK);
+    }
+}
+
+static size_t rows_of(struct fixture *f, const char *id) {
+    struct ca_serial cursor = {.n = 0};
+    struct ca_dropped row;
+    size_t count = 0;
+    while (!ca_dropped_next(f->store, "acme", id, &cursor, &row))
+        count++;
+    return count;
+}
+
+static void assert_dropped(struct fixture *f, const char *id) {
+    for (uint64_t i = 0; i < DROPPED; i++) {
+        uint8_t octets[16];
+        struct ca_certificate c = dropped_certificate(id, i, octets);
+        assert_status(f, &c.serial, i == EXPIRED ? CA_CERT_ACTIVE : CA_CERT_REVOKED);
+    }
+    assert_int_equal(rows_of(f, id), 0);
+}
+
+static void what_dropped_out_is_revoked_as_well(void **state) {
+    struct fixture *f = *state;
+    struct ca_device device = put_device(f, "F", CA_ACTIVATED);
+    (void)put_device(f, "G", CA_ACTIVATED);
+    put_dropped(f, "F");
+    put_dropped(f, "G");
+    uint64_t leaves = leaves_now(f);
+    struct answer answer = moved(f, "F", CA_RETURNED, CA_BY_OPERATOR);
+    assert_int_equal(answer.result, TM_OK);
+    assert_int_equal(told, CA_DEVICE_CERTS_MAX - 1 + DROPPED - 2);
+    assert_int_equal(leaves_now(f) - leaves, CA_DEVICE_CERTS_MAX + DROPPED - 2);
+    assert_dropped(f, "F");
+    assert_status(f, &device.certs[0].serial, CA_CERT_REVOKED);
+    assert_int_equal(answer.device.rma_count, 1);
+    assert_int_equal(rows_of(f, "G"), DROPPED);
+}
+
+/* Whatever its product says, or though it has none. */
+static void the_end_of_a_device_is_that_of_its_certificates(void **state) {
+    struct fixture *f = *state;
+    static const enum ca_state ends[] = {CA_RETIRED, CA_DEVICE_REVOKED};
+    product.rma = CA_POLICY_REUSE;
+    for (size_t i = 0; i < 2; i++) {
+        const char *id = i ? "I" : "H";
+        struct ca_device device = put_device(f, id, CA_ACTIVATED);
+        put_dropped(f, id);
+        struct answer answer = moved(f, id, ends[i], CA_BY_OFFICER);
+        assert_int_equal(answer.result, TM_OK);
+        assert_int_equal(told, CA_DEVICE_CERTS_MAX - 1 + DROPPED - 2);
+        assert_status(f, &device.certs[0].serial, CA_CERT_REVOKED);
+        assert_dropped(f, id);
+    }
+    product.rma = CA_POLICY_REVOKE;
+}
+
+static void a_limit_is_told_before_anything_is_revoked(void **state) {
+    struct fixture *f = *state;
+    (void)put_device(f, "J", CA_RETURNED);
+    product.max_rmas = 1;
+    product.refurbishment = CA_POLICY_REVOKE;
+    put_dropped(f, "J");
+    uint64_t leaves = leaves_now(f);
+    assert_int_equal(moved(f, "J", CA_REFURBISHED, CA_BY_DEVICE).result, TM_EDENIED);
+    assert_int_equal(leaves_now(f), leaves);
+    assert_int_equal(rows_of(f, "J"), DROPPED);
+    product.refurbishment = CA_POLICY_REUSE;
+}
+
+static void one_that_dropped_out_is_revoked_by_its_serial(void **state) {
+    struct fixture *f = *state;
+    struct ca_registry registry = registry_of(f);
+    struct answer answer = {.f = f};
+    uint8_t octets[16];
+    struct ca_certificate c = dropped_certificate("K", 0, octets);
+    (void)put_device(f, "K", CA_ACTIVATED);
+    put_dropped(f, "K");
+    assert_int_equal(
+        ca_registry_revoke(&registry, &c.serial, 1, "stolen", "test", answered, &answer), TM_OK);
+    wait_for(&answer);
+    assert_int_equal(answer.result, TM_OK);
+    assert_status(f, &c.serial, CA_CERT_REVOKED);
+    assert_int_equal(rows_of(f, "K"), DROPPED - 1);
+}
+
+/* The rows of a device that goes on for ever do not pile up. */
+static void a_row_goes_when_its_certificate_has_expired(void **state) {
+    struct fixture *f = *state;
+    struct ca_device device = put_device(f, "L", CA_ACTIVATED);
+    int64_t now = the_time;
+    for (size_t i = 0; i < CA_DEVICE_CERTS_MAX; i++)
+        device.certs[i].status = CA_CERT_ACTIVE;
+    for (uint64_t i = 0; i < 40; i++) {
+        struct ca_batch batch = {.count = 0};
+        struct ca_dropping dropping;
+        size_t at = device.cert_count - 1;
+        struct ca_cert_ref ref = {.serial = sample_serial(9000 + i),
+                                  .status = CA_CERT_SUPERSEDED,
+                                  .not_after_ms = now + 5 * 60000};
+        device.certs[at] = ref;
+        assert_int_equal(ca_dropped_choose(&device, now), at);
+        ca_dropped_out(f->store, &device, at, now, &dropping, &batch);
+        assert_int_equal(device.cert_count, at);
+        assert_int_equal(commit_changes(f, batch.changes, batch.count, NULL), TM_OK);
+        device.cert_count++;
+        assert_true(rows_of(f, "L") <= 6);
+        now += 60000;
+    }
+    assert_int_equal(rows_of(f, "L"), 6);
+}
+
+static void what_drops_out_is_the_least_useful(void **state) {
+    (void)state;
+    struct ca_device device = {.cert_count = CA_DEVICE_CERTS_MAX};
+    for (size_t i = 0; i < CA_DEVICE_CERTS_MAX; i++)
+        device.certs[i] = (struct ca_cert_ref){
+            .status = i % 2 ? CA_CERT_SUPERSEDED : CA_CERT_ACTIVE, .not_after_ms = the_time + 1};
+    assert_int_equal(ca_dropped_choose(&device, the_time), 11);
+    device.certs[5].not_after_ms = the_time - 1;
+    assert_int_equal(ca_dropped_choose(&device, the_time), 5);
+    device.certs[7].status = CA_CERT_REVOKED;
+    assert_int_equal(ca_dropped_choose(&device, the_time), 7);
+    device.certs[10].not_after_ms = the_time - 1; /* in use, for its grace */
+    assert_int_equal(ca_dropped_choose(&device, the_time), 7);
+}
+
 static void a_rework_supersedes(void **state) {
     struct fixture *f = *state;
     struct ca_device device = put_device(f, "B", CA_STOCKED);
@@ -213,13 +370,14 @@ static void an_id_is_another_devices_where_the_product_says_so(void **state) {
     struct ca_device device = put_device(f, "E", CA_ACTIVATED);
     assert_non_null(strstr(added(f, "E", true).text, "already, activated: it is in use"));
     assert_int_equal(moved(f, "E", CA_RETIRED, 0).result, TM_OK);
+    assert_int_equal(told, CA_DEVICE_CERTS_MAX - 1);
     assert_non_null(strstr(added(f, "E", false).text, "only an officer gives its ID to another"));
     product.id_reuse = CA_ID_NEVER;
     assert_non_null(strstr(added(f, "E", true).text, "its ID is never given to another"));
     product.id_reuse = CA_ID_OUT_OF_USE;
     struct answer answer = added(f, "E", true);
     assert_int_equal(answer.result, TM_OK);
-    assert_int_equal(told, CA_DEVICE_CERTS_MAX - 1);
+    assert_int_equal(told, 0);
     assert_status(f, &device.certs[0].serial, CA_CERT_REVOKED);
     assert_int_equal(answer.device.state, CA_REGISTERED);
     assert_int_equal(answer.device.certs[0].status, CA_CERT_REVOKED);
@@ -231,6 +389,18 @@ static void an_id_is_another_devices_where_the_product_says_so(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_return_revokes_all_in_one_transaction, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_dropped_out_is_revoked_as_well, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_a_device_is_that_of_its_certificates,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_limit_is_told_before_anything_is_revoked, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(one_that_dropped_out_is_revoked_by_its_serial,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_row_goes_when_its_certificate_has_expired, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_drops_out_is_the_least_useful, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(a_rework_supersedes, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(limits_hold, fixture_setup, fixture_teardown),

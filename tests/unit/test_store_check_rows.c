@@ -162,6 +162,21 @@ static void foreign_that_leads_to_another(struct fixture *f) {
     put_foreign(f, 1, 2);
 }
 
+static void put_dropped(struct fixture *f, uint64_t of, uint64_t leads_to) {
+    uint8_t octets[STORE_KEY_MAX];
+    struct buf key = BUF_ON(octets);
+    struct ca_dropped row = sample_dropped(of);
+    row.serial = sample_serial(leads_to);
+    put_sealed(f, STORE_DB_ROW, row_key(&key, CA_TABLE_DROPPED, &row),
+               store_row_schema(CA_TABLE_DROPPED), &row);
+}
+static void dropped_that_leads_nowhere(struct fixture *f) {
+    put_dropped(f, 1, NOBODY);
+}
+static void dropped_of_another_device(struct fixture *f) {
+    put_dropped(f, 1, 2);
+}
+
 struct damage {
     const char *name;
     void (*make)(struct fixture *f);
@@ -196,6 +211,8 @@ static const struct damage DAMAGES[] = {
      "of another CA is not stored", 1},
     {"another CA's certificate leads to another", foreign_that_leads_to_another,
      "of another CA leads to another certificate", 1},
+    {"dropped certificate of nobody", dropped_that_leads_nowhere, "dropped certificate 01", 1},
+    {"dropped certificate of another device", dropped_of_another_device, " is another device's", 1},
 };
 
 static bool says(const struct findings *found, const char *wanted) {

@@ -136,6 +136,7 @@ static const char *const ROW_HASHES[CA_TABLE_LAST] = {
     "2839f4d21a80a419e1fafb4407dcc546acc21f7e305cc155a313a42ebe9b3163",
     "0839effa7f7abe791d8381c60d1fe6b801a94f2dfeda46ca9e6fe71eeac9c29c",
     "e7f115ac370823d7a5b44b91d2b346fe436827e50be04736ae997a51e0f64e40",
+    "9e2f812c14e9a4caf6735f1ee5a48bbfa00e20c3d23d17b065ee312e5548f696",
 };
 
 /* The records above, then the tables' rows. */
