@@ -13,20 +13,29 @@ PATH = "/touchmark/v1/station"
 UNTIL = "2100-01-01T00:00:00Z"
 
 
-def add_profiles(site):
-    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for."""
+# A second certificate for units on a line: of another kind than the IDevID, and once as well.
+VPN_PROFILE = ("kind: ldevid\nkeys: [p256]\nsubject:\n  - type: CN\n    value: '{id}'\n"
+               "key_usage: [digitalSignature]\next_key_usage: [clientAuth]\nvalidity: 3650d\n"
+               "credentials: [ra]\nlink: 'off'\nstates: [registered, provisioning, manufactured]\n"
+               "next_state: manufactured\nexisting: refuse\nreenroll: false\n")
+
+
+def add_profiles(site, **more):
+    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for;
+    more: further ones, by name."""
     folder = site.folder / "profiles"
     idevid = (folder / "idevid.yaml").read_text()
     own = "credentials: [secret, foreign]"
     assert own in idevid
     (folder / "factory.yaml").write_text(idevid.replace(own, "credentials: [ra]"))
-    (folder / "station.yaml").write_text(RA_PROFILE)
+    for name, text in {"station": RA_PROFILE, **more}.items():
+        (folder / f"{name}.yaml").write_text(text)
     write = site.write_config
 
     def write_config():
         write()
         with site.config.open("a") as config:
-            for name in ("factory", "station"):
+            for name in ("factory", "station", *more):
                 config.write(f"  - label: {name}\n    tenant: acme\n    profile: {name}\n")
     site.write_config = write_config
 
