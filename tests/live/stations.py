@@ -15,29 +15,34 @@ UNTIL = "2100-01-01T00:00:00Z"
 
 # Slots of units with keys of other kinds; the profile is called as its kind is.
 KINDS = ("p384", "ed25519", "rsa2048")
+# A second certificate for units on a line: of another kind than the IDevID, and once as well.
+VPN_PROFILE = ("kind: ldevid\nkeys: [p256]\nsubject:\n  - type: CN\n    value: '{id}'\n"
+               "key_usage: [digitalSignature]\next_key_usage: [clientAuth]\nvalidity: 3650d\n"
+               "credentials: [ra]\nlink: 'off'\nstates: [registered, provisioning, manufactured]\n"
+               "next_state: manufactured\nexisting: refuse\nreenroll: false\n")
 
 
-def add_profiles(site):
-    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for; and
-    the same once for each other kind of key."""
+def add_profiles(site, **more):
+    """Labels "station", for stations themselves, and "factory", IDevIDs that only they ask for; the
+    same once for each other kind of key; more: further ones, by name."""
     folder = site.folder / "profiles"
     idevid = (folder / "idevid.yaml").read_text()
     own = "credentials: [secret, foreign]"
     assert own in idevid
     factory = idevid.replace(own, "credentials: [ra]")
-    (folder / "factory.yaml").write_text(factory)
+    profiles = {"factory": factory, "station": RA_PROFILE, **more}
     for kind in KINDS:
-        (folder / f"{kind}.yaml").write_text(
-            factory.replace("keys: [p256, p384]", f"keys: [{kind}]")
-            .replace("states: [registered, provisioning]",
-                     "states: [registered, provisioning, manufactured]"))
-    (folder / "station.yaml").write_text(RA_PROFILE)
+        profiles[kind] = (factory.replace("keys: [p256, p384]", f"keys: [{kind}]")
+                          .replace("states: [registered, provisioning]",
+                                   "states: [registered, provisioning, manufactured]"))
+    for name, text in profiles.items():
+        (folder / f"{name}.yaml").write_text(text)
     write = site.write_config
 
     def write_config():
         write()
         with site.config.open("a") as config:
-            for name in ("factory", "station", *KINDS):
+            for name in profiles:
                 config.write(f"  - label: {name}\n    tenant: acme\n    profile: {name}\n")
     site.write_config = write_config
 
