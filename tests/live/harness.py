@@ -787,8 +787,8 @@ class Load:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.bench.folder, folder)
             while not self.over.is_set():
-                process = self.bench.start("--dir", folder, "--seconds", 2 + lane, "--count",
-                                           400 if SLOW else 1500, "--threads", 4, *self.options)
+                process = self.bench.start("--dir", folder, "--seconds", 1 + lane, "--count",
+                                           400 if SLOW else 1500, "--threads", 2, *self.options)
                 self.began[lane].set()
                 self.figures.append(self.bench.finish(process))
         except BaseException as error:  # shown by the test, which runs in another thread
