@@ -177,10 +177,16 @@ int admin_job_units(struct admin_call *call) {
 
 /* ---- units without a station ---- */
 
-static int note_unit(void *arg, const json_t *row) {
+static int note_unit(void *arg, struct bytes json) {
+    json_t *row;
+    int code = admin_row_read(json, &row);
+    if (code != EX_OK)
+        return code;
     const char *result = json_string_value(json_object_get(row, "result"));
     const char *device = json_string_value(json_object_get(row, "device"));
-    return result && !result[0] && device ? add_id(arg, device) : EX_OK;
+    code = result && !result[0] && device ? add_id(arg, device) : EX_OK;
+    json_decref(row);
+    return code;
 }
 
 /* Those without a result, one after the other. */
@@ -192,7 +198,8 @@ static int scrap_all(struct admin_call *call) {
     *list = *call;
     list->request.verb = IPC_ADMIN_JOB_SHOW;
     TEXT_SET(list->request.state, "units");
-    int code = admin_each(list, note_unit, &units);
+    const struct admin_taker taker = {.row = note_unit, .arg = &units};
+    int code = admin_each(list, &taker);
     for (size_t i = 0; i < units.count && code == EX_OK; i++) {
         TEXT_SET(call->request.device, units.items[i]);
         code = admin_request(call);
