@@ -51,6 +51,17 @@ class AuditCase(Case):
         self.assertEqual(code, 0, text)
         return text
 
+    def sound(self):
+        """What `touchmark store check` says."""
+        return self.touchmark("store", "check", check=False).returncode == 0
+
+    def receipt(self, name):
+        """Of the newest leaf that a checkpoint covers, as a station keeps one."""
+        path = self.site.folder / name
+        size = size_of(self.checkpoint())
+        path.write_bytes(self.touchmark("audit", "prove", str(size - 1)).stdout)
+        return path
+
     def held(self):
         return self.server.touchmark("status")[-1].get("restored", "")
 
@@ -410,7 +421,7 @@ class PutBack(AuditCase):
         shutil.copytree(store, copy)
         self.server.start()
         self.enroll("lost")
-        self.checkpoint()
+        receipt = self.receipt("receipt")
         self.touchmark("audit", "witness")
         self.server.stop()
         shutil.rmtree(store)
@@ -429,6 +440,11 @@ class PutBack(AuditCase):
         seen = self.site.audit.pop("seen")
         self.server.start()
         self.assertEqual(self.held(), "")
+        # Alone it is as good as any other: only who has seen the newer one knows better.
+        self.assertTrue(self.sound())
+        older = self.export("older")
+        self.verified(older)
+        self.assertEqual(audit("--key", self.vkey, "--receipt", receipt, older)[0], 4)
         self.checkpoint()
         done = self.touchmark("audit", "witness", check=False)
         self.assertEqual(done.returncode, 1)
@@ -447,6 +463,48 @@ class PutBack(AuditCase):
         self.checkpoint()
         # The witness keeps to what it saw.
         self.assertEqual(self.touchmark("audit", "witness", check=False).returncode, 1)
+
+
+class Forked(AuditCase):
+    """Two histories from one copy of the store, by whoever has the machine and the log's key: each is
+    right in itself."""
+
+    @classmethod
+    def prepare(cls, site):
+        super().prepare(site)
+        site.audit.pop("seen")
+
+    def branch(self, name):
+        """(export, receipt) of a history with this device in it."""
+        self.server.start()
+        self.enroll(name)
+        receipt = self.receipt(f"receipt-{name}")
+        self.assertTrue(self.sound())
+        return self.export(name), receipt
+
+    def test_who_sees_both_branches_finds_it(self):
+        self.enroll("kept")
+        self.checkpoint()
+        store, copy = self.site.folder / "store", self.site.folder / "copy"
+        self.server.stop()
+        shutil.copytree(store, copy)
+        one, first = self.branch("one")
+        self.touchmark("audit", "witness")
+        self.server.stop()
+        shutil.rmtree(store)
+        copy.rename(store)
+        two, second = self.branch("two")
+        # Each branch is whole, and who was shown no other has nothing to compare it with.
+        for folder, receipt in ((one, first), (two, second)):
+            self.verified(folder, "--receipt", receipt)
+        # The other's receipt is of a tree that this one did not grow from, or into.
+        self.assertEqual(audit("--key", self.vkey, two, "--receipt", first)[0], 4)
+        self.assertEqual(audit("--key", self.vkey, one, "--receipt", second)[0], 4)
+        # The witness holds the first, and the core is told.
+        done = self.touchmark("audit", "witness", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(self.held(), "put back: a witness shows")
+        self.server.touchmark("store", "accept")
 
 
 if __name__ == "__main__":
