@@ -7,7 +7,7 @@ import json
 import shutil
 
 from harness import Case, Key, TOUCHMARK, main, run, serial_of, until
-from notes import Export, Leaf, LogKey, Witness, audit, growth, hashes, b64, sha256, size_of
+from notes import Export, Leaf, LogKey, Witness, audit, growth, hashes, b64, receipt, sha256, size_of
 from stations import Jobs, Station, Unit, add_profiles, job_text
 
 
@@ -196,6 +196,15 @@ class Shown(AuditCase):
                 self.assertEqual(alone, 0, "nobody can see it who was shown nothing else")
                 self.assertEqual(earlier, 4)
                 self.assertEqual(status, 409 if len(leaves) < len(self.leaves) else 422)
+        # Two receipts of one size need neither an export nor a witness.
+        first, second = self.site.folder / "receipt-1", self.site.folder / "receipt-2"
+        first.write_text(receipt(0, self.leaves, note))
+        flipped = self.change(self.leaves, "flip")
+        second.write_text(receipt(0, flipped, self.thief.sign(flipped)))
+        self.assertEqual(audit("--key", self.thief.vkey, "--receipt", first)[0], 0)
+        self.assertEqual(audit("--key", self.thief.vkey, "--receipt", second)[0], 0)
+        self.assertEqual(audit("--key", self.thief.vkey, "--receipt", first, "--receipt",
+                               second)[0], 4)
         # An older export of the true log, with the signature that it had.
         old = self.leaves[:-1]
         before = self.thief.sign(old)
@@ -421,7 +430,7 @@ class PutBack(AuditCase):
         shutil.copytree(store, copy)
         self.server.start()
         self.enroll("lost")
-        receipt = self.receipt("receipt")
+        shown = self.receipt("receipt")
         self.touchmark("audit", "witness")
         self.server.stop()
         shutil.rmtree(store)
@@ -444,7 +453,7 @@ class PutBack(AuditCase):
         self.assertTrue(self.sound())
         older = self.export("older")
         self.verified(older)
-        self.assertEqual(audit("--key", self.vkey, "--receipt", receipt, older)[0], 4)
+        self.assertEqual(audit("--key", self.vkey, "--receipt", shown, older)[0], 4)
         self.checkpoint()
         done = self.touchmark("audit", "witness", check=False)
         self.assertEqual(done.returncode, 1)
