@@ -302,6 +302,8 @@ class JobsTold(AuditCase):
         last.pass_through(station, "done")
         server.touchmark("job", "close", "done", "--counts", "1,0,0")
         until("the job is closed", lambda: jobs.show("done")["status"] == "closed")
+        server.stop()  # in order: what keys signed is in the log then
+        server.start()
         folder = cls.site.folder / "real"
         run(TOUCHMARK, "audit", "export", folder, "--conf", cls.site.config, env=cls.site.env)
         cls.real = Export(folder)
@@ -333,6 +335,22 @@ class JobsTold(AuditCase):
             self.assertEqual(leaf["reason"].decode().split("sha256:")[1],
                              sha256(leaf["terms"]).hex())
             self.assertIn(b"quota-1=", leaf["terms"])
+
+    def test_what_keys_signed_is_counted(self):
+        leaves = self.server.leaves()
+        used = [x for x in leaves if x["event"] == "key-used"]
+        last = used[-1]["sequence"]
+        issued = sum(x["event"] == "issued" for x in leaves[:last])
+        counts = {}
+        for leaf in used:
+            key = leaf["provider"], leaf.get("issuer", ""), leaf["reason"]
+            counts[key] = counts.get(key, 0) + leaf["count"]
+            self.assertLessEqual(leaf["first"], leaf["last"])
+            self.assertLessEqual(leaf["last"], leaf["time"])
+        self.assertEqual(counts["signer", "manufacturing", "certificate"], issued)
+        self.assertGreater(counts["audit", "", "checkpoint"], 1)
+        _, text = audit("--key", self.vkey, self.real.folder)
+        self.assertIn(f"key of manufacturing on signer: certificate: {issued} signatures", text)
 
     def test_a_log_that_tells_of_what_was_not_permitted(self):
         """Each of these leaves is signed and in the tree, by a core that was taken over."""
