@@ -109,16 +109,14 @@ static int bring_lines(struct visit *v, const char *addition) {
     return bring(v, buf_bytes(&note));
 }
 
-/* It has seen a larger tree than this log has: it can show that, signed by this log's key. */
-static int bring_larger(struct visit *v, uint64_t its, uint64_t ours) {
+/* What it has seen this log does not go on from: it can show that, signed by this log's key. */
+static int bring_seen(struct visit *v) {
     struct audit_hash hash;
     const struct bytes origin = bytes_str(v->origin);
     char name[65], path[128];
     if (audit_sha256(&origin, 1, &hash) || hex_encode(BYTES_OF(hash.octets), name, sizeof name))
         return EX_SOFTWARE;
-    (void)snprintf(path, sizeof path, "%s/checkpoint", name);
-    (void)admin_audit_fail("witness %s has seen a log of %" PRIu64 " leaves; this one has %" PRIu64,
-                           v->key.name, its, ours);
+    (void)snprintf(path, sizeof path, "%.64s/checkpoint", name);
     if (exchange(v, path, NULL) == EX_OK && v->status == 200)
         (void)bring(v, (struct bytes){v->answer, v->answer_n});
     return ADMIN_EXIT_REFUSED;
@@ -148,7 +146,9 @@ static int try_once(struct visit *v, uint64_t ours, uint64_t *old) {
         audit_decimal((struct bytes){v->answer, v->answer_n - 1}, &its))
         return refused(v);
     if (its > ours)
-        return bring_larger(v, its, ours);
+        return admin_audit_fail("witness %s has seen a log of %" PRIu64
+                                " leaves; this one has %" PRIu64,
+                                v->key.name, its, ours);
     *old = its;
     return EX_TEMPFAIL;
 }
@@ -162,6 +162,8 @@ static int visit(struct visit *v, const json_t *answer) {
     int code = EX_TEMPFAIL;
     for (unsigned i = 0; i < TRIES && code == EX_TEMPFAIL; i++)
         code = try_once(v, checkpoint.size, &old);
+    if (code != EX_OK && (v->status == 409 || v->status == 422))
+        code = bring_seen(v);
     if (code == EX_OK)
         printf("witness %s cosigned %" PRIu64 " leaves\n", v->key.name, checkpoint.size);
     return code;

@@ -21,14 +21,21 @@ enum tm_err audit_node_hash(const struct audit_hash *left, const struct audit_ha
 
 /* ---- growing ---- */
 
-enum tm_err audit_frontier_add(struct audit_frontier *frontier, const struct audit_hash *leaf) {
+static enum tm_err join(const struct audit_joiner *joiner, const struct audit_hash *left,
+                        struct audit_hash *node) {
+    return joiner ? joiner->node(joiner->arg, left, node, node) : audit_node_hash(left, node, node);
+}
+
+/* Each trailing one bit of the size is a complete subtree as large as what was just made. */
+enum tm_err audit_frontier_add(struct audit_frontier *frontier, const struct audit_hash *leaf,
+                               const struct audit_joiner *joiner) {
     if (frontier->size >= AUDIT_SIZE_MAX)
         return TM_ELIMIT;
     struct audit_hash node = *leaf;
     size_t count = frontier->count;
     enum tm_err err = TM_OK;
     for (uint64_t size = frontier->size; !err && (size & 1); size >>= 1)
-        err = audit_node_hash(&frontier->nodes[--count], &node, &node);
+        err = join(joiner, &frontier->nodes[--count], &node);
     if (err)
         return err;
     frontier->nodes[count] = node;
@@ -37,13 +44,14 @@ enum tm_err audit_frontier_add(struct audit_frontier *frontier, const struct aud
     return TM_OK;
 }
 
-enum tm_err audit_frontier_root(const struct audit_frontier *frontier, struct audit_hash *ret) {
+enum tm_err audit_frontier_root(const struct audit_frontier *frontier,
+                                const struct audit_joiner *joiner, struct audit_hash *ret) {
     if (!frontier->count)
         return audit_sha256(NULL, 0, ret);
     struct audit_hash node = frontier->nodes[frontier->count - 1];
     enum tm_err err = TM_OK;
     for (size_t i = frontier->count - 1; !err && i > 0; i--)
-        err = audit_node_hash(&frontier->nodes[i - 1], &node, &node);
+        err = join(joiner, &frontier->nodes[i - 1], &node);
     if (!err)
         *ret = node;
     return err;
@@ -80,7 +88,7 @@ static enum tm_err root_from(const struct audit_nodes *nodes, uint64_t start, ui
                              struct audit_hash *ret) {
     struct audit_frontier frontier;
     enum tm_err err = frontier_from(nodes, start, n, &frontier);
-    return err ? err : audit_frontier_root(&frontier, ret);
+    return err ? err : audit_frontier_root(&frontier, NULL, ret);
 }
 
 enum tm_err audit_root(const struct audit_nodes *nodes, uint64_t size, struct audit_hash *ret) {

@@ -63,11 +63,20 @@ struct audit_frontier {
     struct audit_hash nodes[64];
 };
 
+/* Hashes a node in the way of audit_node_hash, for who has a faster one; where it is NULL, that is
+ * done. `ret` may be one of the two. */
+struct audit_joiner {
+    enum tm_err (*node)(void *arg, const struct audit_hash *left, const struct audit_hash *right,
+                        struct audit_hash *ret);
+    void *arg;
+};
+
 /* TM_ELIMIT beyond AUDIT_SIZE_MAX; TM_ECRYPTO; then it is as before. */
 MUST_USE enum tm_err audit_frontier_add(struct audit_frontier *frontier,
-                                        const struct audit_hash *leaf);
+                                        const struct audit_hash *leaf,
+                                        const struct audit_joiner *joiner);
 MUST_USE enum tm_err audit_frontier_root(const struct audit_frontier *frontier,
-                                         struct audit_hash *ret);
+                                         const struct audit_joiner *joiner, struct audit_hash *ret);
 /* The frontier of a tree whose nodes there are. As audit_root. */
 MUST_USE enum tm_err audit_frontier_of(const struct audit_nodes *nodes, uint64_t size,
                                        struct audit_frontier *ret);

@@ -28,14 +28,27 @@ static bool open_checkpoint(struct auditor *a, const char *file, struct bytes oc
     return !err;
 }
 
+/* Two trees of one size by one key are two histories, whatever the log is. */
+static void compare(struct auditor *a, const struct auditor_evidence *new) {
+    for (size_t i = 0; i < a->evidence_count; i++) {
+        const struct auditor_evidence *old = &a->evidence[i];
+        if (old->size == new->size && !audit_hash_equal(&old->root, &new->root))
+            auditor_find(&a->report, AUDITOR_HISTORY,
+                         "%s and %s show two logs of %" PRIu64 " leaves, both signed", old->file,
+                         new->file, new->size);
+    }
+}
+
 static void add(struct auditor *a, const char *file, const struct audit_checkpoint *checkpoint) {
+    const struct auditor_evidence new = {
+        .file = file, .size = checkpoint->size, .root = checkpoint->root};
     if (a->evidence_count == AUDITOR_EVIDENCE_MAX) {
         fprintf(stderr, "touchmark-audit: of checkpoints and receipts, %d are enough\n",
                 AUDITOR_EVIDENCE_MAX);
         return;
     }
-    a->evidence[a->evidence_count++] =
-        (struct auditor_evidence){.file = file, .size = checkpoint->size, .root = checkpoint->root};
+    compare(a, &new);
+    a->evidence[a->evidence_count++] = new;
 }
 
 /* How many of the witnesses have cosigned it; a cosignature that does not verify is a finding. */
@@ -118,46 +131,54 @@ static bool read_summary(struct auditor *a) {
     return good;
 }
 
+/* A note of the export: its octets, which the caller frees, and how many have cosigned it. False:
+ * there is none, or it is no checkpoint of the log. */
+static bool take_note(struct auditor *a, const char *name, const char *what, bool required,
+                      struct bytes *octets, size_t *ret_cosigned, struct audit_checkpoint *ret) {
+    char path[AUDITOR_PATH_MAX];
+    struct audit_note note;
+    (void)snprintf(path, sizeof path, "%.4000s/%s", a->dir, name);
+    if (!auditor_read(path, AUDIT_NOTE_MAX, required ? what : NULL, octets)) {
+        if (required)
+            auditor_find(&a->report, AUDITOR_SIGNATURE, "the export has no checkpoint");
+        return false;
+    }
+    if (open_checkpoint(a, what, *octets, &note, ret)) {
+        *ret_cosigned = count_cosigned(a, what, &note);
+        return true;
+    }
+    free((void *)(uintptr_t)octets->p);
+    return false;
+}
+
 /* The newest that a witness cosigned, which may be older than the export's own. */
 static void take_cosigned(struct auditor *a) {
-    static const char file[] = "the export's cosigned checkpoint";
-    char path[AUDITOR_PATH_MAX];
+    static const char what[] = "the export's cosigned checkpoint";
     struct bytes octets;
-    struct audit_note note;
     struct audit_checkpoint checkpoint;
-    (void)snprintf(path, sizeof path, "%.4000s/cosigned", a->dir);
-    if (!auditor_read(path, AUDIT_NOTE_MAX, NULL, &octets))
+    size_t count;
+    if (!take_note(a, "cosigned", what, false, &octets, &count, &checkpoint))
         return;
     /* Of one that the export does not reach back to, nothing follows. */
-    if (open_checkpoint(a, file, octets, &note, &checkpoint) && checkpoint.size >= a->from) {
-        size_t count = count_cosigned(a, file, &note);
+    if (checkpoint.size >= a->from) {
         a->cosigned = count > a->cosigned ? count : a->cosigned;
-        add(a, file, &checkpoint);
+        add(a, what, &checkpoint);
     }
     free((void *)(uintptr_t)octets.p);
 }
 
 static bool take_own(struct auditor *a) {
-    static const char file[] = "the export's checkpoint";
-    char path[AUDITOR_PATH_MAX];
     struct bytes octets;
-    struct audit_note note;
     struct audit_checkpoint checkpoint;
-    (void)snprintf(path, sizeof path, "%.4000s/checkpoint", a->dir);
-    if (!auditor_read(path, AUDIT_NOTE_MAX, file, &octets)) {
-        auditor_find(&a->report, AUDITOR_SIGNATURE, "the export has no checkpoint");
+    if (!take_note(a, "checkpoint", "the export's checkpoint", true, &octets, &a->cosigned,
+                   &checkpoint))
         return false;
-    }
-    bool good = open_checkpoint(a, file, octets, &note, &checkpoint);
-    if (good) {
-        a->cosigned = count_cosigned(a, file, &note);
-        a->root = checkpoint.root;
-    }
-    if (good && checkpoint.size != a->size)
+    a->root = checkpoint.root;
+    bool good = checkpoint.size == a->size;
+    if (!good)
         auditor_find(&a->report, AUDITOR_LOG,
                      "export.json says %" PRIu64 " leaves, and the checkpoint %" PRIu64, a->size,
                      checkpoint.size);
-    good = good && checkpoint.size == a->size;
     free((void *)(uintptr_t)octets.p);
     return good;
 }

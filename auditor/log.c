@@ -119,7 +119,7 @@ static void meet_evidence(struct walk *w) {
         if (e->size != w->frontier.size || e->met)
             continue;
         e->met = true;
-        if (audit_frontier_root(&w->frontier, &root) || !audit_hash_equal(&root, &e->root))
+        if (audit_frontier_root(&w->frontier, NULL, &root) || !audit_hash_equal(&root, &e->root))
             auditor_find(&a->report, AUDITOR_HISTORY,
                          "the first %" PRIu64 " leaves are not those that %s shows", e->size,
                          e->file);
@@ -128,7 +128,7 @@ static void meet_evidence(struct walk *w) {
 
 static void take_leaf(struct walk *w, struct bytes leaf) {
     struct audit_hash hash;
-    if (audit_leaf_hash(leaf, &hash) || audit_frontier_add(&w->frontier, &hash))
+    if (audit_leaf_hash(leaf, &hash) || audit_frontier_add(&w->frontier, &hash, NULL))
         abort(); /* neither SHA-256 nor the size, which was checked, fail */
     add_to_tiles(w, &hash);
     auditor_replay(w->a, w->frontier.size - 1, leaf);
@@ -190,7 +190,7 @@ static void name_unmet(struct auditor *a) {
 
 static void check_root(struct walk *w) {
     struct audit_hash root;
-    if (audit_frontier_root(&w->frontier, &root) || !audit_hash_equal(&root, &w->a->root))
+    if (audit_frontier_root(&w->frontier, NULL, &root) || !audit_hash_equal(&root, &w->a->root))
         auditor_find(&w->a->report, AUDITOR_LOG,
                      "the leaves do not come to the root of the checkpoint");
 }

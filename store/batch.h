@@ -17,7 +17,7 @@ struct store_writing {
     const struct store_env *env;
     MDB_txn *txn;
     struct ca_hasher *hasher;
-    struct store_frontier frontier; /* with the leaves of this transaction */
+    struct audit_frontier frontier; /* with the leaves of this transaction */
 };
 
 enum store_op_kind {

@@ -50,7 +50,7 @@ void store_check_leaf(struct store_checker *c, struct bytes key, struct bytes va
     }
     if (leaf.event == CA_EVENT_ISSUED || leaf.event == CA_EVENT_BURNED)
         check_serial_leaf(c, &leaf, sequence);
-    struct store_node node;
+    struct audit_hash node;
     if (store_merkle_append(c->reader->hasher, &c->tree, store_sealed_record(value)) ||
         store_merkle_leaf(c->reader->hasher, store_sealed_record(value), &node))
         store_fault(c, "audit leaf %" PRIu64 " cannot be hashed", sequence);
@@ -59,7 +59,7 @@ void store_check_leaf(struct store_checker *c, struct bytes key, struct bytes va
 }
 
 void store_check_tree(struct store_checker *c) {
-    struct store_frontier kept;
+    struct audit_frontier kept;
     if (store_frontier_read(c->reader->env, c->reader->txn, c->reader->hasher, &kept)) {
         store_fault(c, "the audit tree's frontier fails its hash");
         return;

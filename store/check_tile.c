@@ -11,7 +11,7 @@ static struct store_tiling tiling(const struct store_checker *c) {
 
 static void check_tile(struct store_checker *c, unsigned level, size_t count) {
     const struct store_tiling t = tiling(c);
-    struct store_node kept[STORE_TILE_WIDTH];
+    struct audit_hash kept[STORE_TILE_WIDTH];
     uint64_t index = c->tiles.counts[level] / STORE_TILE_WIDTH - (count == STORE_TILE_WIDTH);
     size_t width = 0;
     c->tiles.wanted++;
@@ -23,9 +23,9 @@ static void check_tile(struct store_checker *c, unsigned level, size_t count) {
                     index);
 }
 
-void store_check_tile_leaf(struct store_checker *c, const struct store_node *leaf) {
+void store_check_tile_leaf(struct store_checker *c, const struct audit_hash *leaf) {
     struct store_tiles *tiles = &c->tiles;
-    struct store_node node = *leaf;
+    struct audit_hash node = *leaf;
     bool full = true;
     for (unsigned level = 0; full && !tiles->lost && level < STORE_TILE_LEVELS; level++) {
         size_t at = (size_t)(tiles->counts[level]++ % STORE_TILE_WIDTH);

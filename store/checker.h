@@ -13,7 +13,7 @@
 /* The newest tile of each level, as the leaves come to them. */
 struct store_tiles {
     uint64_t counts[STORE_TILE_LEVELS]; /* hashes of the level */
-    struct store_node hashes[STORE_TILE_LEVELS][STORE_TILE_WIDTH];
+    struct audit_hash hashes[STORE_TILE_LEVELS][STORE_TILE_WIDTH];
     uint64_t wanted; /* complete ones, and those that grow */
     bool lost;       /* a leaf that fails its hash has none that could be held against a tile */
 };
@@ -24,7 +24,7 @@ struct store_checker {
     void *arg;
     bool faulty;
     uint64_t next_leaf;         /* the sequence number that must come next */
-    struct store_frontier tree; /* recomputed from the leaves */
+    struct audit_frontier tree; /* recomputed from the leaves */
     struct store_tiles tiles;
 };
 
@@ -70,7 +70,7 @@ store_check_fn store_check_device, store_check_certificate, store_check_intent, 
 void store_check_indexed(struct store_checker *c, const struct ca_certificate *certificate,
                          const char *serial);
 /* One more leaf; a tile that it completes. */
-void store_check_tile_leaf(struct store_checker *c, const struct store_node *leaf);
+void store_check_tile_leaf(struct store_checker *c, const struct audit_hash *leaf);
 /* After the last leaf. */
 void store_check_tree(struct store_checker *c);
 void store_check_tiles(struct store_checker *c);

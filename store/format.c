@@ -129,7 +129,7 @@ static enum tm_err index_revoked(struct raising *r) {
 /* Of leaves in the order of their numbers: a hole among them is found when the store is started. */
 static enum tm_err tile_leaves(struct raising *r, MDB_cursor *cursor) {
     const struct store_tiling tiling = {r->env, r->txn, r->hasher};
-    struct store_node tile[STORE_TILE_WIDTH];
+    struct audit_hash tile[STORE_TILE_WIDTH];
     uint64_t size = 0;
     MDB_val k, v;
     enum tm_err err = TM_OK;

@@ -20,13 +20,13 @@ enum attempt {
 };
 
 enum tm_err store_frontier_read(const struct store_env *env, MDB_txn *txn, struct ca_hasher *hasher,
-                                struct store_frontier *ret_frontier) {
+                                struct audit_frontier *ret_frontier) {
     struct bytes key = bytes_str(STORE_KEY_FRONTIER), value;
     enum tm_err err = store_get(env, txn, STORE_DB_META, key, &value);
     if (!err)
         return store_unseal(hasher, key, value, &store_frontier_schema, ret_frontier);
     if (err == TM_ENOTFOUND) {
-        *ret_frontier = (struct store_frontier){0};
+        *ret_frontier = (struct audit_frontier){0};
         return TM_OK;
     }
     return err;

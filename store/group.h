@@ -23,7 +23,7 @@ struct store_group {
 struct store_committer {
     struct store_env *env;
     struct ca_hasher *hasher;
-    struct store_frontier frontier; /* as committed */
+    struct audit_frontier frontier; /* as committed */
     struct store_plan plan;
     bool headroom;     /* the map is open up to map_most */
     int64_t warned_ms; /* clock_mono_ms when a full store was last logged */
@@ -43,6 +43,6 @@ MUST_USE enum tm_err store_group_commit(struct store_committer *committer,
 /* Reads the frontier within a transaction; of a store without leaves it is zero. */
 MUST_USE enum tm_err store_frontier_read(const struct store_env *env, MDB_txn *txn,
                                          struct ca_hasher *hasher,
-                                         struct store_frontier *ret_frontier);
+                                         struct audit_frontier *ret_frontier);
 
 #endif

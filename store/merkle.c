@@ -9,54 +9,45 @@
 static const uint8_t LEAF_PREFIX[] = {0x00};
 static const uint8_t NODE_PREFIX[] = {0x01};
 
-enum tm_err store_merkle_leaf(struct ca_hasher *hasher, struct bytes leaf, struct store_node *ret) {
+enum tm_err store_merkle_leaf(struct ca_hasher *hasher, struct bytes leaf, struct audit_hash *ret) {
     const struct bytes parts[] = {BYTES_OF(LEAF_PREFIX), leaf};
-    return ca_hash(hasher, parts, 2, ret->hash);
+    return ca_hash(hasher, parts, 2, ret->octets);
 }
 
-enum tm_err store_merkle_node(struct ca_hasher *hasher, const struct store_node *left,
-                              const struct store_node *right, struct store_node *ret) {
-    const struct bytes parts[] = {BYTES_OF(NODE_PREFIX), BYTES_OF(left->hash),
-                                  BYTES_OF(right->hash)};
-    return ca_hash(hasher, parts, 3, ret->hash);
+enum tm_err store_merkle_node(struct ca_hasher *hasher, const struct audit_hash *left,
+                              const struct audit_hash *right, struct audit_hash *ret) {
+    const struct bytes parts[] = {BYTES_OF(NODE_PREFIX), BYTES_OF(left->octets),
+                                  BYTES_OF(right->octets)};
+    return ca_hash(hasher, parts, 3, ret->octets);
 }
 
-static bool frontier_fits(const struct store_frontier *frontier) {
+static bool frontier_fits(const struct audit_frontier *frontier) {
     return frontier->count == (size_t)__builtin_popcountll(frontier->size);
 }
 
-enum tm_err store_merkle_append(struct ca_hasher *hasher, struct store_frontier *frontier,
-                                struct bytes leaf) {
-    if (!frontier_fits(frontier) || frontier->size == UINT64_MAX)
-        return TM_ELIMIT;
-    struct store_node node;
-    enum tm_err err = store_merkle_leaf(hasher, leaf, &node);
-    size_t count = frontier->count;
-    /* Each trailing one bit of the size is a complete subtree as large as what was just made. */
-    for (uint64_t size = frontier->size; !err && (size & 1); size >>= 1)
-        err = store_merkle_node(hasher, &frontier->nodes[--count], &node, &node);
-    if (err)
-        return err;
-    frontier->nodes[count] = node;
-    frontier->count = count + 1;
-    frontier->size++;
-    return TM_OK;
+static enum tm_err join(void *arg, const struct audit_hash *left, const struct audit_hash *right,
+                        struct audit_hash *ret) {
+    return store_merkle_node(arg, left, right, ret);
 }
 
-enum tm_err store_merkle_root(struct ca_hasher *hasher, const struct store_frontier *frontier,
-                              uint8_t ret_root[CA_HASH_SIZE]) {
+enum tm_err store_merkle_append(struct ca_hasher *hasher, struct audit_frontier *frontier,
+                                struct bytes leaf) {
+    const struct audit_joiner joiner = {join, hasher};
+    struct audit_hash node;
     if (!frontier_fits(frontier))
         return TM_ELIMIT;
-    struct store_node node;
-    size_t i = frontier->count;
-    enum tm_err err = TM_OK;
-    if (i == 0)
-        err = ca_hash(hasher, NULL, 0, node.hash);
-    else
-        node = frontier->nodes[--i];
-    while (!err && i > 0)
-        err = store_merkle_node(hasher, &frontier->nodes[--i], &node, &node);
+    enum tm_err err = store_merkle_leaf(hasher, leaf, &node);
+    return err ? err : audit_frontier_add(frontier, &node, &joiner);
+}
+
+enum tm_err store_merkle_root(struct ca_hasher *hasher, const struct audit_frontier *frontier,
+                              uint8_t ret_root[CA_HASH_SIZE]) {
+    const struct audit_joiner joiner = {join, hasher};
+    struct audit_hash root;
+    if (!frontier_fits(frontier))
+        return TM_ELIMIT;
+    enum tm_err err = audit_frontier_root(frontier, &joiner, &root);
     if (!err)
-        memcpy(ret_root, node.hash, CA_HASH_SIZE);
+        memcpy(ret_root, root.octets, CA_HASH_SIZE);
     return err;
 }

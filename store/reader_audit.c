@@ -20,7 +20,7 @@ enum tm_err store_read_head(struct store_reader *reader, struct ca_audit_head *r
     enum tm_err err = store_reader_begin(reader);
     if (err)
         return err;
-    struct store_frontier frontier;
+    struct audit_frontier frontier;
     err = store_frontier_read(reader->env, reader->txn, reader->hasher, &frontier);
     store_reader_end(reader);
     if (!err)
@@ -57,7 +57,7 @@ static struct store_tiling tiling(const struct store_reader *reader) {
 }
 
 static enum tm_err tree_size(struct store_reader *reader, uint64_t *ret) {
-    struct store_frontier frontier;
+    struct audit_frontier frontier;
     enum tm_err err = store_frontier_read(reader->env, reader->txn, reader->hasher, &frontier);
     if (!err)
         *ret = frontier.size;
@@ -80,7 +80,7 @@ enum tm_err store_read_node(struct store_reader *reader, unsigned level, uint64_
 
 enum tm_err store_read_tile(struct store_reader *reader, uint64_t size, unsigned level,
                             uint64_t index, struct buf *out) {
-    struct store_node hashes[STORE_TILE_WIDTH];
+    struct audit_hash hashes[STORE_TILE_WIDTH];
     size_t count = 0;
     uint64_t have = 0;
     struct bytes copy;
@@ -94,7 +94,7 @@ enum tm_err store_read_tile(struct store_reader *reader, uint64_t size, unsigned
     if (!err)
         err = store_tile_read(&t, size, level, index, hashes, &count);
     if (!err)
-        err = store_copy_out((struct bytes){hashes[0].hash, count * CA_HASH_SIZE}, out, &copy);
+        err = store_copy_out((struct bytes){hashes[0].octets, count * CA_HASH_SIZE}, out, &copy);
     store_reader_end(reader);
     return err;
 }

@@ -165,14 +165,14 @@ static const struct codec_field FORMAT_FIELDS[] = {
 };
 SCHEMA(store_format_schema, "format", STORE_TYPE_FORMAT, 1, struct store_format, FORMAT_FIELDS);
 
-static const struct codec_field NODE_FIELDS[] = {CODEC_OCTETS(struct store_node, hash)};
-static SCHEMA(NODE_SCHEMA, "node", 0, 1, struct store_node, NODE_FIELDS);
+static const struct codec_field NODE_FIELDS[] = {CODEC_OCTETS(struct audit_hash, octets)};
+static SCHEMA(NODE_SCHEMA, "node", 0, 1, struct audit_hash, NODE_FIELDS);
 
 static const struct codec_field FRONTIER_FIELDS[] = {
-    CODEC_INT(CODEC_U64, struct store_frontier, size, 0),
-    CODEC_LIST(struct store_frontier, nodes, count, NODE_SCHEMA),
+    CODEC_INT(CODEC_U64, struct audit_frontier, size, 0),
+    CODEC_LIST(struct audit_frontier, nodes, count, NODE_SCHEMA),
 };
-SCHEMA(store_frontier_schema, "frontier", STORE_TYPE_FRONTIER, 1, struct store_frontier,
+SCHEMA(store_frontier_schema, "frontier", STORE_TYPE_FRONTIER, 1, struct audit_frontier,
        FRONTIER_FIELDS);
 
 static const struct codec_field TRANSACTION_FIELDS[] = {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum tm_err store_tile_fold(struct ca_hasher *hasher, struct store_node *hashes, size_t count) {
+enum tm_err store_tile_fold(struct ca_hasher *hasher, struct audit_hash *hashes, size_t count) {
     enum tm_err err = TM_OK;
     for (; count > 1 && !err; count /= 2)
         for (size_t i = 0; i < count / 2 && !err; i++)
@@ -28,10 +28,10 @@ static struct bytes tile_key(unsigned level, uint64_t index, struct buf *memory)
 }
 
 static enum tm_err put_record(const struct store_tiling *t, unsigned level, uint64_t index,
-                              const struct store_node *hashes, size_t count) {
+                              const struct audit_hash *hashes, size_t count) {
     uint8_t key_octets[16], octets[STORE_TILE_WIDTH * CA_HASH_SIZE + 64];
     struct buf key = BUF_ON(key_octets), value = BUF_ON(octets);
-    const struct store_tile tile = {{hashes[0].hash, count * CA_HASH_SIZE}};
+    const struct store_tile tile = {{hashes[0].octets, count * CA_HASH_SIZE}};
     struct bytes at = tile_key(level, index, &key);
     enum tm_err err = store_seal(t->hasher, at, &store_tile_schema, &tile, &value);
     if (err)
@@ -43,7 +43,7 @@ static enum tm_err put_record(const struct store_tiling *t, unsigned level, uint
 
 /* `count` hashes of it, which must be there. */
 static enum tm_err read_record(const struct store_tiling *t, unsigned level, uint64_t index,
-                               struct store_node *ret, size_t count) {
+                               struct audit_hash *ret, size_t count) {
     uint8_t key_octets[16];
     struct buf key = BUF_ON(key_octets);
     struct bytes at = tile_key(level, index, &key), value;
@@ -59,7 +59,7 @@ static enum tm_err read_record(const struct store_tiling *t, unsigned level, uin
 }
 
 static enum tm_err hash_leaf(const struct store_tiling *t, uint64_t sequence,
-                             struct store_node *ret) {
+                             struct audit_hash *ret) {
     uint8_t key_octets[8];
     struct buf key = BUF_ON(key_octets);
     struct bytes value;
@@ -71,7 +71,7 @@ static enum tm_err hash_leaf(const struct store_tiling *t, uint64_t sequence,
 }
 
 static enum tm_err hash_leaves(const struct store_tiling *t, uint64_t first, size_t count,
-                               struct store_node *ret) {
+                               struct audit_hash *ret) {
     enum tm_err err = TM_OK;
     for (size_t i = 0; i < count && !err; i++)
         err = hash_leaf(t, first + i, &ret[i]);
@@ -81,13 +81,13 @@ static enum tm_err hash_leaves(const struct store_tiling *t, uint64_t first, siz
 /* ---- writing ---- */
 
 enum tm_err store_tile_put(const struct store_tiling *t, uint64_t index,
-                           const struct store_node hashes[STORE_TILE_WIDTH]) {
-    struct store_node tile[STORE_TILE_WIDTH];
+                           const struct audit_hash hashes[STORE_TILE_WIDTH]) {
+    struct audit_hash tile[STORE_TILE_WIDTH];
     size_t count = STORE_TILE_WIDTH;
     memcpy(tile, hashes, sizeof tile);
     enum tm_err err = put_record(t, 0, index, tile, count);
     for (unsigned level = 1; !err && count == STORE_TILE_WIDTH; level++) {
-        struct store_node root;
+        struct audit_hash root;
         size_t before = (size_t)(index % STORE_TILE_WIDTH);
         err = store_tile_fold(t->hasher, tile, count);
         root = tile[0];
@@ -103,7 +103,7 @@ enum tm_err store_tile_put(const struct store_tiling *t, uint64_t index,
 }
 
 enum tm_err store_tile_grow(const struct store_tiling *t, uint64_t size) {
-    struct store_node tile[STORE_TILE_WIDTH];
+    struct audit_hash tile[STORE_TILE_WIDTH];
     if (!size || size % STORE_TILE_WIDTH)
         return TM_OK;
     enum tm_err err = hash_leaves(t, size - STORE_TILE_WIDTH, STORE_TILE_WIDTH, tile);
@@ -113,7 +113,7 @@ enum tm_err store_tile_grow(const struct store_tiling *t, uint64_t size) {
 /* ---- reading ---- */
 
 enum tm_err store_tile_read(const struct store_tiling *t, uint64_t size, unsigned level,
-                            uint64_t index, struct store_node ret[STORE_TILE_WIDTH],
+                            uint64_t index, struct audit_hash ret[STORE_TILE_WIDTH],
                             size_t *ret_count) {
     size_t count = store_tile_width(size, level, index);
     enum tm_err err = TM_OK;
@@ -130,7 +130,7 @@ enum tm_err store_tile_node(const struct store_tiling *t, uint64_t size, unsigne
                             uint64_t index, uint8_t ret[CA_HASH_SIZE]) {
     if (level >= 64 || index >= size >> level)
         return TM_ENOTFOUND;
-    struct store_node tile[STORE_TILE_WIDTH];
+    struct audit_hash tile[STORE_TILE_WIDTH];
     uint64_t first = index << level % 8;
     size_t at = (size_t)(first % STORE_TILE_WIDTH), count = (size_t)1 << level % 8, filled = 0;
     enum tm_err err = store_tile_read(t, size, level / 8, first / STORE_TILE_WIDTH, tile, &filled);
@@ -139,6 +139,6 @@ enum tm_err store_tile_node(const struct store_tiling *t, uint64_t size, unsigne
     if (!err)
         err = store_tile_fold(t->hasher, tile + at, count);
     if (!err)
-        memcpy(ret, tile[at].hash, CA_HASH_SIZE);
+        memcpy(ret, tile[at].octets, CA_HASH_SIZE);
     return err;
 }

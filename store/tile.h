@@ -24,7 +24,7 @@ struct store_tiling {
 /* Puts a complete tile of level 0, and what follows from it above. TM_EFULL; TM_ECORRUPT: a tile
  * that has to grow fails its hash or lacks hashes; TM_EIO, TM_ECRYPTO. */
 MUST_USE enum tm_err store_tile_put(const struct store_tiling *tiling, uint64_t index,
-                                    const struct store_node hashes[STORE_TILE_WIDTH]);
+                                    const struct audit_hash hashes[STORE_TILE_WIDTH]);
 /* The tree has grown to `size` leaves, one at a time: puts what that completes. The same. */
 MUST_USE enum tm_err store_tile_grow(const struct store_tiling *tiling, uint64_t size);
 
@@ -32,14 +32,14 @@ MUST_USE enum tm_err store_tile_grow(const struct store_tiling *tiling, uint64_t
  * 256 of them; *ret_count 0: none. TM_ECORRUPT, TM_EIO, TM_ECRYPTO. */
 MUST_USE enum tm_err store_tile_read(const struct store_tiling *tiling, uint64_t size,
                                      unsigned level, uint64_t index,
-                                     struct store_node ret[STORE_TILE_WIDTH], size_t *ret_count);
+                                     struct audit_hash ret[STORE_TILE_WIDTH], size_t *ret_count);
 /* The root of the complete subtree over leaves [index << level, (index + 1) << level).
  * TM_ENOTFOUND: a tree of `size` leaves has not so many. */
 MUST_USE enum tm_err store_tile_node(const struct store_tiling *tiling, uint64_t size,
                                      unsigned level, uint64_t index, uint8_t ret[CA_HASH_SIZE]);
 
 /* The root over the hashes of one complete subtree: `count` is a power of two. Uses them up. */
-MUST_USE enum tm_err store_tile_fold(struct ca_hasher *hasher, struct store_node *hashes,
+MUST_USE enum tm_err store_tile_fold(struct ca_hasher *hasher, struct audit_hash *hashes,
                                      size_t count);
 /* How many hashes of this tile a tree of `size` leaves fills. */
 size_t store_tile_width(uint64_t size, unsigned level, uint64_t index);

@@ -35,7 +35,7 @@ union any_record {
     struct store_owner owner;
     struct ca_leaf leaf;
     struct store_format format;
-    struct store_frontier frontier;
+    struct audit_frontier frontier;
     struct ca_transaction transaction;
     struct store_cursor cursor;
     struct ca_revoked revoked;

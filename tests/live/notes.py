@@ -42,6 +42,24 @@ def growth(m, hashes, whole=True):
     return growth(m - k, hashes[k:], False) + [root_of(hashes[:k])]
 
 
+def inclusion(m, hashes):
+    """The proof that leaf m is among them (RFC 6962, 2.1.1)."""
+    if len(hashes) == 1:
+        return []
+    k = 1
+    while 2 * k < len(hashes):
+        k *= 2
+    if m < k:
+        return inclusion(m, hashes[:k]) + [root_of(hashes[k:])]
+    return inclusion(m - k, hashes[k:]) + [root_of(hashes[:k])]
+
+
+def receipt(m, leaves, note):
+    """As a station has one: leaf, proof and checkpoint (c2sp.org/tlog-proof)."""
+    proof = "".join(b64(x) + "\n" for x in inclusion(m, hashes(leaves)))
+    return f"c2sp.org/tlog-proof@v1\nextra {b64(leaves[m])}\nindex {m}\n{proof}\n{note}"
+
+
 def b64(octets):
     return base64.b64encode(octets).decode()
 

@@ -20,7 +20,7 @@ ARROWS = {
     "mqtt/wire": {"base", "pki"},
     "conf": {"base"},
     "ca": {"base", "ipc", "pki", "est/wire", "conf"},
-    "store": {"base", "ipc", "ca"},
+    "store": {"base", "audit", "ipc", "ca"},
     "pkcs11": {"base", "audit", "ipc", "pki", "est/wire", "ca"},
     "bench": {"base", "ipc", "pki", "est/wire", "mqtt/wire", "conf", "ca", "store"},
     "mqtt/bridge": {"base", "ipc", "mqtt/wire"},

@@ -7,7 +7,7 @@ import json
 import shutil
 
 from harness import Case, Key, TOUCHMARK, main, run, serial_of, until
-from notes import Export, Leaf, LogKey, Witness, audit, growth, hashes, b64, sha256, size_of
+from notes import Export, Leaf, LogKey, Witness, audit, growth, hashes, b64, receipt, sha256, size_of
 from stations import Jobs, Station, Unit, add_profiles, job_text
 
 
@@ -50,6 +50,17 @@ class AuditCase(Case):
         code, text = audit("--key", self.vkey, *args)
         self.assertEqual(code, 0, text)
         return text
+
+    def sound(self):
+        """What `touchmark store check` says."""
+        return self.touchmark("store", "check", check=False).returncode == 0
+
+    def receipt(self, name):
+        """Of the newest leaf that a checkpoint covers, as a station keeps one."""
+        path = self.site.folder / name
+        size = size_of(self.checkpoint())
+        path.write_bytes(self.touchmark("audit", "prove", str(size - 1)).stdout)
+        return path
 
     def held(self):
         return self.server.touchmark("status")[-1].get("restored", "")
@@ -185,6 +196,15 @@ class Shown(AuditCase):
                 self.assertEqual(alone, 0, "nobody can see it who was shown nothing else")
                 self.assertEqual(earlier, 4)
                 self.assertEqual(status, 409 if len(leaves) < len(self.leaves) else 422)
+        # Two receipts of one size need neither an export nor a witness.
+        first, second = self.site.folder / "receipt-1", self.site.folder / "receipt-2"
+        first.write_text(receipt(0, self.leaves, note))
+        flipped = self.change(self.leaves, "flip")
+        second.write_text(receipt(0, flipped, self.thief.sign(flipped)))
+        self.assertEqual(audit("--key", self.thief.vkey, "--receipt", first)[0], 0)
+        self.assertEqual(audit("--key", self.thief.vkey, "--receipt", second)[0], 0)
+        self.assertEqual(audit("--key", self.thief.vkey, "--receipt", first, "--receipt",
+                               second)[0], 4)
         # An older export of the true log, with the signature that it had.
         old = self.leaves[:-1]
         before = self.thief.sign(old)
@@ -282,6 +302,8 @@ class JobsTold(AuditCase):
         last.pass_through(station, "done")
         server.touchmark("job", "close", "done", "--counts", "1,0,0")
         until("the job is closed", lambda: jobs.show("done")["status"] == "closed")
+        server.stop()  # in order: what keys signed is in the log then
+        server.start()
         folder = cls.site.folder / "real"
         run(TOUCHMARK, "audit", "export", folder, "--conf", cls.site.config, env=cls.site.env)
         cls.real = Export(folder)
@@ -313,6 +335,22 @@ class JobsTold(AuditCase):
             self.assertEqual(leaf["reason"].decode().split("sha256:")[1],
                              sha256(leaf["terms"]).hex())
             self.assertIn(b"quota-1=", leaf["terms"])
+
+    def test_what_keys_signed_is_counted(self):
+        leaves = self.server.leaves()
+        used = [x for x in leaves if x["event"] == "key-used"]
+        last = used[-1]["sequence"]
+        issued = sum(x["event"] == "issued" for x in leaves[:last])
+        counts = {}
+        for leaf in used:
+            key = leaf["provider"], leaf.get("issuer", ""), leaf["reason"]
+            counts[key] = counts.get(key, 0) + leaf["count"]
+            self.assertLessEqual(leaf["first"], leaf["last"])
+            self.assertLessEqual(leaf["last"], leaf["time"])
+        self.assertEqual(counts["signer", "manufacturing", "certificate"], issued)
+        self.assertGreater(counts["audit", "", "checkpoint"], 1)
+        _, text = audit("--key", self.vkey, self.real.folder)
+        self.assertIn(f"key of manufacturing on signer: certificate: {issued} signatures", text)
 
     def test_a_log_that_tells_of_what_was_not_permitted(self):
         """Each of these leaves is signed and in the tree, by a core that was taken over."""
@@ -410,7 +448,7 @@ class PutBack(AuditCase):
         shutil.copytree(store, copy)
         self.server.start()
         self.enroll("lost")
-        self.checkpoint()
+        shown = self.receipt("receipt")
         self.touchmark("audit", "witness")
         self.server.stop()
         shutil.rmtree(store)
@@ -429,6 +467,11 @@ class PutBack(AuditCase):
         seen = self.site.audit.pop("seen")
         self.server.start()
         self.assertEqual(self.held(), "")
+        # Alone it is as good as any other: only who has seen the newer one knows better.
+        self.assertTrue(self.sound())
+        older = self.export("older")
+        self.verified(older)
+        self.assertEqual(audit("--key", self.vkey, "--receipt", shown, older)[0], 4)
         self.checkpoint()
         done = self.touchmark("audit", "witness", check=False)
         self.assertEqual(done.returncode, 1)
@@ -447,6 +490,48 @@ class PutBack(AuditCase):
         self.checkpoint()
         # The witness keeps to what it saw.
         self.assertEqual(self.touchmark("audit", "witness", check=False).returncode, 1)
+
+
+class Forked(AuditCase):
+    """Two histories from one copy of the store, by whoever has the machine and the log's key: each is
+    right in itself."""
+
+    @classmethod
+    def prepare(cls, site):
+        super().prepare(site)
+        site.audit.pop("seen")
+
+    def branch(self, name):
+        """(export, receipt) of a history with this device in it."""
+        self.server.start()
+        self.enroll(name)
+        receipt = self.receipt(f"receipt-{name}")
+        self.assertTrue(self.sound())
+        return self.export(name), receipt
+
+    def test_who_sees_both_branches_finds_it(self):
+        self.enroll("kept")
+        self.checkpoint()
+        store, copy = self.site.folder / "store", self.site.folder / "copy"
+        self.server.stop()
+        shutil.copytree(store, copy)
+        one, first = self.branch("one")
+        self.touchmark("audit", "witness")
+        self.server.stop()
+        shutil.rmtree(store)
+        copy.rename(store)
+        two, second = self.branch("two")
+        # Each branch is whole, and who was shown no other has nothing to compare it with.
+        for folder, receipt in ((one, first), (two, second)):
+            self.verified(folder, "--receipt", receipt)
+        # The other's receipt is of a tree that this one did not grow from, or into.
+        self.assertEqual(audit("--key", self.vkey, two, "--receipt", first)[0], 4)
+        self.assertEqual(audit("--key", self.vkey, one, "--receipt", second)[0], 4)
+        # The witness holds the first, and the core is told.
+        done = self.touchmark("audit", "witness", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(self.held(), r"rewritten: its first \d+ leaves are not those that a witness")
+        self.server.touchmark("store", "accept")
 
 
 if __name__ == "__main__":

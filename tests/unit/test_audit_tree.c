@@ -97,13 +97,13 @@ static void roots_are_as_defined(void **state) {
         wanted = root_of(size);
         assert_int_equal(audit_root(&nodes, size, &got), TM_OK);
         assert_true(audit_hash_equal(&got, &wanted));
-        assert_int_equal(audit_frontier_root(&frontier, &got), TM_OK);
+        assert_int_equal(audit_frontier_root(&frontier, NULL, &got), TM_OK);
         assert_true(audit_hash_equal(&got, &wanted));
         assert_int_equal(audit_frontier_of(&nodes, size, &built), TM_OK);
         assert_int_equal(built.count, frontier.count);
         assert_memory_equal(built.nodes, frontier.nodes, built.count * sizeof built.nodes[0]);
         if (size < LEAVES)
-            assert_int_equal(audit_frontier_add(&frontier, &leaf_hashes[size]), TM_OK);
+            assert_int_equal(audit_frontier_add(&frontier, &leaf_hashes[size], NULL), TM_OK);
     }
 }
 
@@ -211,8 +211,8 @@ static void known_trees(void **state) {
         char text[65];
         assert_int_equal(hex_decode(rows[i].leaf, octets, sizeof octets, &n), TM_OK);
         assert_int_equal(audit_leaf_hash((struct bytes){octets, n}, &leaf), TM_OK);
-        assert_int_equal(audit_frontier_add(&frontier, &leaf), TM_OK);
-        assert_int_equal(audit_frontier_root(&frontier, &root), TM_OK);
+        assert_int_equal(audit_frontier_add(&frontier, &leaf, NULL), TM_OK);
+        assert_int_equal(audit_frontier_root(&frontier, NULL, &root), TM_OK);
         assert_int_equal(hex_encode(BYTES_OF(root.octets), text, sizeof text), TM_OK);
         assert_string_equal(text, rows[i].root);
     }

@@ -50,7 +50,7 @@ static void definition(const struct bytes *leaves, size_t n, uint8_t ret[CA_HASH
 static void every_size_is_as_the_rfc_defines(void **state) {
     static uint8_t octets[LEAF_MAX][8];
     static struct bytes leaves[LEAF_MAX];
-    struct store_frontier frontier = {0};
+    struct audit_frontier frontier = {0};
     uint8_t root[CA_HASH_SIZE], wanted[CA_HASH_SIZE];
     for (size_t n = 0; n <= LEAF_MAX; n++) {
         assert_int_equal(frontier.size, n);
@@ -84,7 +84,7 @@ static void known_trees(void **state) {
         "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
         "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"};
-    struct store_frontier frontier = {0};
+    struct audit_frontier frontier = {0};
     for (size_t i = 0; i < 8; i++) {
         uint8_t octets[16], root[CA_HASH_SIZE];
         size_t n;
@@ -99,12 +99,12 @@ static void known_trees(void **state) {
 
 /* A damaged frontier is refused, not walked past its end. */
 static void a_frontier_that_does_not_fit_is_refused(void **state) {
-    struct store_frontier frontier = {.size = 3, .count = 1}, before = frontier;
+    struct audit_frontier frontier = {.size = 3, .count = 1}, before = frontier;
     uint8_t root[CA_HASH_SIZE];
     assert_int_equal(store_merkle_append(*state, &frontier, bytes_str("x")), TM_ELIMIT);
     assert_int_equal(store_merkle_root(*state, &frontier, root), TM_ELIMIT);
     assert_memory_equal(&frontier, &before, sizeof before);
-    frontier = (struct store_frontier){.size = UINT64_MAX, .count = STORE_MERKLE_LEVELS};
+    frontier = (struct audit_frontier){.size = UINT64_MAX, .count = 64};
     assert_int_equal(store_merkle_append(*state, &frontier, bytes_str("x")), TM_ELIMIT);
     assert_int_equal(store_merkle_root(*state, &frontier, root), TM_OK);
 }

@@ -265,10 +265,10 @@ static void leaf_of_no_sequence(struct edit *e) {
 }
 
 static void other_frontier(struct edit *e) {
-    struct store_frontier frontier;
+    struct audit_frontier frontier;
     struct bytes key = bytes_str(STORE_KEY_FRONTIER);
     get(e, STORE_DB_META, key, &store_frontier_schema, &frontier);
-    frontier.nodes[frontier.count - 1].hash[5] ^= 1;
+    frontier.nodes[frontier.count - 1].octets[5] ^= 1;
     put(e, STORE_DB_META, key, &store_frontier_schema, &frontier);
 }
 

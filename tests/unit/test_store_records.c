@@ -25,7 +25,7 @@ struct samples {
     struct store_owner owner;
     struct ca_leaf leaf;
     struct store_format format;
-    struct store_frontier frontier;
+    struct audit_frontier frontier;
     struct ca_transaction transaction;
     struct store_cursor cursor;
     struct ca_revoked revoked;
@@ -80,7 +80,7 @@ static void samples_init(struct samples *s) {
     s->leaf.until_ms = 1700000000002;
     s->leaf.terms = BYTES_OF(s->response);
     s->format = (struct store_format){1, "test", 1700000000000};
-    s->frontier = (struct store_frontier){.size = 5, .count = 2, .nodes = {{{1}}, {{2}}}};
+    s->frontier = (struct audit_frontier){.size = 5, .count = 2, .nodes = {{{1}}, {{2}}}};
     s->transaction = sample_transaction(258, s->response, sizeof s->response);
     s->cursor = (struct store_cursor){0x0102030405060708};
 }

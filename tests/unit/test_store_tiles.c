@@ -54,9 +54,9 @@ static void assert_tree(struct fixture *f, uint64_t size) {
         struct buf out = BUF_ON(octets);
         assert_int_equal(store->ops->leaf_octets(store, i, &out), TM_OK);
         assert_int_equal(audit_leaf_hash(buf_bytes(&out), &leaf), TM_OK);
-        assert_int_equal(audit_frontier_add(&frontier, &leaf), TM_OK);
+        assert_int_equal(audit_frontier_add(&frontier, &leaf, NULL), TM_OK);
     }
-    assert_int_equal(audit_frontier_root(&frontier, &wanted), TM_OK);
+    assert_int_equal(audit_frontier_root(&frontier, NULL, &wanted), TM_OK);
     assert_int_equal(store->ops->audit_head(store, &head), TM_OK);
     assert_int_equal(head.size, size);
     assert_memory_equal(head.root, wanted.octets, sizeof head.root);
@@ -252,7 +252,7 @@ static void the_check_finds_what_is_wrong_with_tiles(void **state) {
 /* ---- who rewrites all of it ---- */
 
 static void put_frontier(struct store_env *env, MDB_txn *txn, struct ca_hasher *hasher,
-                         const struct store_frontier *frontier) {
+                         const struct audit_frontier *frontier) {
     uint8_t octets[STORE_RECORD_MAX];
     struct buf value = BUF_ON(octets);
     struct bytes key = bytes_str(STORE_KEY_FRONTIER);
@@ -265,7 +265,7 @@ static void put_frontier(struct store_env *env, MDB_txn *txn, struct ca_hasher *
 static void rewrite(struct fixture *f, uint64_t size) {
     struct store_env env;
     struct store_tiling t = {.env = &env};
-    struct store_frontier frontier = {0};
+    struct audit_frontier frontier = {0};
     close_store(f);
     assert_int_equal(ca_hasher_new(&t.hasher), TM_OK);
     open_raw(f, &env);
@@ -277,8 +277,9 @@ static void rewrite(struct fixture *f, uint64_t size) {
         if (i == 5)
             (void)strcpy(leaf.actor, "somebody else");
         store_put_leaf_key(&key, i);
-        assert_int_equal(store_seal(t.hasher, buf_bytes(&key), &store_leaf_schema, &leaf, &value),
-                         TM_OK);
+        assert_int_equal(
+            store_seal(t.hasher, buf_bytes(&key), store_leaf_schema_of(&leaf), &leaf, &value),
+            TM_OK);
         MDB_val k = {key.n, key.p}, v = {value.n, value.p};
         assert_int_equal(mdb_put(t.txn, env.dbs[STORE_DB_LEAF], &k, &v, 0), 0);
         assert_int_equal(
@@ -312,6 +313,45 @@ static void a_rewritten_log_is_sound_and_has_another_root(void **state) {
     assert_memory_not_equal(root.octets, before.root, sizeof before.root);
 }
 
+/* ---- two histories ---- */
+
+static struct audit_hash root_at(struct fixture *f, uint64_t size) {
+    const struct audit_nodes nodes = {node, f->store};
+    struct audit_hash root;
+    assert_int_equal(audit_root(&nodes, size, &root), TM_OK);
+    return root;
+}
+
+/* From one copy on, each store goes its own way and is sound. What one has shown is no beginning of
+ * the other: no proof of that verifies. */
+static void no_proof_leads_from_one_branch_into_the_other(void **state) {
+    enum { COMMON = 300, FIRST = 310, SECOND = 333 };
+    struct fixture *f = *state, other;
+    struct audit_proof proof;
+    fixture_start(&other);
+    add_leaves(f, 0, COMMON);
+    add_leaves(&other, 0, COMMON);
+    struct audit_hash one = root_at(f, COMMON), two = root_at(&other, COMMON);
+    assert_true(audit_hash_equal(&one, &two));
+    add_leaves(f, COMMON, FIRST);
+    const struct ca_leaf mine = {.event = CA_EVENT_ALARM, .time_ms = 1, .reason = "mine"};
+    assert_int_equal(COMMIT(&other, NULL, {.kind = CA_ADD_LEAF, .u.leaf = &mine}), TM_OK);
+    add_leaves(&other, COMMON + 1, SECOND);
+    assert_sound(f);
+    assert_sound(&other);
+    one = root_at(f, FIRST);
+    two = root_at(&other, SECOND);
+    const struct audit_nodes nodes = {node, other.store};
+    assert_int_equal(audit_consistency_make(&nodes, FIRST, SECOND, &proof), TM_OK);
+    assert_int_equal(audit_consistency_verify(FIRST, SECOND, &one, &two, &proof), TM_EDENIED);
+    one = root_at(&other, FIRST); /* its own beginning */
+    assert_int_equal(audit_consistency_verify(FIRST, SECOND, &one, &two, &proof), TM_OK);
+    one = root_at(f, COMMON); /* as far as they are one */
+    assert_int_equal(audit_consistency_make(&nodes, COMMON, SECOND, &proof), TM_OK);
+    assert_int_equal(audit_consistency_verify(COMMON, SECOND, &one, &two, &proof), TM_OK);
+    fixture_end(&other);
+}
+
 /* ---- tenants ---- */
 
 static void tenants_are_walked(void **state) {
@@ -340,6 +380,7 @@ int main(void) {
         TEST(an_older_store_gets_its_tiles),
         TEST(the_check_finds_what_is_wrong_with_tiles),
         TEST(a_rewritten_log_is_sound_and_has_another_root),
+        TEST(no_proof_leads_from_one_branch_into_the_other),
         TEST(tenants_are_walked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
