@@ -238,13 +238,13 @@ static bool challenge_fits(struct unit_change *change, const struct ca_cert_ref 
     if (!bind(s, &change->unit, bound) ||
         ca_challenge_check(s->challenger, change->unit.tenant, bound, s->config.now_ms(),
                            BYTES_OF(change->challenge), ret_made_ms))
-        return ca_refuse(ret, IPC_CONFLICT,
+        return ca_refuse(ret, IPC_BAD_CHALLENGE,
                          "the challenge is not one for this unit, or is over; ask for another");
     change->unchanged =
         *ret_made_ms == change->unit.challenge_ms && ca_unit_proved(&change->unit, ref);
     if (*ret_made_ms > change->unit.challenge_ms || change->unchanged)
         return true;
-    return ca_refuse(ret, IPC_CONFLICT, "the challenge was used before; ask for another");
+    return ca_refuse(ret, IPC_BAD_CHALLENGE, "the challenge was used before; ask for another");
 }
 
 static void add_proof(struct ca_unit *unit, const struct ca_cert_ref *ref) {

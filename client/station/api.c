@@ -9,6 +9,7 @@
 #include "est/wire/base64.h"
 
 #define BASE64_MAX 1024
+#define CHALLENGE_OVER 410 /* HTTP status: docs/stations.md */
 
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -145,12 +146,17 @@ enum outcome api_challenge(struct station_server *server, const char *job, const
 
 enum outcome api_verify(struct station_server *server, const char *job, const char *device,
                         const char *profile, const uint8_t challenge[API_CHALLENGE_SIZE],
-                        struct bytes signature, struct why *ret_why) {
-    return call(server, "verify",
-                json_pack("{ssssssso so}", "job", job, "device", device, "profile", profile,
-                          "challenge", base64_json((struct bytes){challenge, API_CHALLENGE_SIZE}),
-                          "signature", base64_json(signature)),
-                ret_why);
+                        struct bytes signature, bool *ret_over, struct why *ret_why) {
+    AUTO(json_t) answer = NULL;
+    long status;
+    enum outcome outcome = station_server_call(
+        server, "verify",
+        json_pack("{ssssssso so}", "job", job, "device", device, "profile", profile, "challenge",
+                  base64_json((struct bytes){challenge, API_CHALLENGE_SIZE}), "signature",
+                  base64_json(signature)),
+        &answer, &status, ret_why);
+    *ret_over = outcome == OUTCOME_REFUSED && status == CHALLENGE_OVER;
+    return outcome;
 }
 
 /* Steps that took no time were not made. */

@@ -31,9 +31,10 @@ enum outcome api_manifest(const json_t *job, const char *serial, struct manifest
 #define API_CHALLENGE_SIZE 32
 enum outcome api_challenge(struct station_server *server, const char *job, const char *device,
                            uint8_t ret[API_CHALLENGE_SIZE], struct why *ret_why);
+/* *ret_over: it was refused because of the challenge; with another one the unit may be good. */
 enum outcome api_verify(struct station_server *server, const char *job, const char *device,
                         const char *profile, const uint8_t challenge[API_CHALLENGE_SIZE],
-                        struct bytes signature, struct why *ret_why);
+                        struct bytes signature, bool *ret_over, struct why *ret_why);
 
 struct api_report {
     const char *device;

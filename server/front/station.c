@@ -34,6 +34,8 @@ static unsigned status_of(enum ipc_outcome outcome) {
     switch (outcome) {
     case IPC_UNKNOWN_DEVICE:
         return 404;
+    case IPC_BAD_CHALLENGE:
+        return 410;
     case IPC_BUSY:
         return 429;
     case IPC_PENDING:

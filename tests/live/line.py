@@ -97,15 +97,15 @@ class Seat(threading.Thread):
         raise AssertionError(f"{unit} does not pass at {self.station.name}: {self.tail()}")
 
     def scanned(self, unit):
-        """What came of it: "passed", "failed", "left", or "run ended"."""
+        """What came of it: "passed", "failed at ...", "left at ...", or "run ended"."""
         before = self.journal_size()
         self.line.scan(unit)
         if self.deadly:
             self.die(before)
         while (said := self.line.line()) is not None:
-            for word in ("passed", "failed", "left"):
-                if said.startswith(f"{unit} {word} "):
-                    return word
+            ident, *words = said.split(":")[0].split(" ", 3)
+            if ident == unit and words[0] in ("passed", "failed", "left"):
+                return words[0] if words[0] == "passed" else " ".join(words[:3])
         self.resume()
         return "run ended"
 

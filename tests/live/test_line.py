@@ -24,6 +24,9 @@ class Production(unittest.TestCase):
             print(*reckoning.describe(), sep="\n", flush=True)
             self.assertEqual(reckoning.differences, [])
             self.assertEqual(reckoning.issued, len(SLOTS) * UNITS)
+            bad = {why for why in reckoning.again() if why.startswith("failed")}
+            self.assertLessEqual(bad, {"failed at read", "failed at test", "failed at lock"},
+                                 "units failed that have no fault")
             self.check_it_notices(plant)
             plant.stop()
 

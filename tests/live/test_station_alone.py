@@ -353,6 +353,16 @@ class IllServer(Base):
         self.expect(DONE, "job", "resume", JOB)
         self.assertIn("I-7 passed", self.station.said)
 
+    def test_challenge_that_is_over_is_asked_for_anew(self):
+        answers = [text(410, "the challenge is over"), text(410, "the challenge was used")]
+        good = self.server.on_verify
+        self.server.operations["verify"] = lambda r: (answers.pop() if answers else good)(r)
+        self.assertIn("I-9 passed", self.one("I-9"))
+        asked = [operation for operation, _ in self.server.asked]
+        self.assertEqual(asked.count("challenge"), 3)
+        self.server.operations["verify"] = text(410, "the challenge is over")
+        self.assertIn("I-10 failed at verify", self.one("I-10", code=FAILED))
+
     def test_report_says_what_differs(self):
         self.assertIn("I-8 passed", self.one("I-8"))
         self.server.units["I-8"].update(result="failed")
