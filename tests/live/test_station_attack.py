@@ -385,8 +385,8 @@ class Agreed(OfficersCase):
         self.assertEqual(self.act(self.alice, act["id"])["done"], 3)
 
     def test_b_revoking_a_job_while_it_issues(self):
-        """Its stations go on asking, and its units for new ones, all the while: what was issued by
-        then is revoked, and nothing is issued after it."""
+        """Its station goes on asking all the while: what was issued by then is revoked, and nothing
+        is issued after it."""
         station = Station(self.server, "ST-2")
         path = self.site.folder / "job-5.yaml"
         path.write_text(job_text("line-5", [station.name], "GX0001", "GX0400", 400,
@@ -419,6 +419,24 @@ class Agreed(OfficersCase):
         job = self.alice.good("job", "show", "line-5")
         self.assertEqual(job["status"], "stopped")
         self.assertIn("revokes its certificates", job["reason"])
+
+    def test_c_revoking_a_device_finds_what_its_record_names_no_more(self):
+        station = Station(self.server, "ST-3")
+        own, key = station.credentials["cert"], Key.__new__(Key)
+        key.path = station.credentials["key"]
+        der = key.csr("/CN=ST-3")
+        for _ in range(15):
+            answer = self.server.enroll("station", der, operation="simplereenroll",
+                                        **station.credentials)
+            self.assertEqual(answer.status, 200, answer)
+            own.write_text(answer.pem())
+        self.assertEqual(len(self.server.device("ST-3")["certificates"]), 12)
+        act = self.alice.good("revoke", "--device", "ST-3", "--reason", "superseded")
+        self.assertIn("parameter certificates: 16\n", act["text"])
+        self.signed_by(act, self.alice, self.bob)
+        until("it is done", lambda: self.act(self.bob, act["id"])["status"] == "done")
+        self.assertEqual(self.act(self.bob, act["id"])["done"], 16)
+        self.assertEqual(station.ask("jobs").status, 403)
 
     def signed_by_second(self, act):
         self.bob.sign(act)
