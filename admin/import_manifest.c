@@ -88,7 +88,9 @@ static bool signed_by_any(const struct import_trust *trust, const json_t *jws, c
     for (size_t i = 0; trust && i < trust->count; i++)
         if ((!sha256.n || memcmp(named, trust->sha256[i], sizeof trust->sha256[i]) == 0) &&
             verifies(trust->keys[i], header, payload, signature.p))
-            return true;
+            return !trust->over[i] ||
+                   say(text, "is signed by a certificate of --signer that has expired, or is not "
+                             "valid yet");
     return say(text, "is not signed by any certificate of --signer");
 }
 

@@ -17,6 +17,7 @@ struct import_trust {
     size_t count;
     EVP_PKEY *keys[IMPORT_SIGNERS_MAX];
     uint8_t sha256[IMPORT_SIGNERS_MAX][32]; /* of the certificate */
+    bool over[IMPORT_SIGNERS_MAX];          /* it is outside its validity: it signs nothing */
 };
 /* Certificates with P-256 keys from a PEM file. False: `text` says what is wrong with it. */
 MUST_USE bool import_trust_load(const char *path, struct import_trust *ret_trust,

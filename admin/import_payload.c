@@ -135,6 +135,11 @@ bool import_manifest_payload(struct bytes json, struct ipc_import_row *row,
 
 /* ---- who signs ---- */
 
+static bool is_over(const X509 *certificate) {
+    return X509_cmp_current_time(X509_get0_notBefore(certificate)) >= 0 ||
+           X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0;
+}
+
 static bool add_signer(struct import_trust *trust, const X509 *certificate) {
     EVP_PKEY *key = X509_get0_pubkey(certificate);
     char group[32] = "";
@@ -143,6 +148,7 @@ static bool add_signer(struct import_trust *trust, const X509 *certificate) {
         strcmp(group, "prime256v1") != 0 || EVP_PKEY_up_ref(key) != 1)
         return false;
     trust->keys[trust->count] = key;
+    trust->over[trust->count] = is_over(certificate);
     return X509_digest(certificate, EVP_sha256(), trust->sha256[trust->count++], NULL) == 1;
 }
 

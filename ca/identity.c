@@ -14,6 +14,7 @@
 #include "ca/cmc.h"
 #include "ca/issued.h"
 #include "ca/registry.h"
+#include "ca/withdrawal.h"
 #include "pki/name.h"
 
 /* A certificate credential's fate: good, of no use (a secret may still do), or a
@@ -121,8 +122,8 @@ static enum verdict judge_authority(struct ca_request *r, const char *device,
     else if (!ca_state_serves((enum ca_state)authority.state))
         (void)ca_refuse(ret, IPC_WRONG_STATE, "the registration authority %s is %s", own->device,
                         ca_state_name((enum ca_state)authority.state));
-    else if (!ca_issued_counts(own, &authority))
-        (void)ca_refuse(ret, IPC_REVOKED, CA_ISSUED_WITHDRAWN);
+    else if (ca_withdrawn(r->service->config->withdrawals, own, &authority))
+        (void)ca_refuse(ret, IPC_REVOKED, CA_WITHDRAWN_TEXT);
     else if (r->now_ms > own->not_after_ms)
         (void)ca_refuse(ret, IPC_EXPIRED, "the registration authority's certificate has expired");
     else if (!device[0])
@@ -351,8 +352,8 @@ static bool device_serves(struct ca_request *r, struct ca_refusal *ret) {
                          r->who.device, ca_state_name((enum ca_state)r->device.state));
     }
     if (r->who.credential & (CA_CRED_IDEVID | CA_CRED_LDEVID) &&
-        !ca_issued_counts(&r->who.own, &r->device)) {
-        return ca_refuse(ret, IPC_REVOKED, CA_ISSUED_WITHDRAWN);
+        ca_withdrawn(r->service->config->withdrawals, &r->who.own, &r->device)) {
+        return ca_refuse(ret, IPC_REVOKED, CA_WITHDRAWN_TEXT);
     }
     return ca_grant_fits_device(r, ret);
 }

@@ -29,10 +29,6 @@ enum tm_err ca_issued_find(struct ca_store *store, const struct pki_cert *leaf,
     return err ? err : find_by_serial(store, &row.serial, fingerprint, ret, der);
 }
 
-bool ca_issued_counts(const struct ca_certificate *certificate, const struct ca_device *device) {
-    return certificate->issued_ms >= device->certs_from_ms;
-}
-
 bool ca_is_authority(const struct pki_cert *leaf) {
     enum pki_oid purposes[PKI_EKU_MAX];
     size_t count = 0;

@@ -17,9 +17,4 @@ MUST_USE enum tm_err ca_issued_find(struct ca_store *store, const struct pki_cer
 /* Has it the purpose of a registration authority (id-kp-cmcRA, RFC 6402, 2.10)? */
 bool ca_is_authority(const struct pki_cert *leaf);
 
-/* Does the certificate still count for its device, or was it withdrawn together with all that were
- * issued before a time? Whoever lets a certificate authenticate asks this. */
-bool ca_issued_counts(const struct ca_certificate *certificate, const struct ca_device *device);
-#define CA_ISSUED_WITHDRAWN "the certificate was withdrawn with all before it"
-
 #endif

@@ -299,6 +299,13 @@ void ca_service_forget(struct ca_service *service, void *arg) {
             r->reply = NULL;
 }
 
+bool ca_service_busy_since(const struct ca_service *service, int64_t ms) {
+    for (const struct ca_request *r = service->first; r; r = r->next)
+        if (r->holds_device && r->now_ms < ms)
+            return true;
+    return false;
+}
+
 size_t ca_service_active(const struct ca_service *service) {
     return service->active;
 }

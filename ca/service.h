@@ -18,6 +18,7 @@
 
 struct ca_service;
 
+struct ca_withdrawals;
 struct ca_tenant {
     const char *name;
     const struct ca_issuer *issuer;
@@ -46,8 +47,9 @@ struct ca_service_config {
     const struct ca_products *products; /* NULL: there are none */
     uint32_t refusals_per_second;
     int64_t request_timeout_ms;
-    int64_t (*now_ms)(void); /* wall clock */
-    const bool *held;        /* while it is true nothing new is issued; NULL: it never is */
+    int64_t (*now_ms)(void);                  /* wall clock */
+    const struct ca_withdrawals *withdrawals; /* under way; NULL: none ever is */
+    const bool *held; /* while it is true nothing new is issued; NULL: it never is */
     /* May no device have a certificate under this ID? NULL: all may. */
     bool (*reserved)(void *arg, const char *device);
     void *reserved_arg;
@@ -83,6 +85,8 @@ void ca_service_prove(struct ca_service *service, const struct ca_label *label, 
 /* Serials made from now on have times from this on, also when the clock steps back: what a filter
  * says of a time that it covers stays true. */
 void ca_service_serials_from(struct ca_service *service, int64_t ms);
+/* Is a request under way that was decided on before then? Its certificate may be recorded yet. */
+bool ca_service_busy_since(const struct ca_service *service, int64_t ms);
 /* Forgets who waits (a face went away): work goes on, replies to `arg` are dropped. */
 void ca_service_forget(struct ca_service *service, void *arg);
 /* A device was born (MQTT): what to send it, if anything; at once. room: memory of at least

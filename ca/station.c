@@ -9,6 +9,7 @@
 #include "ca/lifecycle.h"
 #include "ca/operator.h"
 #include "ca/station_internal.h"
+#include "ca/withdrawal.h"
 
 enum tm_err ca_stations_new(const struct ca_stations_config *config,
                             struct ca_stations **ret_stations) {
@@ -76,8 +77,8 @@ static bool judge_device(struct ca_stations *s, const struct ca_certificate *own
     if (!ca_state_serves((enum ca_state)device.state))
         return ca_refuse(ret, IPC_WRONG_STATE, "station %s is %s", own->device,
                          ca_state_name((enum ca_state)device.state));
-    if (!ca_issued_counts(own, &device))
-        return ca_refuse(ret, IPC_REVOKED, CA_ISSUED_WITHDRAWN);
+    if (ca_withdrawn(s->config.withdrawals, own, &device))
+        return ca_refuse(ret, IPC_REVOKED, CA_WITHDRAWN_TEXT);
     return true;
 }
 

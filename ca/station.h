@@ -13,10 +13,12 @@
 #include "ca/jobs.h"
 
 struct ca_refusal;
+struct ca_withdrawals;
 struct ca_stations;
 struct ca_stations_config {
     struct ca_store *store;
     struct ca_jobs *jobs;
+    const struct ca_withdrawals *withdrawals; /* under way; NULL: none ever is */
     int64_t (*now_ms)(void);
 };
 /* What the configuration points to must outlive it. TM_ENOMEM, TM_ECRYPTO. */

@@ -15,7 +15,10 @@ enum tm_err core_acts_open(const struct core_acts_config *config, struct core_ac
     const struct core_revoke_config revoke = {.loop = config->loop,
                                               .store = config->store,
                                               .worker = config->worker,
-                                              .registry = config->registry};
+                                              .registry = config->registry,
+                                              .service = config->service,
+                                              .jobs = config->jobs,
+                                              .withdrawals = config->withdrawals};
     const struct core_cloud_config cloud = {.loop = config->loop,
                                             .store = config->store,
                                             .service = config->service,

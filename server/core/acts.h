@@ -26,6 +26,7 @@ struct core_acts_config {
     const struct ca_registry *registry;
     struct ca_service *service;
     struct ca_jobs *jobs;
+    struct ca_withdrawals *withdrawals;
     const struct core_setup *setup; /* the officers */
     const char *environment;
     int64_t (*now_ms)(void);

@@ -56,9 +56,10 @@ struct core {
     struct core_worker *worker; /* of the publisher */
     struct core_worker *walker; /* of acts: revocation does not wait for a filter */
     struct core_acts acts;
-    struct core_publish *publish; /* NULL: there is no status service */
-    struct core_ocsp *ocsp;       /* NULL: as before */
-    struct core_tls *tls;         /* NULL: the TLS server's key is on no token */
+    struct ca_withdrawals withdrawals; /* that acts make */
+    struct core_publish *publish;      /* NULL: there is no status service */
+    struct core_ocsp *ocsp;            /* NULL: as before */
+    struct core_tls *tls;              /* NULL: the TLS server's key is on no token */
     struct core_signer *signer;
     struct core_key_uses *uses;
     struct core_alarm alarm;
@@ -307,6 +308,7 @@ static enum tm_err open_acts(struct core *core) {
                                             .registry = &core->registry,
                                             .service = core->service,
                                             .jobs = core->jobs,
+                                            .withdrawals = &core->withdrawals,
                                             .setup = &core->setup,
                                             .environment = conf_environment_name(core->role->conf),
                                             .now_ms = clock_wall_ms};
@@ -372,6 +374,7 @@ static enum tm_err open_station(struct core *core) {
                                                .service = core->service,
                                                .jobs = core->jobs,
                                                .setup = &core->setup,
+                                               .withdrawals = &core->withdrawals,
                                                .shift_ms = core->role->conf->core.shift,
                                                .now_ms = clock_wall_ms};
     return core_station_new(&config, &core->station);
@@ -397,6 +400,7 @@ static enum tm_err open_service(struct core *core) {
                                    .refusals_per_second = (uint32_t)conf->core.refusals_per_second,
                                    .request_timeout_ms = conf->core.request_timeout,
                                    .now_ms = clock_wall_ms,
+                                   .withdrawals = &core->withdrawals,
                                    .held = &core->restored.held,
                                    .reserved = reserved,
                                    .reserved_arg = core};

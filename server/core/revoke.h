@@ -9,8 +9,9 @@
 #ifndef TOUCHMARK_SERVER_CORE_REVOKE_H
 #define TOUCHMARK_SERVER_CORE_REVOKE_H
 
-#include "ca/act_selection.h"
-#include "ca/registry.h"
+#include "ca/jobs.h"
+#include "ca/service.h"
+#include "ca/withdrawal.h"
 #include "server/core/worker.h"
 
 struct core_revoke;
@@ -19,6 +20,9 @@ struct core_revoke_config {
     struct ca_store *store;
     struct core_worker *worker;
     const struct ca_registry *registry;
+    const struct ca_service *service; /* what is under way when an act begins */
+    struct ca_jobs *jobs;
+    struct ca_withdrawals *withdrawals; /* those of acts under way */
 };
 
 /* Adds the kind to the acts. */

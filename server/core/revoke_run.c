@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries "revoke-many" out: rounds over what was issued until the last signature, part by part. A
+ * Carries "revoke-many" out: rounds over what was issued until it began, part by part. From then on
+ * nothing that is selected authenticates, and a job that is selected is stopped; what was under way
+ * by then is waited for. A
  * part's end is saved; after a restart what comes after it is looked at again, and what is revoked
  * by then since the last signature was revoked by this act. A round is followed by a count, which
  * says whether anything that is selected is good still.
@@ -29,6 +31,7 @@ struct item {
 struct revoke_run {
     struct revoke_task task;
     struct ca_act_run *run;
+    struct ca_withdrawal withdrawal;
     uint8_t reason;
     const char *words;
     size_t next; /* of what the part found */
@@ -48,6 +51,7 @@ static struct core_walk *walk_of(struct revoke_run *r) {
 static void run_free(struct revoke_task *task) {
     struct revoke_run *r = (struct revoke_run *)task;
     loop_timer_stop(task->revoke->config.loop, &r->timer);
+    ca_withdrawal_end(task->revoke->config.withdrawals, &r->withdrawal);
     free(r);
 }
 
@@ -91,12 +95,16 @@ static void resume(void *arg) {
     pump(r);
 }
 
-/* Not now: it is put back among what comes next, and a while passes. */
-static void put_back(struct revoke_run *r, const struct ca_serial *serial) {
-    walk_of(r)->found[--r->next] = *serial;
+static void pause_a_while(struct revoke_run *r) {
     r->paused = true;
     if (loop_timer_set(r->task.revoke->config.loop, &r->timer, clock_mono_ms() + RETRY_MS))
         log_error("no timer");
+}
+
+/* Not now: it is put back among what comes next, and a while passes. */
+static void put_back(struct revoke_run *r, const struct ca_serial *serial) {
+    walk_of(r)->found[--r->next] = *serial;
+    pause_a_while(r);
 }
 
 static void settle(struct revoke_run *r, const struct ca_serial *serial, enum tm_err result) {
@@ -155,6 +163,11 @@ static void start_over(struct revoke_run *r, bool collect) {
 
 static void part_over(struct revoke_run *r) {
     struct core_walk *walk = walk_of(r);
+    if (walk->end &&
+        ca_service_busy_since(r->task.revoke->config.service, r->withdrawal.selection.until_ms)) {
+        pause_a_while(r); /* what is recorded meanwhile is for the next round */
+        return;
+    }
     if (walk->end) {
         start_over(r, false);
         return;
@@ -216,14 +229,49 @@ static void walked(struct core_walk *walk) {
     }
 }
 
-/* What is issued later was not meant. */
-static void bound(const struct ca_act_run *run, struct ca_selection *selection) {
-    if (!selection->until_ms || selection->until_ms > run->since_ms)
-        selection->until_ms = run->since_ms + 1;
+/* What is issued after it began was not meant. How long that was after the last signature, one that
+ * goes on after a restart does not know any more. */
+static void bound(const struct ca_act_run *run, int64_t now_ms, struct ca_selection *selection) {
+    bool begins = !run->done && !run->cursor.n;
+    int64_t until_ms = (begins ? now_ms : run->since_ms) + 1;
+    if (!selection->until_ms || selection->until_ms > until_ms)
+        selection->until_ms = until_ms;
+}
+
+/* It holds at once; that it is made durable is seen to elsewhere. */
+static void stopped(void *arg, enum tm_err result, const char *text, const struct ca_job *job) {
+    (void)arg;
+    (void)job;
+    if (result)
+        log_info("a job whose certificates are revoked is not stopped: %s", text);
+}
+
+/* Nothing more is issued for the job. One that is resumed afterwards may go on. */
+static enum tm_err stop_job(struct ca_jobs *jobs, const struct ca_act_run *run,
+                            const struct ca_selection *selection) {
+    char reason[IPC_TEXT_MAX + 1];
+    if (!selection->job[0] || run->done || run->cursor.n)
+        return TM_OK;
+    (void)snprintf(reason, sizeof reason, "act %s revokes its certificates", run->id);
+    return ca_jobs_stop(jobs, selection->tenant, selection->job, reason, run->actor, stopped, NULL);
+}
+
+static void begin(struct core_revoke *revoke, struct revoke_run *r) {
+    struct ca_selection *selection = &r->withdrawal.selection;
+    ca_selection_of(r->run->params, selection);
+    bound(r->run, revoke->config.registry->now_ms(), selection);
+    ca_withdrawal_begin(revoke->config.withdrawals, &r->withdrawal);
+    revoke_task_begin(revoke, &r->task, selection, walked);
+    if (stop_job(revoke->config.jobs, r->run, selection)) {
+        end(r, TM_ENOMEM, "the server had no memory to stop the job");
+        return;
+    }
+    walk_of(r)->collect = true;
+    walk_of(r)->cursor = r->run->cursor;
+    core_walk_next(walk_of(r));
 }
 
 void revoke_run(void *self, struct ca_act_run *run) {
-    struct ca_selection selection;
     const char *reason = ca_act_param(run->params, "reason");
     const char *words = ca_act_param(run->params, "words");
     struct revoke_run *r = calloc(1, sizeof *r);
@@ -237,10 +285,5 @@ void revoke_run(void *self, struct ca_act_run *run) {
     r->rounds = 1;
     r->timer = (struct loop_timer){.fn = resume, .arg = r};
     r->task.free = run_free;
-    ca_selection_of(run->params, &selection);
-    bound(run, &selection);
-    revoke_task_begin(self, &r->task, &selection, walked);
-    walk_of(r)->collect = true;
-    walk_of(r)->cursor = run->cursor;
-    core_walk_next(walk_of(r));
+    begin(self, r);
 }

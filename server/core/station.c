@@ -16,8 +16,10 @@ enum tm_err core_station_new(const struct core_station_config *config,
     if (!core)
         return TM_ENOMEM;
     core->config = *config;
-    const struct ca_stations_config stations = {
-        .store = config->store, .jobs = config->jobs, .now_ms = config->now_ms};
+    const struct ca_stations_config stations = {.store = config->store,
+                                                .jobs = config->jobs,
+                                                .withdrawals = config->withdrawals,
+                                                .now_ms = config->now_ms};
     enum tm_err err = ca_stations_new(&stations, &core->stations);
     if (!err)
         err = core_worker_new(config->loop, &core->worker);

@@ -22,6 +22,7 @@ struct core_station_config {
     struct ca_service *service; /* for refusals in the audit */
     struct ca_jobs *jobs;
     const struct core_setup *setup;
+    const struct ca_withdrawals *withdrawals;
     int64_t shift_ms;
     int64_t (*now_ms)(void);
 };

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a station may have, on real parts: jobs, quotas, quarantine and what stops a job. */
 #include "base/clock.h"
+#include "ca/csr_check.h"
 #include "ca/jobs.h"
 #include "ca/operator.h"
+#include "ca/station.h"
+#include "ca/withdrawal.h"
 #include "service_rig.h"
 
 #define JOB "line-4"
@@ -400,6 +403,68 @@ static void test_quarantine_until_it_is_closed(void **state) {
     free(answers);
 }
 
+/* ---- certificates that are withdrawn ---- */
+
+/* The outcome of asking by the station's operations. */
+static uint8_t identified(struct bench *b, const struct ca_withdrawals *withdrawals) {
+    const struct ca_stations_config config = {
+        .store = b->rig.store, .jobs = b->jobs, .withdrawals = withdrawals, .now_ms = rig_now_ms};
+    struct ca_stations *stations = NULL;
+    struct ca_station station;
+    struct ca_refusal refusal = {0};
+    assert_int_equal(ca_stations_new(&config, &stations), TM_OK);
+    bool is = ca_station_identify(stations, (struct bytes){b->station.der, b->station.der_n},
+                                  "127.0.0.1", &station, &refusal);
+    ca_stations_free(stations);
+    assert_int_equal(is, refusal.outcome == 0);
+    return refusal.outcome;
+}
+
+/* As after a rework at which the certificate did not stand in the station's record any more. */
+static void count_from(struct bench *b, int64_t ms) {
+    struct ca_store *store = b->rig.store;
+    struct ca_device device;
+    bool put = false;
+    assert_int_equal(store->ops->device(store, "acme", STATION, &device), TM_OK);
+    device.version++;
+    device.certs_from_ms = ms;
+    struct ca_batch batch = {.count = 1,
+                             .changes = {{.kind = CA_PUT_DEVICE, .u.device = &device}},
+                             .done = unit_reported,
+                             .arg = &put};
+    assert_int_equal(store->ops->submit(store, &batch), TM_OK);
+    wait_for(b, &put);
+}
+
+static void test_a_withdrawn_station_gets_nothing(void **state) {
+    struct bench *b = *state;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    struct ca_withdrawals withdrawals = {NULL};
+    struct ca_withdrawal others = {.selection = {.tenant = "acme", .device = "ST-2"}};
+    struct ca_withdrawal own = {
+        .selection = {.tenant = "acme", .profile = "station", .until_ms = rig_now_ms() + 1}};
+    b->rig.config.withdrawals = &withdrawals;
+    open_job(b, job_yaml);
+    asserts(b, "GW0001", key, IPC_ISSUED, "");
+    ca_withdrawal_begin(&withdrawals, &others);
+    asserts(b, "GW0001", key, IPC_REPEATED, "");
+    assert_int_equal(identified(b, &withdrawals), 0);
+    ca_withdrawal_begin(&withdrawals, &own);
+    asserts(b, "GW0001", key, IPC_REVOKED, "withdrawn");
+    assert_int_equal(identified(b, &withdrawals), IPC_REVOKED);
+    ca_withdrawal_end(&withdrawals, &own);
+    asserts(b, "GW0001", key, IPC_REPEATED, "");
+    count_from(b, rig_now_ms() + 1);
+    asserts(b, "GW0001", key, IPC_REVOKED, "withdrawn");
+    tries(b, "GW0002", IPC_REVOKED, "withdrawn");
+    assert_int_equal(identified(b, NULL), IPC_REVOKED);
+    count_from(b, 0);
+    asserts(b, "GW0001", key, IPC_REPEATED, "");
+    ca_withdrawal_end(&withdrawals, &others);
+    assert_null(withdrawals.first);
+    EVP_PKEY_free(key);
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -413,6 +478,7 @@ int main(void) {
         TEST(test_copies_stop_it_and_officers_resume_it),
         TEST(test_too_fast),
         TEST(test_quarantine_until_it_is_closed),
+        TEST(test_a_withdrawn_station_gets_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

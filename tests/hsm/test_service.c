@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "ca/dropped.h"
+#include "ca/withdrawal.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -321,6 +322,31 @@ static void test_lifecycle_states(void **state) {
     unit_close(&unit);
 }
 
+/* Also one that its device's record names no more; not even what was issued to it is repeated. */
+static void test_withdrawn_with_all_before_it(void **state) {
+    struct rig *rig = *state;
+    struct unit unit;
+    struct rig_answer ldevid, answer;
+    unit_open(rig, "T-1", &unit);
+    struct rig_request q = {
+        .label = "ldevid", .certificate = der_of(&unit.idevid), .key = unit.key, .cn = "T-1"};
+    rig_enroll(rig, &q, &ldevid);
+    rig_assert_outcome(&ldevid, IPC_ISSUED);
+    struct ca_withdrawal withdrawal = {
+        .selection = {.tenant = "acme", .profile = "idevid", .until_ms = rig_now_ms() + 1}};
+    struct ca_withdrawals withdrawals = {NULL};
+    ca_withdrawal_begin(&withdrawals, &withdrawal);
+    rig->config.withdrawals = &withdrawals;
+    rig_enroll(rig, &q, &answer);
+    rig_assert_outcome(&answer, IPC_REVOKED);
+    q.certificate = der_of(&ldevid); /* of another profile */
+    q.reenroll = true;
+    rig_enroll(rig, &q, &answer);
+    rig_assert_outcome(&answer, IPC_ISSUED);
+    rig->config.withdrawals = NULL;
+    unit_close(&unit);
+}
+
 static void test_expiry_and_grace(void **state) {
     struct rig *rig = *state;
     struct unit unit;
@@ -463,6 +489,7 @@ int main(void) {
         TEST(names),
         TEST(credentials),
         TEST(lifecycle_states),
+        TEST(withdrawn_with_all_before_it),
         TEST(expiry_and_grace),
         TEST(linking),
         TEST(tickets_wait_for_the_next_signer),

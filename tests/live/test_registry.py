@@ -201,6 +201,35 @@ class Lifecycle(RegistryCase):
                       self.move(name, "refurbish", code=REFUSED))
         self.move(name, "retire")
 
+    def test_each_profile_has_its_own_current_and_next(self):
+        """Three profiles; two of them were renewed, and the one before still brings its next. What
+        comes back takes them all along, and nothing else."""
+        name = gateway(106)
+        named, key = self.device_of(name)
+        self.server.enrolled(name, "ldevid", secret=self.server.secret(name))
+        ldevid = self.site.folder / f"ldevid-{name}.pem"
+        own = Key.__new__(Key)
+        own.path = self.site.folder / f"ldevid-{name}.key"
+
+        def renew(label, certificate, used):
+            return self.server.enroll(label, used.csr(subject_of(certificate.read_text())),
+                                      operation="simplereenroll", cert=certificate, key=used.path)
+        for label, certificate, used in (("named", named, key), ("ldevid", ldevid, own)):
+            self.assertEqual(renew(label, certificate, used).status, 200)
+        for certificate, used in ((named, key), (ldevid, own)):
+            new = Key(self.site.folder, f"next-{certificate.stem}")
+            label = "named" if certificate is named else "ldevid"
+            answer = self.server.enroll(label, new.csr(subject_of(certificate.read_text())),
+                                        operation="simplereenroll", cert=certificate, key=used.path)
+            self.assertEqual(answer.status, 200, answer)
+        found = sorted((c["profile"], c["status"])
+                       for c in self.server.device(name)["certificates"])
+        self.assertEqual(found, [("idevid", "active")] + [
+            (p, s) for p in ("ldevid", "named") for s in ("active", "superseded", "superseded")])
+        self.move(name, "return")
+        found = [c["status"] for c in self.server.device(name)["certificates"]]
+        self.assertEqual(found, ["revoked"] * 7)
+
     def test_a_rework_issues_anew_to_the_same_id(self):
         name = gateway(102)
         self.ask("device", "add", name, "--sku", "gw")
@@ -325,6 +354,14 @@ class Bulk(RegistryCase):
             self.assertEqual((figures["added"], figures["unchanged"]), (0, len(found)))
             self.assertIn("not imported: ", said)
         self.assertEqual(self.server.head(), head)
+        # And where nothing of it is there, it is all there afterwards, but what is each one's own.
+        again = self.site.folder / "again.csv"
+        figures, _ = self.imported(again, "--tenant", "acme")
+        self.assertEqual((figures["added"], figures["bad"]), (len(found), 0))
+        text = self.ask("device", "export", "--tenant", "acme", "--format", "jsonl")
+        copies = {row["device"]: row for row in map(json.loads, text.splitlines())}
+        for row in rows:
+            self.assertEqual({c: str(copies[row["device"]][c]) for c in columns}, row)
 
     def test_every_bad_row_is_named_and_nothing_is_half_loaded(self):
         self.ask("device", "add", gateway(20), "--sku", "gw", "--batch", "other")
@@ -437,6 +474,12 @@ class Manifest(RegistryCase):
         super().prepare(site)
         for name in ("maker", "stranger"):
             site.make_ca(name, f"Manifest signer {name}")
+        former = site.folder / "former.key"
+        openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", former)
+        openssl("req", "-new", "-key", former, "-subj", "/CN=former", "-out",
+                site.folder / "former.csr")
+        openssl("x509", "-req", "-in", site.folder / "former.csr", "-signkey", former, "-days", "-1",
+                "-out", site.folder / "former.pem")
 
     def signed(self, payload, shown, signer="maker", algorithm="ES256"):
         """One element: a JWS in flattened JSON."""
@@ -519,6 +562,12 @@ class Manifest(RegistryCase):
             self.assertIn(says, line)
         self.assertIn(f"nothing was imported: {len(cases)} of {len(cases) + 1} rows are bad", said)
         self.imported([good, another], code=REFUSED, signer="stranger")
+        late = [self.element("0123000000000000d1", signer="former")[0]]
+        said = self.imported(late, code=REFUSED, signer="former")
+        self.assertIn("certificate of --signer that has expired", said)
+        self.assertIn("nothing was imported: 1 of 1 rows are bad", said)
+        self.assertEqual([x["device"] for x in self.server.leaves()
+                          if x.get("device", "").startswith("0123000000000000")], [])
         self.assertIn("key belongs to another device", self.claimed_twice())
         self.assertIn("added: 0\n", self.imported([]))
 

@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import Case, Key, main, until
 from officers import Officer, OfficersCase
-from stations import Jobs, Station, Unit, add_profiles, job_text
+from stations import PATH, Jobs, Station, Unit, add_profiles, job_text
 
 QUOTA = 10
 
@@ -246,6 +247,61 @@ class Attacks(Case):
                          (job, name(1), [{"label": "factory", "profile": "factory",
                                           "quota": QUOTA, "used": 0}]))
 
+    def test_a_station_that_is_suspended_or_returned(self):
+        """At once, on a connection that it has open already, and by every way in."""
+        for letter, move in (("R", "suspended"), ("S", "returned")):
+            station, job, name = self.bench(letter)
+            unit = Unit(self.server, name(1))
+            kept = self.server.connect(**station.credentials)
+            own = Key(self.site.folder, f"own-{letter}").csr(f"/CN={station.name}")
+
+            def tries():
+                kind = {"Content-Type": "application/json"}
+                members = json.dumps({"job": job, "device": name(1)}).encode()
+                return [station.enroll(unit.der, connection=kept), station.enroll(unit.der),
+                        kept.ask("POST", f"{PATH}/jobs", b"{}", kind),
+                        kept.ask("POST", f"{PATH}/challenge", members, kind),
+                        station.ask("stop", job=job, reason="mine"), station.ask("jobs"),
+                        self.server.enroll("station", own, **station.credentials),
+                        self.server.enroll("station", own, operation="simplereenroll",
+                                           **station.credentials)]
+            with kept:
+                self.assertEqual(station.enroll(unit.der, connection=kept).status, 200)
+                self.server.transition(station.name, move)
+                answers = tries()
+                self.gained(f"a station that is {move}", answers, 0)
+                self.assertEqual({a.status for a in answers}, {403})
+                for answer in answers:
+                    self.check_sentence(answer)
+                self.assertEqual(self.status(job), "open")
+                self.server.transition(station.name,
+                                       "activated" if move == "suspended" else "refurbished")
+            self.assertEqual(station.ask("jobs").status, 200)
+
+    def test_two_stations_at_once(self):
+        """Fifty units on two stations of one job, which ask for the same at the same moment: each
+        unit has one certificate, and which of the stations got it."""
+        stations = [Station(self.server, f"ST-T{n}") for n in (1, 2)]
+        self.jobs.open(job_text("job-T", [s.name for s in stations], "T00001", "T00050", 50,
+                                stop={"errors": 0, "duplicate_ids": 0, "duplicate_keys": 0}))
+        with ThreadPoolExecutor(4) as pool:
+            units = list(pool.map(lambda n: Unit(self.server, f"T{n:05}"), range(1, 51)))
+        # Of every other unit the second asks with a new signature, of the rest with the very octets.
+        asked = [(s, u, u.key.csr(f"/CN={u.name}") if s is stations[1] and n % 2 else u.der)
+                 for n, u in enumerate(units) for s in stations]
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda a: a[0].enroll(a[2]), asked))
+        self.assertEqual({a.status for a in answers}, {200})
+        got = {}
+        for (_, unit, _), answer in zip(asked, answers):
+            got.setdefault(unit.name, set()).add(answer.pem())
+        self.assertEqual({len(pems) for pems in got.values()}, {1})
+        leaves = [x["device"] for x in self.server.leaves()
+                  if x["event"] == "issued" and x.get("job") == "job-T"]
+        self.assertEqual(sorted(leaves), [u.name for u in units])
+        self.assertEqual(self.issued("job-T"), 50)
+        self.gains.append(("50 units at two stations at once", 100, 50, ", one for each unit"))
+
     def test_zz_a_stop_outlives_a_killed_core(self):
         station, job, name = self.bench("P")
         self.assertEqual(station.good("stop", job=job, reason="smoke"), {"status": "stopped"})
@@ -327,6 +383,60 @@ class Agreed(OfficersCase):
         act = self.alice.good("job", "revoke", "line-4", "--reason", "keyCompromise")
         self.signed_by(act, self.alice, self.bob)
         self.assertEqual(self.act(self.alice, act["id"])["done"], 3)
+
+    def test_b_revoking_a_job_while_it_issues(self):
+        """Its station goes on asking all the while: what was issued by then is revoked, and nothing
+        is issued after it."""
+        station = Station(self.server, "ST-2")
+        path = self.site.folder / "job-5.yaml"
+        path.write_text(job_text("line-5", [station.name], "GX0001", "GX0400", 400,
+                                 stop={"errors": 0}))
+        self.signed_by(self.alice.good("job", "open", path), self.alice, self.bob)
+        numbers = iter(range(1, 401))
+        answers, over = [], threading.Event()
+
+        def works():
+            for n in numbers:
+                if over.is_set():
+                    return
+                answers.append(Unit(self.server, f"GX{n:04}").enroll(station).status)
+        worker = threading.Thread(target=works)
+        worker.start()
+        try:
+            until("there are some", lambda: answers.count(200) >= 10)
+            act = self.alice.good("job", "revoke", "line-5", "--reason", "keyCompromise")
+            self.signed_by(act, self.alice, self.bob)
+            until("some were refused", lambda: answers[-3:] == [403] * 3)
+        finally:
+            over.set()
+            worker.join()
+        self.assertEqual(set(answers), {200, 403})
+        leaves = [x for x in self.server.leaves() if x.get("device", "").startswith("GX")]
+        issued = {x["serial"] for x in leaves if x["event"] == "issued"}
+        revoked = {x["serial"] for x in leaves if x["event"] == "revoked"}
+        self.assertEqual((len(issued), issued - revoked), (answers.count(200), set()))
+        self.assertEqual(self.act(self.alice, act["id"])["done"], len(issued))
+        job = self.alice.good("job", "show", "line-5")
+        self.assertEqual(job["status"], "stopped")
+        self.assertIn("revokes its certificates", job["reason"])
+
+    def test_c_revoking_a_device_finds_what_its_record_names_no_more(self):
+        station = Station(self.server, "ST-3")
+        own, key = station.credentials["cert"], Key.__new__(Key)
+        key.path = station.credentials["key"]
+        der = key.csr("/CN=ST-3")
+        for _ in range(15):
+            answer = self.server.enroll("station", der, operation="simplereenroll",
+                                        **station.credentials)
+            self.assertEqual(answer.status, 200, answer)
+            own.write_text(answer.pem())
+        self.assertEqual(len(self.server.device("ST-3")["certificates"]), 12)
+        act = self.alice.good("revoke", "--device", "ST-3", "--reason", "superseded")
+        self.assertIn("parameter certificates: 16\n", act["text"])
+        self.signed_by(act, self.alice, self.bob)
+        until("it is done", lambda: self.act(self.bob, act["id"])["status"] == "done")
+        self.assertEqual(self.act(self.bob, act["id"])["done"], 16)
+        self.assertEqual(station.ask("jobs").status, 403)
 
     def signed_by_second(self, act):
         self.bob.sign(act)
