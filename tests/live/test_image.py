@@ -21,7 +21,7 @@ import test_arrows
 from harness import (body_of, certificates_in, field, Key, main, openssl, PATIENCE, run, serial_of,
                      stat_of, subject_of, tree, until, WELL_KNOWN)
 
-BUILD_SECONDS = 600
+BUILD_SECONDS = 1500
 BASE = "localhost/debian:trixie-slim"
 IMAGE = "localhost/touchmark"
 TOKEN = "/var/lib/touchmark/token"

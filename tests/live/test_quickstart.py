@@ -16,7 +16,7 @@ import unittest
 import test_arrows
 from harness import PATIENCE, field, main, openssl, run, until
 
-BUILD_SECONDS = 600
+BUILD_SECONDS = 1500
 
 
 def without_particulars(text):
