@@ -114,9 +114,11 @@ struct ca_act_kind {
     void (*run)(void *self, struct ca_act_run *run);
     /* The act is over and was not carried out: withdrawn, expired, or failed. What the store keeps
      * for such parameters ends in the same transaction, by the one change that this fills in;
-     * returns what that borrows, which free() ends, or NULL: there is nothing. It is not called as
-     * long as another act with these parameters is open. NULL: the kind keeps nothing. */
-    void *(*drop)(void *self, const struct ca_act_params *params, struct ca_change *ret_change);
+     * *ret_kept is what that borrows, which free() ends, and stays NULL where there is nothing. It
+     * is not called as long as another act with these parameters is open. NULL: the kind keeps
+     * nothing. */
+    void (*drop)(void *self, const struct ca_act_params *params, struct ca_change *ret_change,
+                 void **ret_kept);
 };
 
 /* Has run->done and run->cursor made durable, some time soon. Nothing waits for it: what is lost

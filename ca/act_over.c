@@ -50,10 +50,11 @@ static bool is_wanted(const struct ca_acts *acts, const struct ca_act *ended,
 void *ca_act_drop(const struct ca_acts *acts, const struct ca_act *act, struct ca_batch *batch) {
     const struct ca_act_kind *kind = ca_act_kind_named(acts, act->kind);
     struct ca_act_text text;
+    void *kept = NULL;
     if (!kind || !kind->drop || ca_act_text_parse(act->text, &text) ||
         is_wanted(acts, act, &text.params))
         return NULL;
-    void *kept = kind->drop(kind->self, &text.params, &batch->changes[batch->count]);
+    kind->drop(kind->self, &text.params, &batch->changes[batch->count], &kept);
     if (kept)
         batch->count++;
     return kept;

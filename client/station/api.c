@@ -87,6 +87,19 @@ static char *copy_of(const json_t *job, const char *key) {
     return text[0] ? strdup(text) : NULL;
 }
 
+#define WALL_S_MAX INT64_C(253402300799) /* the end of the year 9999 */
+
+/* Milliseconds; what no clock will say is left out. */
+static int64_t time_of(const json_t *job, const char *key) {
+    json_int_t seconds = json_integer_value(json_object_get(job, key));
+    return seconds > 0 && seconds <= WALL_S_MAX ? 1000 * (int64_t)seconds : 0;
+}
+
+static uint64_t count_of(const json_t *job, const char *key) {
+    json_int_t count = json_integer_value(json_object_get(job, key));
+    return count > 0 ? (uint64_t)count : 0;
+}
+
 static bool take_labels(const json_t *job, struct manifest *ret) {
     const json_t *labels = json_object_get(job, "labels");
     size_t n = json_array_size(labels);
@@ -111,9 +124,9 @@ enum outcome api_manifest(const json_t *job, const char *serial, struct manifest
     m.site = copy_of(job, "site");
     m.first = copy_of(job, "first");
     m.last = copy_of(job, "last");
-    m.listed = (uint64_t)json_integer_value(json_object_get(job, "listed"));
-    m.from = 1000 * (int64_t)json_integer_value(json_object_get(job, "from"));
-    m.until = 1000 * (int64_t)json_integer_value(json_object_get(job, "until"));
+    m.listed = count_of(job, "listed");
+    m.from = time_of(job, "from");
+    m.until = time_of(job, "until");
     m.operator_required = json_is_true(json_object_get(job, "operator_required"));
     m.serial = strdup(serial);
     if (!take_labels(job, &m) || !m.job || !m.serial) {

@@ -84,6 +84,8 @@ static void answer_act(struct client *client, const struct ca_act *act) {
         admin_refuse_format(client, "the act failed: %.200s", act->result);
     else if (act->status == CA_ACT_WITHDRAWN)
         admin_refuse(client, "the act was withdrawn");
+    else if (act->status == CA_ACT_EXPIRED)
+        admin_refuse(client, "the act has expired; propose it again");
     else if (act->status == CA_ACT_RUNNING)
         admin_refuse(client, "the act is under way; ask again");
     else

@@ -150,8 +150,8 @@ static void run_resume(void *self, struct ca_act_run *run) {
 }
 
 /* The terms that were kept for it. */
-static void *drop_terms(void *self, const struct ca_act_params *params,
-                        struct ca_change *ret_change) {
+static void drop_terms(void *self, const struct ca_act_params *params, struct ca_change *ret_change,
+                       void **ret_kept) {
     const struct core_job_acts *a = self;
     struct ca_job *job = malloc(sizeof *job);
     if (!job ||
@@ -159,11 +159,11 @@ static void *drop_terms(void *self, const struct ca_act_params *params,
                      job) ||
         job->status != CA_JOB_PROPOSED) {
         free(job);
-        return NULL;
+        return;
     }
     *ret_change =
         (struct ca_change){.kind = CA_END_ROW, .u.row = {.table = CA_TABLE_JOB, .row = job}};
-    return job;
+    *ret_kept = job;
 }
 
 enum tm_err core_job_acts_add(struct ca_jobs *jobs, struct ca_acts *acts,

@@ -85,16 +85,16 @@ static bool is_kept(const struct kind_state *kind) {
     return kind->store->ops->row(kind->store, CA_TABLE_OPERATOR, &row, NULL) == TM_OK;
 }
 
-static void *kind_drop(void *self, const struct ca_act_params *params,
-                       struct ca_change *ret_change) {
+static void kind_drop(void *self, const struct ca_act_params *params, struct ca_change *ret_change,
+                      void **ret_kept) {
     struct ca_operator *row = is_kept(self) ? malloc(sizeof *row) : NULL;
     assert_string_equal(ca_act_param(params, "fact"), "17");
     if (!row)
-        return NULL;
+        return;
     *row = kept;
     *ret_change =
         (struct ca_change){.kind = CA_END_ROW, .u.row = {.table = CA_TABLE_OPERATOR, .row = row}};
-    return row;
+    *ret_kept = row;
 }
 
 /* ---- life ---- */
