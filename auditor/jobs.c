@@ -6,7 +6,6 @@
  * status changed is held against those before, by the leaf's own time.
  */
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,11 +94,11 @@ static void find(struct auditor *a, uint64_t sequence, const struct auditor_job 
 
 /* The hash by which officers agreed on them stands in the reason. */
 static bool has_hash(const struct ca_leaf *leaf) {
-    uint8_t hash[CA_HASH_SIZE];
+    struct audit_hash hash;
     char hex[CA_JOB_HASH_TEXT];
     const char *said = strstr(leaf->reason, "sha256:");
-    return said && EVP_Digest(leaf->terms.p, leaf->terms.n, hash, NULL, EVP_sha256(), NULL) == 1 &&
-           !hex_encode(BYTES_OF(hash), hex, sizeof hex) && strcmp(said + 7, hex) == 0;
+    return said && !audit_sha256(&leaf->terms, 1, &hash) &&
+           !hex_encode(BYTES_OF(hash.octets), hex, sizeof hex) && strcmp(said + 7, hex) == 0;
 }
 
 /* An older program's leaf has none: then nothing is known. */

@@ -123,7 +123,8 @@ struct ca_store_ops {
     enum tm_err (*cursor)(struct ca_store *store, const char *consumer, uint64_t *ret_next);
     enum tm_err (*leaf)(struct ca_store *store, uint64_t sequence, struct ca_leaf *ret);
     enum tm_err (*audit_head)(struct ca_store *store, struct ca_audit_head *ret);
-    /* A leaf as the tree hashes it, with its terms, appended to `out`. TM_ELIMIT: it does not fit. */
+    /* A leaf as the tree hashes it, with its terms, appended to `out`. TM_ELIMIT: it does not fit.
+     */
     enum tm_err (*leaf_octets)(struct ca_store *store, uint64_t sequence, struct buf *out);
     /* A node of the audit tree: the root of the complete subtree over the leaves [index << level,
      * (index + 1) << level). Costs one read, at the right edge fewer than 256. */
