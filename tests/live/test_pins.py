@@ -122,9 +122,9 @@ class Pins(Case):
         self.server.start()
         self.server.enrolled("WRONG-A")
         # Which takes longer than any other failure would be put off; a slow start takes longer yet.
-        until("the alarm", lambda: any("token second is not there" in x["reason"]
-                                       for x in self.server.leaves(self.before)
-                                       if x["event"] == "alarm"))
+        until(lambda: f"the alarm; the log ends:\n{self.server.tail()}", lambda: any(
+            "token second is not there" in x["reason"] for x in self.server.leaves(self.before)
+            if x["event"] == "alarm"))
         said = self.server.log.read_text()[log:]
         self.assertEqual(said.count("token second refused its PIN"), 1)
         self.assertEqual(said.count("signer cannot start"), 1)
