@@ -4,14 +4,7 @@
 #include "ca/key.h"
 #include "ca/san.h"
 #include "ca/template.h"
-
-void ca_wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t end) {
-    der_wrap(w, DER_OCTET_STRING, end);
-    if (critical)
-        der_put_boolean(w, true);
-    der_put(w, DER_OID, pki_oid_bytes(type));
-    der_wrap(w, DER_SEQUENCE, end);
-}
+#include "pki/extensions.h"
 
 /* A URL of the profile for this certificate, as a GeneralName. */
 static enum tm_err put_url(struct der_writer *w, const struct ca_build *b, const char *template) {
@@ -47,7 +40,7 @@ static enum tm_err put_access_info(struct der_writer *w, const struct ca_build *
     if (err)
         return err;
     der_wrap(w, DER_SEQUENCE, end);
-    ca_wrap_extension(w, PKI_OID_AUTHORITY_INFO_ACCESS, false, end);
+    pki_extension_wrap(w, PKI_OID_AUTHORITY_INFO_ACCESS, false, end);
     return TM_OK;
 }
 
@@ -63,7 +56,7 @@ static enum tm_err put_crl_points(struct der_writer *w, const struct ca_build *b
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
     der_wrap(w, DER_SEQUENCE, end);
     der_wrap(w, DER_SEQUENCE, end);
-    ca_wrap_extension(w, PKI_OID_CRL_DISTRIBUTION_POINTS, false, end);
+    pki_extension_wrap(w, PKI_OID_CRL_DISTRIBUTION_POINTS, false, end);
     return TM_OK;
 }
 
@@ -71,7 +64,7 @@ static enum tm_err put_crl_points(struct der_writer *w, const struct ca_build *b
 static void put_no_check(struct der_writer *w) {
     size_t end = der_mark(w);
     der_put(w, DER_NULL, (struct bytes){0});
-    ca_wrap_extension(w, PKI_OID_OCSP_NOCHECK, false, end);
+    pki_extension_wrap(w, PKI_OID_OCSP_NOCHECK, false, end);
 }
 
 /* Not critical: the subject is never empty (RFC 5280, 4.2.1.6). */
@@ -79,7 +72,7 @@ static enum tm_err put_alternative_names(struct der_writer *w, const struct ca_b
     size_t end = der_mark(w);
     enum tm_err err = ca_put_names(w, b);
     if (!err && der_mark(w) != end)
-        ca_wrap_extension(w, PKI_OID_SUBJECT_ALT_NAME, false, end);
+        pki_extension_wrap(w, PKI_OID_SUBJECT_ALT_NAME, false, end);
     return err;
 }
 
@@ -91,28 +84,28 @@ static void put_usage(struct der_writer *w, const struct ca_profile *profile) {
         while (count > 0)
             der_put(w, DER_OID, pki_oid_bytes(purposes[--count]));
         der_wrap(w, DER_SEQUENCE, end);
-        ca_wrap_extension(w, PKI_OID_EXT_KEY_USAGE, false, end);
+        pki_extension_wrap(w, PKI_OID_EXT_KEY_USAGE, false, end);
     }
     end = der_mark(w);
     der_put_named_bits(w, ca_profile_key_usage(profile));
-    ca_wrap_extension(w, PKI_OID_KEY_USAGE, true, end);
+    pki_extension_wrap(w, PKI_OID_KEY_USAGE, true, end);
 }
 
 /* An empty SEQUENCE: cA is FALSE. Stated, because some verifiers read silence otherwise. */
 static void put_no_ca(struct der_writer *w) {
     size_t end = der_mark(w);
     der_wrap(w, DER_SEQUENCE, end);
-    ca_wrap_extension(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
+    pki_extension_wrap(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
 }
 
 static void put_key_ids(struct der_writer *w, struct bytes subject_id, struct bytes issuer_id) {
     size_t end = der_mark(w);
     der_put(w, DER_OCTET_STRING, subject_id);
-    ca_wrap_extension(w, PKI_OID_SUBJECT_KEY_ID, false, end);
+    pki_extension_wrap(w, PKI_OID_SUBJECT_KEY_ID, false, end);
     end = der_mark(w);
     der_put(w, DER_CONTEXT(0), issuer_id);
     der_wrap(w, DER_SEQUENCE, end);
-    ca_wrap_extension(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
+    pki_extension_wrap(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
 }
 
 enum tm_err ca_put_extensions(struct der_writer *w, const struct ca_build *b) {

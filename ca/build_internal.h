@@ -5,10 +5,6 @@
 
 #include "ca/build.h"
 
-/* Extension { oid, critical, OCTET STRING { all since `end` } } round what `w` holds. For CRLs too.
- */
-void ca_wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t end);
-
 /* Each puts one element in front of what `w` holds. */
 MUST_USE enum tm_err ca_put_subject(struct der_writer *w, const struct ca_profile *profile,
                                     const struct ca_device *device);

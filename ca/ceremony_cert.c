@@ -13,6 +13,7 @@
 #include "ca/issuer.h"
 #include "ca/key.h"
 #include "ca/x509.h"
+#include "pki/extensions.h"
 
 AUTO_DEFINE(X509, X509_free)
 
@@ -65,40 +66,31 @@ int64_t ca_ceremony_not_after(const struct ca_ceremony_ca *ca, int64_t now_ms) {
     return ((int64_t)timegm(&tm) - 1) * 1000; /* notAfter is still valid */
 }
 
-/* SEQUENCE { type, critical, OCTET STRING round all since mark }. */
-static void wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t mark) {
-    der_wrap(w, DER_OCTET_STRING, mark);
-    if (critical)
-        der_put_boolean(w, true);
-    der_put(w, DER_OID, pki_oid_bytes(type));
-    der_wrap(w, DER_SEQUENCE, mark);
-}
-
 static void put_basic_constraints(struct der_writer *w, uint64_t path_len) {
     size_t end = der_mark(w);
     der_put_small(w, (uint32_t)path_len);
     der_put_boolean(w, true);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
+    pki_extension_wrap(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
 }
 
 static void put_key_usage(struct der_writer *w, uint16_t usage) {
     size_t end = der_mark(w);
     der_put_named_bits(w, usage);
-    wrap_extension(w, PKI_OID_KEY_USAGE, true, end);
+    pki_extension_wrap(w, PKI_OID_KEY_USAGE, true, end);
 }
 
 static void put_key_id(struct der_writer *w, struct bytes id) {
     size_t end = der_mark(w);
     der_put(w, DER_OCTET_STRING, id);
-    wrap_extension(w, PKI_OID_SUBJECT_KEY_ID, false, end);
+    pki_extension_wrap(w, PKI_OID_SUBJECT_KEY_ID, false, end);
 }
 
 static void put_authority_key_id(struct der_writer *w, struct bytes id) {
     size_t end = der_mark(w);
     der_put(w, DER_CONTEXT(0), id);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
+    pki_extension_wrap(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
 }
 
 /* RFC 5280, 4.2.1: what a conforming CA's certificate must have. */

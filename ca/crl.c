@@ -17,6 +17,7 @@
 #include "ca/build_internal.h"
 #include "ca/san.h"
 #include "pki/crl.h"
+#include "pki/extensions.h"
 
 typedef struct ca_crl ca_crl;
 AUTO_DEFINE(ca_crl, ca_crl_free)
@@ -53,7 +54,7 @@ static void put_distribution_point(struct der_writer *w, const char *url) {
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
     der_wrap(w, DER_SEQUENCE, end);
-    ca_wrap_extension(w, PKI_OID_ISSUING_DISTRIBUTION_POINT, true, end);
+    pki_extension_wrap(w, PKI_OID_ISSUING_DISTRIBUTION_POINT, true, end);
 }
 
 static void put_tail(struct der_writer *w, const ca_crl *crl) {
@@ -64,11 +65,11 @@ static void put_tail(struct der_writer *w, const ca_crl *crl) {
     size_t mark = der_mark(w);
     buf_put_be(&number, crl->number, sizeof memory);
     der_put_unsigned(w, buf_bytes(&number));
-    ca_wrap_extension(w, PKI_OID_CRL_NUMBER, false, mark);
+    pki_extension_wrap(w, PKI_OID_CRL_NUMBER, false, mark);
     mark = der_mark(w);
     der_put(w, DER_CONTEXT(0), crl->issuer->key_id);
     der_wrap(w, DER_SEQUENCE, mark);
-    ca_wrap_extension(w, PKI_OID_AUTHORITY_KEY_ID, false, mark);
+    pki_extension_wrap(w, PKI_OID_AUTHORITY_KEY_ID, false, mark);
     der_wrap(w, DER_SEQUENCE, end);
     der_wrap(w, DER_CONTEXT_CONSTRUCTED(0), end);
 }
@@ -182,7 +183,7 @@ static void put_reason(struct der_writer *w, uint8_t reason) {
     if (!reason)
         return;
     der_put(w, DER_ENUMERATED, (struct bytes){&reason, 1});
-    ca_wrap_extension(w, PKI_OID_REASON_CODE, false, end);
+    pki_extension_wrap(w, PKI_OID_REASON_CODE, false, end);
     der_wrap(w, DER_SEQUENCE, end);
 }
 

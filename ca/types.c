@@ -113,3 +113,19 @@ void ca_device_activate(struct ca_device *device, struct ca_cert_ref *ref) {
             device->certs[i].status = CA_CERT_SUPERSEDED;
     ref->status = CA_CERT_ACTIVE;
 }
+
+const char *ca_cert_status_name(enum ca_cert_status status) {
+    switch (status) {
+    case CA_CERT_ACTIVE:
+        return "active";
+    case CA_CERT_SUPERSEDED:
+        return "superseded";
+    case CA_CERT_REVOKED:
+        return "revoked";
+    case CA_CERT_BURNED:
+        return "burned";
+    case CA_CERT_UNCONFIRMED:
+        return "unconfirmed";
+    }
+    return "unknown";
+}

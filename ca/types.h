@@ -223,6 +223,8 @@ enum ca_event {
     CA_EVENT_LAST = CA_EVENT_KEY_USED,
 };
 const char *ca_event_name(enum ca_event event);
+/* "active"; "unknown" for what is none. */
+const char *ca_cert_status_name(enum ca_cert_status status);
 
 /* One audit leaf (requirement H3). Never a secret. Its sequence number is its key. */
 struct ca_leaf {

@@ -11,8 +11,7 @@
 #include "est/wire/cmc.h"
 #include "est/wire/signed_data.h"
 
-__attribute__((format(printf, 2, 3))) static enum tm_err refuse(char text[IPC_TEXT_MAX + 1],
-                                                                const char *format, ...) {
+enum tm_err hsm_ticket_refuse(char text[IPC_TEXT_MAX + 1], const char *format, ...) {
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, IPC_TEXT_MAX + 1, format, args);
@@ -46,15 +45,16 @@ static enum tm_err check_leaf(struct bytes tbs, const struct ca_issuer *issuer,
     int path_len;
     uint16_t usage = 0;
     if (pki_tbs_parse(tbs, &cert) != TM_OK)
-        return refuse(text, "not a TBSCertificate (RFC 5280, 4.1)");
+        return hsm_ticket_refuse(text, "not a TBSCertificate (RFC 5280, 4.1)");
     enum tm_err err = pki_cert_basic_constraints(&cert, &ca, &path_len);
     if ((err && err != TM_ENOTFOUND) || ca)
-        return refuse(text, "basicConstraints make it a CA (RFC 5280, 4.2.1.9)");
+        return hsm_ticket_refuse(text, "basicConstraints make it a CA (RFC 5280, 4.2.1.9)");
     err = pki_cert_key_usage(&cert, &usage);
     if ((err && err != TM_ENOTFOUND) || (usage & (PKI_KU_KEY_CERT_SIGN | PKI_KU_CRL_SIGN)))
-        return refuse(text, "keyUsage lets it sign certificates or CRLs (RFC 5280, 4.2.1.3)");
+        return hsm_ticket_refuse(text,
+                                 "keyUsage lets it sign certificates or CRLs (RFC 5280, 4.2.1.3)");
     if (!bytes_equal(cert.issuer, issuer->view.subject))
-        return refuse(text, "the issuer's name is another (RFC 5280, 4.1.2.4)");
+        return hsm_ticket_refuse(text, "the issuer's name is another (RFC 5280, 4.1.2.4)");
     return TM_OK;
 }
 
@@ -71,7 +71,7 @@ static enum tm_err check_ocsp_key(const struct hsm_rules *rules, size_t issuer,
     if (!own || !own->there || pki_tbs_parse(tbs, &cert) != TM_OK ||
         ca_ocsp_key_hash(&cert.spki, key_hash) != TM_OK ||
         !bytes_equal(BYTES_OF(key_hash), BYTES_OF(own->key_hash)))
-        return refuse(text, "an OCSP certificate is for the token's OCSP key alone");
+        return hsm_ticket_refuse(text, "an OCSP certificate is for the token's OCSP key alone");
     return TM_OK;
 }
 
@@ -79,13 +79,13 @@ enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_tic
                              size_t *ret_issuer, char text[IPC_TEXT_MAX + 1]) {
     size_t index;
     if (!hsm_rules_find(rules, ticket->issuer, &index))
-        return refuse(text, "no issuer %s here", ticket->issuer);
+        return hsm_ticket_refuse(text, "no issuer %s here", ticket->issuer);
     const struct ca_profile *profile = find_profile(rules, ticket->profile);
     if (!profile)
-        return refuse(text, "no profile %s here", ticket->profile);
+        return hsm_ticket_refuse(text, "no profile %s here", ticket->profile);
     if (memcmp(profile->hash, ticket->profile_hash, CA_HASH_SIZE) != 0)
-        return refuse(text, "profile %s is not the one this signer was started with",
-                      ticket->profile);
+        return hsm_ticket_refuse(text, "profile %s is not the one this signer was started with",
+                                 ticket->profile);
     const struct ca_issuer *issuer = rules->issuers[index];
     enum tm_err err = check_leaf(ticket->tbs, issuer, text);
     if (!err)
@@ -95,7 +95,7 @@ enum tm_err hsm_ticket_check(const struct hsm_rules *rules, const struct ipc_tic
     struct ca_lint_token token;
     char finding[CA_LINT_TEXT_MAX];
     if (ca_lint(ticket->tbs, profile, issuer, &token, finding) != TM_OK)
-        return refuse(text, "lint: %.*s", IPC_TEXT_MAX - 8, finding);
+        return hsm_ticket_refuse(text, "lint: %.*s", IPC_TEXT_MAX - 8, finding);
     *ret_issuer = index;
     return TM_OK;
 }
@@ -115,18 +115,18 @@ enum tm_err hsm_cmc_ticket_check(const struct hsm_rules *rules, const struct ipc
                                  char text[IPC_TEXT_MAX + 1]) {
     size_t index;
     if (!hsm_rules_find(rules, ticket->issuer, &index))
-        return refuse(text, "no issuer %s here", ticket->issuer);
+        return hsm_ticket_refuse(text, "no issuer %s here", ticket->issuer);
     if (!hsm_is_now(ticket->signing_time_ms, now_ms))
-        return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
+        return hsm_ticket_refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
     struct est_cmc_response response;
     if (est_cmc_response_read(ticket->content, &response) != TM_OK)
-        return refuse(text, "not a PKIResponse (RFC 5272, 4.2.1)");
+        return hsm_ticket_refuse(text, "not a PKIResponse (RFC 5272, 4.2.1)");
     uint8_t octets[EST_DIGEST_MAX];
     struct buf digest = BUF_ON(octets);
     if (ca_issuer_digest_make(rules->issuers[index], ticket->content, &digest) != TM_OK ||
         est_signed_attributes_write(PKI_OID_CCT_PKI_RESPONSE, buf_bytes(&digest),
                                     ticket->signing_time_ms, out) != TM_OK)
-        return refuse(text, "the signed attributes cannot be made");
+        return hsm_ticket_refuse(text, "the signed attributes cannot be made");
     *ret_issuer = index;
     return TM_OK;
 }

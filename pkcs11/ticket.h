@@ -37,6 +37,10 @@ struct hsm_rules {
 /* Is there an issuer of this name? */
 bool hsm_rules_find(const struct hsm_rules *rules, const char *issuer, size_t *ret_index);
 
+/* Says in text which rule a ticket breaks; TM_EDENIED. */
+enum tm_err hsm_ticket_refuse(char text[IPC_TEXT_MAX + 1], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* TM_OK and the issuer's index; TM_EDENIED and in text which rule the ticket breaks. */
 MUST_USE enum tm_err hsm_ticket_check(const struct hsm_rules *rules,
                                       const struct ipc_ticket *ticket, size_t *ret_issuer,

@@ -4,15 +4,9 @@
  * private key is nobody's business here, so the ticket brings no more than a digest. That is
  * enough: what is signed are attributes that say that the digest is an AsymmetricKeyPackage's.
  */
-#include <stdio.h>
 
 #include "est/wire/signed_data.h"
 #include "pkcs11/ticket.h"
-
-static enum tm_err refuse(char text[IPC_TEXT_MAX + 1], const char *why) {
-    (void)snprintf(text, IPC_TEXT_MAX + 1, "%s", why);
-    return TM_EDENIED;
-}
 
 static size_t digest_size(const struct ca_issuer *issuer) {
     switch (ca_issuer_digest(issuer)) {
@@ -31,14 +25,14 @@ enum tm_err hsm_keygen_ticket_check(const struct hsm_rules *rules,
                                     char text[IPC_TEXT_MAX + 1]) {
     size_t i;
     if (!hsm_rules_find(rules, ticket->issuer, &i))
-        return refuse(text, "no such issuer here");
+        return hsm_ticket_refuse(text, "no such issuer here");
     if (!hsm_is_now(ticket->signing_time_ms, now_ms))
-        return refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
+        return hsm_ticket_refuse(text, "the signing-time is not now (RFC 5652, 11.3)");
     if (ticket->digest.n != digest_size(rules->issuers[i]))
-        return refuse(text, "not a digest of the issuer's algorithm (RFC 5652, 5.4)");
+        return hsm_ticket_refuse(text, "not a digest of the issuer's algorithm (RFC 5652, 5.4)");
     if (est_signed_attributes_write(PKI_OID_CT_KP_AKEY_PACKAGE, ticket->digest,
                                     ticket->signing_time_ms, out) != TM_OK)
-        return refuse(text, "the signed attributes cannot be made");
+        return hsm_ticket_refuse(text, "the signed attributes cannot be made");
     *ret_issuer = i;
     return TM_OK;
 }

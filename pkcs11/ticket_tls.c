@@ -3,18 +3,12 @@
  * The signer's check of tickets for the TLS server's key: see pkcs11/ticket.h. Whatever a core asks
  * for, this key signs in handshakes and for its own certificate, and nothing else.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "pkcs11/ticket.h"
 #include "pki/der.h"
 
 #define BLANKS 64
-
-static enum tm_err refuse(char text[IPC_TEXT_MAX + 1], const char *why) {
-    (void)snprintf(text, IPC_TEXT_MAX + 1, "%s", why);
-    return TM_EDENIED;
-}
 
 /* 64 blanks, the context, an octet 0, and the transcript's hash: SHA-256 or SHA-384, as TLS 1.3 has
  * no others (RFC 8446, 4.4.1 and B.4). */
@@ -45,18 +39,19 @@ static bool is_request_for(struct bytes spki, struct bytes content) {
 enum tm_err hsm_tls_ticket_check(const struct hsm_rules *rules, const struct ipc_tls_ticket *ticket,
                                  struct hsm_permit *ret, char text[IPC_TEXT_MAX + 1]) {
     if (!rules->tls_spki.n)
-        return refuse(text, "the TLS server's key is not here");
+        return hsm_ticket_refuse(text, "the TLS server's key is not here");
     switch ((enum ipc_tls_kind)ticket->kind) {
     case IPC_TLS_HANDSHAKE:
         if (!is_certificate_verify(ticket->content))
-            return refuse(text, "not what a TLS 1.3 server signs (RFC 8446, 4.4.3)");
+            return hsm_ticket_refuse(text, "not what a TLS 1.3 server signs (RFC 8446, 4.4.3)");
         break;
     case IPC_TLS_REQUEST:
         if (!is_request_for(rules->tls_spki, ticket->content))
-            return refuse(text, "not a CertificationRequestInfo for this key (RFC 2986, 4.1)");
+            return hsm_ticket_refuse(text,
+                                     "not a CertificationRequestInfo for this key (RFC 2986, 4.1)");
         break;
     case IPC_TLS_KEY:
-        return refuse(text, "a ticket is for a signature");
+        return hsm_ticket_refuse(text, "a ticket is for a signature");
     }
     *ret = (struct hsm_permit){.tls = true, .message = ticket->content};
     return TM_OK;

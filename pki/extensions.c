@@ -59,3 +59,11 @@ const struct pki_extension *pki_extension_find(const struct pki_extension *exten
             return &extensions[i];
     return NULL;
 }
+
+void pki_extension_wrap(struct der_writer *w, enum pki_oid type, bool critical, size_t mark) {
+    der_wrap(w, DER_OCTET_STRING, mark);
+    if (critical)
+        der_put_boolean(w, true);
+    der_put(w, DER_OID, pki_oid_bytes(type));
+    der_wrap(w, DER_SEQUENCE, mark);
+}

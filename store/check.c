@@ -40,22 +40,6 @@ struct store_name store_serial_name(const struct ca_serial *serial) {
     return store_hex_name(store_serial_key(serial));
 }
 
-const char *store_status_name(uint8_t status) {
-    switch ((enum ca_cert_status)status) {
-    case CA_CERT_ACTIVE:
-        return "active";
-    case CA_CERT_SUPERSEDED:
-        return "superseded";
-    case CA_CERT_REVOKED:
-        return "revoked";
-    case CA_CERT_BURNED:
-        return "burned";
-    case CA_CERT_UNCONFIRMED:
-        return "unconfirmed";
-    }
-    return "of no known status";
-}
-
 /* ---- looking things up ---- */
 
 enum tm_err store_find_certificate(struct store_checker *c, const struct ca_serial *serial,

@@ -20,7 +20,7 @@ static void check_serial_leaf(struct store_checker *c, const struct ca_leaf *lea
                     serial.text);
     else if (!err && store_leaf_event(&record.certificate) != leaf->event)
         store_fault(c, "audit leaf %" PRIu64 " (%s): serial %s is %s", sequence, event, serial.text,
-                    store_status_name(record.certificate.status));
+                    ca_cert_status_name((enum ca_cert_status)record.certificate.status));
     else if (!err && record.leaf != sequence + 1)
         store_fault(c, "audit leaf %" PRIu64 " (%s): serial %s has another such leaf", sequence,
                     event, serial.text);

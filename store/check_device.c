@@ -37,7 +37,8 @@ static void check_ref(struct store_checker *c, const struct ca_device *device, c
         store_fault(c, "device %s names certificate %s of another device", who, serial.text);
     if (cert->status != own_status(ref))
         store_fault(c, "device %s: certificate %s is %s here and %s in its own record", who,
-                    serial.text, store_status_name(ref->status), store_status_name(cert->status));
+                    serial.text, ca_cert_status_name((enum ca_cert_status)ref->status),
+                    ca_cert_status_name((enum ca_cert_status)cert->status));
     if (strcmp(cert->profile, ref->profile) != 0)
         store_fault(c, "device %s: certificate %s has another profile than its own record", who,
                     serial.text);

@@ -98,7 +98,7 @@ static void check_entry(struct store_checker *c, struct bytes key, const struct 
         store_fault(c, "revoked certificate %s is of issuer %s", who, certificate->issuer);
     else if (certificate->status != CA_CERT_REVOKED)
         store_fault(c, "revoked certificate %s is %s in its own record", who,
-                    store_status_name(certificate->status));
+                    ca_cert_status_name((enum ca_cert_status)certificate->status));
     else if (!same_revocation(entry, &wanted))
         store_fault(c, "revoked certificate %s has another reason or other dates in its own record",
                     who);

@@ -42,7 +42,6 @@ struct store_name {
 struct store_name store_device_name(struct bytes key);
 struct store_name store_hex_name(struct bytes key);
 struct store_name store_serial_name(const struct ca_serial *serial);
-const char *store_status_name(uint8_t status);
 
 /* ---- looking things up: TM_ENOTFOUND, TM_ECORRUPT, TM_EIO ---- */
 

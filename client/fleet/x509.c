@@ -9,6 +9,7 @@
 
 #include "base/auto.h"
 #include "pki/cert.h"
+#include "pki/extensions.h"
 #include "pki/name.h"
 
 AUTO_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
@@ -76,46 +77,37 @@ static void put_device_name(struct der_writer *w, const char *id) {
 
 /* ---- extensions (RFC 5280, 4.2.1) ---- */
 
-/* What was written since `mark` becomes the value of an extension. */
-static void wrap_extension(struct der_writer *w, enum pki_oid type, bool critical, size_t mark) {
-    der_wrap(w, DER_OCTET_STRING, mark);
-    if (critical)
-        der_put_boolean(w, true);
-    der_put(w, DER_OID, pki_oid_bytes(type));
-    der_wrap(w, DER_SEQUENCE, mark);
-}
-
 static void put_authority_key(struct der_writer *w, const struct fleet_ca *issuer) {
     size_t end = der_mark(w);
     der_put(w, DER_CONTEXT(0), BYTES_OF(issuer->key_id));
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
+    pki_extension_wrap(w, PKI_OID_AUTHORITY_KEY_ID, false, end);
 }
 
 static void put_subject_key(struct der_writer *w, const struct fleet_ca *ca) {
     size_t end = der_mark(w);
     der_put(w, DER_OCTET_STRING, BYTES_OF(ca->key_id));
-    wrap_extension(w, PKI_OID_SUBJECT_KEY_ID, false, end);
+    pki_extension_wrap(w, PKI_OID_SUBJECT_KEY_ID, false, end);
 }
 
 static void put_key_usage(struct der_writer *w, uint16_t bits) {
     size_t end = der_mark(w);
     der_put_named_bits(w, bits);
-    wrap_extension(w, PKI_OID_KEY_USAGE, true, end);
+    pki_extension_wrap(w, PKI_OID_KEY_USAGE, true, end);
 }
 
 static void put_basic_constraints(struct der_writer *w) {
     size_t end = der_mark(w);
     der_put_boolean(w, true);
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
+    pki_extension_wrap(w, PKI_OID_BASIC_CONSTRAINTS, true, end);
 }
 
 static void put_ext_key_usage(struct der_writer *w, enum pki_oid purpose) {
     size_t end = der_mark(w);
     der_put(w, DER_OID, pki_oid_bytes(purpose));
     der_wrap(w, DER_SEQUENCE, end);
-    wrap_extension(w, PKI_OID_EXT_KEY_USAGE, false, end);
+    pki_extension_wrap(w, PKI_OID_EXT_KEY_USAGE, false, end);
 }
 
 static void put_extensions(struct der_writer *w, const struct fleet_wish *wish) {

@@ -2,6 +2,7 @@
 /* SignedData without signers (RFC 5652, 5.1; "certs-only": RFC 8551, 3.8). */
 #include "est/wire/certs_only.h"
 
+#include "est/wire/content_info.h"
 #include "pki/der.h"
 #include "pki/oid.h"
 
@@ -38,19 +39,6 @@ enum tm_err est_certs_only_write(struct bytes certificates, struct buf *out) {
     return der_append(&w, out);
 }
 
-/* ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT } of the type id-signedData. */
-static enum tm_err open_signed_data(struct bytes content_info, struct bytes *ret_fields) {
-    struct der outer, type, content, signed_data;
-    if (der_only(content_info, DER_SEQUENCE, &outer) != TM_OK ||
-        der_expect(&outer.value, DER_OID, &type) != TM_OK ||
-        pki_oid_find(type.value) != PKI_OID_SIGNED_DATA ||
-        der_only(outer.value, DER_CONTEXT_CONSTRUCTED(0), &content) != TM_OK ||
-        der_only(content.value, DER_SEQUENCE, &signed_data) != TM_OK)
-        return TM_EPARSE;
-    *ret_fields = signed_data.value;
-    return TM_OK;
-}
-
 /* version, digestAlgorithms and an encapContentInfo of id-data without content. */
 static enum tm_err skip_head(struct bytes *in) {
     struct der version, digests, encap, type;
@@ -67,7 +55,7 @@ enum tm_err est_certs_only_read(struct bytes content_info, struct bytes *ret_cer
     struct bytes in;
     struct der certificates, crls, signers;
     bool there;
-    if (open_signed_data(content_info, &in) != TM_OK || skip_head(&in) != TM_OK ||
+    if (est_signed_data_open(content_info, &in) != TM_OK || skip_head(&in) != TM_OK ||
         der_expect(&in, DER_CONTEXT_CONSTRUCTED(0), &certificates) != TM_OK ||
         der_optional(&in, DER_CONTEXT_CONSTRUCTED(1), &crls, &there) != TM_OK ||
         der_only(in, DER_SET, &signers) != TM_OK || signers.value.n != 0 ||

@@ -2,6 +2,7 @@
 /* Reading and writing SignedData (RFC 5652, 5) of at most one signer. */
 #include "est/wire/signed_data.h"
 
+#include "est/wire/content_info.h"
 #include "pki/name.h"
 
 #define VERSION_ISSUER_AND_SERIAL 1 /* of SignerInfo: RFC 5652, 5.3 */
@@ -13,19 +14,6 @@
 static bool is_version(const struct der *d, uint32_t first, uint32_t last) {
     uint32_t number;
     return der_small(d, &number) == TM_OK && number >= first && number <= last;
-}
-
-/* ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT } of the type id-signedData. */
-static enum tm_err open_signed_data(struct bytes der, struct bytes *ret_fields) {
-    struct der outer, type, content, signed_data;
-    if (der_only(der, DER_SEQUENCE, &outer) != TM_OK ||
-        der_expect(&outer.value, DER_OID, &type) != TM_OK ||
-        pki_oid_find(type.value) != PKI_OID_SIGNED_DATA ||
-        der_only(outer.value, DER_CONTEXT_CONSTRUCTED(0), &content) != TM_OK ||
-        der_only(content.value, DER_SEQUENCE, &signed_data) != TM_OK)
-        return TM_EPARSE;
-    *ret_fields = signed_data.value;
-    return TM_OK;
 }
 
 /* An AlgorithmIdentifier's parameters follow its OID: any one element, or none. */
@@ -213,9 +201,10 @@ enum tm_err est_signed_read(struct bytes der, struct est_signed *ret) {
     struct der version, digests, content, certificates = {0}, crls, signers;
     struct bytes in, content_type;
     bool there;
-    if (open_signed_data(der, &in) != TM_OK || der_expect(&in, DER_INTEGER, &version) != TM_OK ||
-        !is_version(&version, 1, VERSION_LAST) || der_expect(&in, DER_SET, &digests) != TM_OK ||
-        !are_algorithms(digests.value) || der_expect(&in, DER_SEQUENCE, &content) != TM_OK ||
+    if (est_signed_data_open(der, &in) != TM_OK ||
+        der_expect(&in, DER_INTEGER, &version) != TM_OK || !is_version(&version, 1, VERSION_LAST) ||
+        der_expect(&in, DER_SET, &digests) != TM_OK || !are_algorithms(digests.value) ||
+        der_expect(&in, DER_SEQUENCE, &content) != TM_OK ||
         read_content(content.value, &message, &content_type) != TM_OK ||
         der_optional(&in, DER_CONTEXT_CONSTRUCTED(0), &certificates, &there) != TM_OK ||
         !are_certificates(certificates.value) ||

@@ -41,22 +41,6 @@ static void set_count(json_t *object, const char *key, uint32_t count) {
         (void)json_object_set_new(object, key, json_integer(count));
 }
 
-const char *admin_cert_status_name(enum ca_cert_status status) {
-    switch (status) {
-    case CA_CERT_ACTIVE:
-        return "active";
-    case CA_CERT_SUPERSEDED:
-        return "superseded";
-    case CA_CERT_REVOKED:
-        return "revoked";
-    case CA_CERT_BURNED:
-        return "burned";
-    case CA_CERT_UNCONFIRMED:
-        return "unconfirmed";
-    }
-    return "unknown";
-}
-
 static const struct {
     const char *name;
     uint8_t value;
@@ -76,8 +60,8 @@ static json_t *ref_json(const struct ca_cert_ref *ref) {
     json_t *object = json_object();
     (void)json_object_set_new(object, "serial", serial_json(&ref->serial));
     (void)json_object_set_new(object, "profile", json_string(ref->profile));
-    (void)json_object_set_new(
-        object, "status", json_string(admin_cert_status_name((enum ca_cert_status)ref->status)));
+    (void)json_object_set_new(object, "status",
+                              json_string(ca_cert_status_name((enum ca_cert_status)ref->status)));
     (void)json_object_set_new(object, "issued", admin_json_time(ref->issued_ms));
     (void)json_object_set_new(object, "not_after", admin_json_time(ref->not_after_ms));
     (void)json_object_set_new(object, "request", admin_json_hex(BYTES_OF(ref->request)));
@@ -132,7 +116,7 @@ static void set_signed_as(json_t *object, const struct ca_certificate *certifica
 json_t *admin_json_certificate(const struct ca_certificate *certificate) {
     json_t *object = json_object();
     (void)json_object_set_new(object, "serial", serial_json(&certificate->serial));
-    set_text(object, "status", admin_cert_status_name((enum ca_cert_status)certificate->status));
+    set_text(object, "status", ca_cert_status_name((enum ca_cert_status)certificate->status));
     set_text(object, "tenant", certificate->tenant);
     set_text(object, "device", certificate->device);
     set_text(object, "profile", certificate->profile);

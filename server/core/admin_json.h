@@ -22,7 +22,6 @@ json_t *admin_json_leaf(uint64_t sequence, const struct ca_leaf *leaf);
 json_t *admin_json_pending(const struct ca_pending *row);
 json_t *admin_json_head(const struct ca_audit_head *head);
 
-const char *admin_cert_status_name(enum ca_cert_status status);
 /* RFC 5280, 5.3.1 reason names ("keyCompromise"). TM_ENOTFOUND. */
 MUST_USE enum tm_err admin_reason_find(const char *name, uint8_t *ret);
 

@@ -4,13 +4,11 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "server/core/writes.h"
+#include "server/core/changes.h"
 
-#define ACTOR "touchmarkd"
 #define HASH_TEXT (2 * CA_HASH_SIZE + 1)
 
 /* ---- rows ---- */
@@ -169,73 +167,50 @@ const char *core_agreed_word(struct ca_store *store, const struct core_agreed_ki
 
 /* ---- binding ---- */
 
-struct core_agreed_binding {
-    struct core_writes writes; /* first: what is over is a binding */
-    void (*done)(void *arg, enum tm_err result);
-    void *arg;
-};
-
-static void over(struct core_writes *writes, enum tm_err result) {
-    struct core_agreed_binding *binding = (struct core_agreed_binding *)writes;
-    binding->done(binding->arg, result);
-    free(binding);
-}
-
-static void durable(struct ca_batch *batch, enum tm_err result) {
-    struct core_agreed *agreed = batch->arg;
-    if (result)
-        log_error("%s: its row was not written: %s", agreed->row.name, tm_err_name(result));
-    core_writes_settle(&agreed->binding->writes, result);
-}
-
-static void fill_leaf(struct core_agreed *agreed, int64_t now_ms) {
+static void fill_reason(const struct core_agreed *agreed, struct ca_leaf *leaf) {
     static const uint8_t none[CA_ACT_ID_SIZE];
     bool taken = agreed->verdict == CORE_AGREED_TAKEN;
     char id[CA_ACT_ID_TEXT] = "";
-    agreed->leaf = (struct ca_leaf){
-        .event = taken ? CA_EVENT_AGREED : CA_EVENT_ALARM, .time_ms = now_ms, .actor = ACTOR};
     if (taken && memcmp(agreed->row.act, none, sizeof none) != 0 &&
         hex_encode(BYTES_OF(agreed->row.act), id, sizeof id))
         id[0] = '\0';
-    (void)snprintf(agreed->leaf.reason, sizeof agreed->leaf.reason, "%.200s%s%s", agreed->words,
+    (void)snprintf(leaf->reason, sizeof leaf->reason, "%.200s%s%s", agreed->words,
                    id[0] ? ", act " : "", id);
     if (taken)
-        log_info("agreed: %s", agreed->leaf.reason);
+        log_info("agreed: %s", leaf->reason);
     else
-        log_error("%s", agreed->leaf.reason);
+        log_error("%s", leaf->reason);
 }
 
-static enum tm_err bind_one(struct core_agreed *agreed, struct ca_store *store, int64_t now_ms) {
-    struct ca_batch *batch = &agreed->batch;
-    *batch = (struct ca_batch){.done = durable, .arg = agreed};
-    if (agreed->verdict == CORE_AGREED_TAKEN) {
+static enum tm_err bind_one(struct core_changes *changes, struct core_agreed *agreed,
+                            int64_t now_ms) {
+    bool taken = agreed->verdict == CORE_AGREED_TAKEN;
+    struct core_change *change =
+        core_changes_add(changes, taken ? CA_PUT_ROW : CA_ADD_LEAF, CA_TABLE_AGREED,
+                         taken ? CA_EVENT_AGREED : CA_EVENT_ALARM, now_ms);
+    if (!change)
+        return TM_ENOMEM;
+    if (taken) {
         agreed->row.version++;
         agreed->row.since_ms = now_ms;
-        batch->changes[batch->count++] = (struct ca_change){
-            .kind = CA_PUT_ROW, .u.row = {.table = CA_TABLE_AGREED, .row = &agreed->row}};
+        change->row.agreed = agreed->row;
     }
-    fill_leaf(agreed, now_ms);
-    batch->changes[batch->count++] =
-        (struct ca_change){.kind = CA_ADD_LEAF, .u.leaf = &agreed->leaf};
-    return core_writes_submit(&agreed->binding->writes, store, batch);
+    fill_reason(agreed, &change->leaf);
+    return TM_OK;
 }
 
 void core_agreed_bind(struct core_agreed *agreed, size_t count, struct ca_store *store,
                       int64_t now_ms, void (*done)(void *arg, enum tm_err result), void *arg) {
-    struct core_agreed_binding *binding = calloc(1, sizeof *binding);
+    struct core_changes *changes = core_changes_new("what is agreed");
     enum tm_err err = TM_OK;
-    if (!binding) {
+    if (!changes) {
         done(arg, TM_ENOMEM);
         return;
     }
-    *binding = (struct core_agreed_binding){.done = done, .arg = arg};
-    core_writes_begin(&binding->writes, over);
-    for (size_t i = 0; i < count && !err; i++) {
-        agreed[i].binding = binding;
+    for (size_t i = 0; i < count && !err; i++)
         if (agreed[i].verdict != CORE_AGREED_HOLDS)
-            err = bind_one(&agreed[i], store, now_ms);
-    }
-    core_writes_settle(&binding->writes, err);
+            err = bind_one(changes, &agreed[i], now_ms);
+    core_changes_write(changes, store, err, done, arg);
 }
 
 /* ---- the acts ---- */

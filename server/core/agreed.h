@@ -41,9 +41,6 @@ struct core_agreed {
     struct ca_agreed row;
     char words[IPC_TEXT_MAX + 1]; /* for the leaf: of what is taken, and of what is not agreed */
     uint8_t value[CA_AGREED_VALUE_MAX]; /* of row */
-    struct ca_leaf leaf;
-    struct ca_batch batch;
-    struct core_agreed_binding *binding;
 };
 
 /* Holds a value against its row. guarded: do two officers have keys? `words` is the caller's to

@@ -9,6 +9,7 @@
  *   issuers.c      a name is one key's: issuers held against the store
  *   agreed.h       what takes two officers to change: who signs for a tenant (assignments.h), how
  *                  much is signed (ceilings.h)
+ *   changes.h      what a start changes in the store, and tells
  *   profiles.h     profiles held against the store, and the act that changes one
  *   products.h     products, and what the store knows of them
  *   restored.h     a store that is older than what was published from it

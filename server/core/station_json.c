@@ -61,7 +61,7 @@ static json_t *certificate_json(const struct core_station *core, const struct ca
     return json_pack("{s:s, s:o, s:o, s:s}", "profile", ref->profile, "serial",
                      admin_json_hex((struct bytes){ref->serial.octets, ref->serial.n}),
                      "fingerprint", admin_json_hex(BYTES_OF(certificate.fingerprint)), "status",
-                     admin_cert_status_name((enum ca_cert_status)ref->status));
+                     ca_cert_status_name((enum ca_cert_status)ref->status));
 }
 
 json_t *station_verified_json(const struct ca_unit *unit, const struct ca_device *device) {
