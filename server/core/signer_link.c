@@ -303,6 +303,8 @@ void signer_link_deinit(struct signer_link *l) {
 }
 
 void signer_link_end(struct signer_link *l) {
+    if (signer_link_ready(l)) /* or one that ends again and again would never be missed */
+        l->gone_since = clock_mono_ms();
     if (l->link)
         l->sessions++;
     ipc_link_close(l->link);
@@ -310,7 +312,6 @@ void signer_link_end(struct signer_link *l) {
     forget_keys(l);
     l->unsent = l->first;
     l->probe = NULL;
-    l->gone_since = clock_mono_ms();
 }
 
 void signer_link_open(struct signer_link *l, int fd) {
