@@ -91,10 +91,15 @@ void ca_refuse_unstored(struct ca_request *r, enum tm_err err) {
 }
 
 void ca_request_retry_or_refuse(struct ca_request *r) {
-    if (r->end.outcome == IPC_CONFLICT && ca_request_retries(r))
+    if (r->end.outcome == IPC_CONFLICT && ca_request_retries(r)) {
         ca_request_run(r);
-    else
-        ca_request_refuse(r, &r->end);
+        return;
+    }
+    if (r->end.outcome == IPC_CONFLICT) /* nothing is wrong with the request */
+        (void)ca_refuse(&r->end, IPC_BUSY,
+                        "device %s changes all the time; send the same request again later",
+                        r->device.id);
+    ca_request_refuse(r, &r->end);
 }
 
 /* ---- leaves of nobody's request ---- */
