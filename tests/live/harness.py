@@ -287,12 +287,20 @@ def cpu_ns(pid):
     return total
 
 
+def is_gone(pid, state):
+    """A zombie has closed all it had, unless a thread of it still waits, for a disk for instance."""
+    try:
+        return state == "Z" and len(os.listdir(f"/proc/{pid}/task")) == 1
+    except OSError:
+        return True
+
+
 def in_session(session):
-    """Processes of a session, zombies not counted."""
+    """Processes of a session that are not gone."""
     found = []
     for pid in processes():
         s = stat_of(pid)
-        if s and s[1] == session and s[2] != "Z":
+        if s and s[1] == session and not is_gone(pid, s[2]):
             found.append(pid)
     return found
 
