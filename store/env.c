@@ -84,8 +84,8 @@ enum tm_err store_env_complete(struct store_env *env, MDB_txn *txn) {
 }
 
 /* Never MDB_WRITEMAP, MDB_NOSYNC or MDB_NOMETASYNC: each loses what was acknowledged. MDB_NOTLS:
- * a reader's slot belongs to its transaction and not to a thread. MDB_NORDAHEAD: what is looked up is
- * anywhere, and in a store that is larger than the memory each page that is read ahead takes the
+ * a reader's slot belongs to its transaction and not to a thread. MDB_NORDAHEAD: what is looked up
+ * is anywhere, and in a store that is larger than the memory each page that is read ahead takes the
  * place of one that is in use. */
 static int open_lmdb(struct store_env *env, const char *path, uint64_t map_size, bool create) {
     int rc = mdb_env_create(&env->env);
