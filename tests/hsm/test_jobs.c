@@ -406,7 +406,7 @@ static void test_quarantine_until_it_is_closed(void **state) {
 /* ---- certificates that are withdrawn ---- */
 
 /* The outcome of asking by the station's operations. */
-static uint8_t identified(struct bench *b, const struct ca_withdrawals *withdrawals) {
+static enum ipc_outcome identified(struct bench *b, const struct ca_withdrawals *withdrawals) {
     const struct ca_stations_config config = {
         .store = b->rig.store, .jobs = b->jobs, .withdrawals = withdrawals, .now_ms = rig_now_ms};
     struct ca_stations *stations = NULL;
