@@ -478,8 +478,14 @@ class Manifest(RegistryCase):
         openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", former)
         openssl("req", "-new", "-key", former, "-subj", "/CN=former", "-out",
                 site.folder / "former.csr")
-        openssl("x509", "-req", "-in", site.folder / "former.csr", "-signkey", former, "-days", "-1",
-                "-out", site.folder / "former.pem")
+        config = site.folder / "former.cnf"
+        config.write_text(f"[ca]\ndefault_ca=x\n[x]\ndatabase={site.folder}/former.txt\n"
+                          f"new_certs_dir={site.folder}\npolicy=any\ndefault_md=sha256\n"
+                          "rand_serial=yes\n[any]\ncommonName=supplied\n")
+        (site.folder / "former.txt").write_text("")
+        openssl("ca", "-batch", "-notext", "-selfsign", "-config", config, "-keyfile", former, "-in",
+                site.folder / "former.csr", "-startdate", "20200101000000Z", "-enddate",
+                "20210101000000Z", "-out", site.folder / "former.pem")
 
     def signed(self, payload, shown, signer="maker", algorithm="ES256"):
         """One element: a JWS in flattened JSON."""
