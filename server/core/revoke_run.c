@@ -2,10 +2,11 @@
 /*
  * Carries "revoke-many" out: rounds over what was issued until it began, part by part. From then on
  * nothing that is selected authenticates, and a job that is selected is stopped; what was under way
- * by then is waited for. A
- * part's end is saved; after a restart what comes after it is looked at again, and what is revoked
- * by then since the last signature was revoked by this act. A round is followed by a count, which
- * says whether anything that is selected is good still.
+ * by then is waited for.
+ *
+ * A part's end is saved; after a restart what comes after it is looked at again, and what is
+ * revoked by then since the last signature was revoked by this act. A round is followed by a count,
+ * which says whether anything that is selected is good still.
  */
 #include <inttypes.h>
 #include <stdio.h>

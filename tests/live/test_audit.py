@@ -11,6 +11,19 @@ from notes import Export, Leaf, LogKey, Witness, audit, growth, hashes, b64, rec
 from stations import Jobs, Station, Unit, add_profiles, job_text
 
 
+def edited(real, registry, name, way):
+    """A copy of an exported registry in which the first row of this file is changed, or not there."""
+    shutil.rmtree(registry, ignore_errors=True)
+    shutil.copytree(real, registry)
+    rows = [json.loads(x) for x in (real / name).read_text().splitlines()]
+    if way:
+        way(rows[0])
+    else:
+        rows = rows[1:]
+    (registry / name).write_text("".join(json.dumps(x) + "\n" for x in rows))
+    return registry
+
+
 class AuditCase(Case):
     """A server whose log is witnessed."""
 
@@ -241,15 +254,7 @@ class Shown(AuditCase):
         for name, ways in edits.items():
             for i, way in enumerate(ways):
                 with self.subTest(name, way=i):
-                    registry = self.site.folder / "registry"
-                    shutil.rmtree(registry, ignore_errors=True)
-                    shutil.copytree(real, registry)
-                    rows = [json.loads(x) for x in (real / name).read_text().splitlines()]
-                    if way:
-                        way(rows[0])
-                    else:
-                        rows = rows[1:]
-                    (registry / name).write_text("".join(json.dumps(x) + "\n" for x in rows))
+                    registry = edited(real, self.site.folder / "registry", name, way)
                     folder = self.real.write(self.site.folder / "changed", self.leaves, note,
                                              registry)
                     code, text = audit("--key", self.thief.vkey, folder)
@@ -422,15 +427,7 @@ class JobsTold(AuditCase):
         for name, ways in edits.items():
             for finding, way in ways.items():
                 with self.subTest(name, finding=finding):
-                    registry = self.site.folder / "registry"
-                    shutil.rmtree(registry, ignore_errors=True)
-                    shutil.copytree(real, registry)
-                    rows = [json.loads(x) for x in (real / name).read_text().splitlines()]
-                    if way:
-                        way(rows[0])
-                    else:
-                        rows = rows[1:]
-                    (registry / name).write_text("".join(json.dumps(x) + "\n" for x in rows))
+                    registry = edited(real, self.site.folder / "registry", name, way)
                     code, text = self.audited(self.real.leaves, registry)
                     self.assertEqual(code, 6, text)
                     self.assertIn(finding, text)
